@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * codepipeline: a client, a job worker and an offline emulator for AWS CodePipeline.
+ *
+ * This is the one public header, and all that a language binding may include.
+ *
+ * Rules that hold for every function:
+ * - Text goes in as a view (cpl_str); the callee copies what it keeps. Text comes out as a view or a C string that
+ *   belongs to the object it was asked of and lives until that object changes or is freed.
+ * - A function that can fail returns a cpl_status and fills the caller's cpl_error (NULL if the details are not wanted).
+ * - Options structs may be zeroed: zero means the default. A NULL options pointer means all defaults.
+ * - Durations are milliseconds unless the name says otherwise; points in time are seconds since 1970 (UTC).
+ */
+#ifndef CODEPIPELINE_H
+#define CODEPIPELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CPL_VERSION "0.1.0"
+
+/* ---- text, status, errors ---------------------------------------------------------------------------------- */
+
+/* A view of n bytes of UTF-8; need not end in NUL. {NULL, 0} means absent. */
+typedef struct cpl_str {
+    const char *p;
+    size_t n;
+} cpl_str;
+
+/* A view of a C string; NULL gives the absent view. */
+cpl_str cpl_str_of(const char *text);
+
+/* One row a status: name, what it means. The order is part of the ABI. */
+#define CPL_STATUS_LIST(X)                                                  \
+    X(OK, "ok")                                                             \
+    X(NOMEM, "out of memory")                                               \
+    X(INVALID, "bad argument, found before anything was sent")              \
+    X(CONFIG, "configuration: region, profile, endpoint")                   \
+    X(CREDENTIALS, "no usable credentials")                                 \
+    X(NETWORK, "the service could not be reached, or the connection broke") \
+    X(TIMEOUT, "a time limit passed")                                       \
+    X(PROTOCOL, "the answer is not what the protocol allows")               \
+    X(TOO_LARGE, "a size limit was exceeded")                               \
+    X(SERVICE, "the service answered with an error; see code")              \
+    X(CANCELLED, "stopped by the caller's tick")                            \
+    X(STATE, "the object is closed, or not in a state that allows this")    \
+    X(IO, "a file or the operating system failed")                          \
+    X(ARCHIVE, "an archive is damaged or unsafe")
+
+typedef enum cpl_status {
+#define X(name, text) CPL_##name,
+    CPL_STATUS_LIST(X)
+#undef X
+        CPL_STATUS_COUNT
+} cpl_status;
+
+/* "OK", "INVALID", ...; never NULL. */
+const char *cpl_status_name(cpl_status status);
+
+/*
+ * What went wrong. The caller owns it (usually on the stack); nothing in it needs freeing. Texts that do not fit are cut
+ * at a character boundary. All members are zero or empty when they do not apply.
+ */
+typedef struct cpl_error {
+    cpl_status status;
+    int http_status;        /* 0: no answer arrived */
+    int attempts;           /* how many times the request was sent */
+    int64_t retry_delay_ms; /* time spent waiting between the attempts */
+    bool retryable;         /* the same request may succeed later */
+    char code[80];          /* the service's error code, "PipelineNotFoundException" */
+    char request_id[80];    /* x-amzn-requestid */
+    char path[256];         /* the member at fault, "pipeline.stages[0].name" */
+    char operation[64];     /* "GetPipeline" */
+    char message[1024];     /* lower case, no full stop; the service's own words for CPL_SERVICE */
+} cpl_error;
+
+/*
+ * A long call asks this function every 100 ms or sooner, always on the calling thread; anything but 0 makes the call
+ * return CPL_CANCELLED. Bindings let Ctrl-C through here. It must not call back into the object that is waiting.
+ */
+typedef struct cpl_wait {
+    int (*tick)(void *context); /* NULL: never asked */
+    void *context;
+    int64_t timeout_ms; /* 0: the object's own limit */
+} cpl_wait;
+
+/* ---- JSON in ------------------------------------------------------------------------------------------------- */
+
+/*
+ * Writes one JSON document, the parameters of a call for example. Calls that make no valid document (a value without a
+ * key, text that is not UTF-8, a number that is not finite, more than CPL_JSON_DEPTH_MAX levels) are remembered, and
+ * cpl_writer_text() reports the first of them; so call sites need no checks.
+ */
+typedef struct cpl_writer cpl_writer;
+#define CPL_JSON_DEPTH_MAX 64
+
+cpl_writer *cpl_writer_new(void); /* NULL: out of memory */
+void cpl_writer_free(cpl_writer *writer);
+void cpl_writer_clear(cpl_writer *writer); /* back to empty, memory kept */
+void cpl_write_object(cpl_writer *writer);
+void cpl_write_array(cpl_writer *writer);
+void cpl_write_end(cpl_writer *writer); /* closes the innermost object or array */
+void cpl_write_key(cpl_writer *writer, cpl_str key);
+void cpl_write_string(cpl_writer *writer, cpl_str text);
+void cpl_write_integer(cpl_writer *writer, int64_t number);
+void cpl_write_number(cpl_writer *writer, double number);
+void cpl_write_bool(cpl_writer *writer, bool value);
+void cpl_write_null(cpl_writer *writer);
+/* The finished document, owned by the writer. CPL_INVALID, CPL_TOO_LARGE or CPL_NOMEM if it could not be made. */
+cpl_status cpl_writer_text(cpl_writer *writer, cpl_str *out, cpl_error *err);
+
+/* ---- JSON out ------------------------------------------------------------------------------------------------ */
+
+typedef enum cpl_token {
+    CPL_TOKEN_END,    /* the document is complete */
+    CPL_TOKEN_OBJECT, /* { */
+    CPL_TOKEN_OBJECT_END,
+    CPL_TOKEN_ARRAY, /* [ */
+    CPL_TOKEN_ARRAY_END,
+    CPL_TOKEN_KEY,       /* text; member when the model knows it */
+    CPL_TOKEN_STRING,    /* text */
+    CPL_TOKEN_INTEGER,   /* integer: fits 64 bits and is written without fraction or exponent */
+    CPL_TOKEN_NUMBER,    /* number */
+    CPL_TOKEN_TIMESTAMP, /* number: seconds since 1970; only where the model says so */
+    CPL_TOKEN_TRUE,
+    CPL_TOKEN_FALSE,
+    CPL_TOKEN_NULL,
+    CPL_TOKEN_ERROR /* not JSON; message says why, offset where. Every later call answers the same */
+} cpl_token;
+
+/*
+ * Walks a JSON document token by token, with no tree in between. The caller owns the struct; the document must outlive
+ * it. Strict: RFC 8259 and nothing more, valid UTF-8, at most CPL_JSON_DEPTH_MAX levels. A cursor over an answer of the
+ * service is typed by the model: members the model does not have and members that are null are skipped, timestamps are
+ * marked. Release it when done (it may own memory for text with escapes); releasing twice is harmless.
+ */
+typedef struct cpl_cursor {
+    /* the current token; text lives until the next call */
+    cpl_token token;
+    cpl_str text;
+    int64_t integer;
+    double number;
+    int member;     /* KEY: index of the member's name, see cpl_model_name(); -1 if the model has no such name */
+    bool sensitive; /* the value (or, on KEY, the value that follows) must not be shown */
+    int depth;
+    size_t offset; /* bytes read so far */
+    char message[96];
+    /* private */
+    const char *at, *end, *start;
+    char *scratch;
+    size_t scratch_size;
+    uint16_t shape[CPL_JSON_DEPTH_MAX + 1];
+    uint16_t hint[CPL_JSON_DEPTH_MAX + 1];
+    uint64_t objects; /* bit d: level d+1 is an object */
+    uint16_t next_shape;
+    uint8_t expect;
+    bool secret;
+} cpl_cursor;
+
+void cpl_cursor_init(cpl_cursor *cursor, cpl_str document); /* untyped */
+cpl_token cpl_cursor_next(cpl_cursor *cursor);
+/* Reads on to the end of the value that the current token began (no effect on scalars). */
+cpl_token cpl_cursor_skip(cpl_cursor *cursor);
+void cpl_cursor_release(cpl_cursor *cursor);
+
+/* ---- the model ----------------------------------------------------------------------------------------------- */
+
+/* One of the 44 operations. All texts are static. */
+typedef struct cpl_operation_info {
+    const char *name;        /* "ListPipelines" */
+    const char *method;      /* "list_pipelines" */
+    const char *doc;         /* one line */
+    const char *input_token; /* paging; NULL when the operation has no pages */
+    const char *output_token;
+    const char *result_key;
+    const char *limit_key; /* NULL: the page size cannot be chosen */
+} cpl_operation_info;
+
+size_t cpl_model_operation_count(void);
+/* NULL when index is out of range. */
+const cpl_operation_info *cpl_model_operation_info(size_t index);
+/* By "ListPipelines" or "list_pipelines"; -1 when there is none. */
+int cpl_model_find_operation(cpl_str name);
+
+/* The error codes the service may answer, "PipelineNotFoundException", sorted. */
+size_t cpl_model_error_count(void);
+const char *cpl_model_error_name(size_t index);
+
+/* Distinct member names, so that a binding can keep one object for each. */
+size_t cpl_model_name_count(void);
+const char *cpl_model_name(size_t index);
+
+/* ---- client -------------------------------------------------------------------------------------------------- */
+
+/*
+ * Speaks to the service. May be used by several threads at once, and survives fork (the child opens connections of its
+ * own). Reference counted: a worker made from it keeps it alive.
+ */
+typedef struct cpl_client cpl_client;
+
+typedef struct cpl_client_options {
+    cpl_str region;        /* default: AWS_REGION, AWS_DEFAULT_REGION, the profile's region */
+    cpl_str profile;       /* default: AWS_PROFILE, "default" */
+    cpl_str access_key_id; /* with secret_access_key; default: environment, shared files */
+    cpl_str secret_access_key;
+    cpl_str session_token;
+    cpl_str endpoint_url; /* default: AWS_ENDPOINT_URL_CODEPIPELINE, AWS_ENDPOINT_URL, the profile, the region's */
+    cpl_str
+        s3_endpoint_url; /* for artifacts; default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile, the region's */
+    cpl_str ca_bundle;   /* a PEM file or a hashed folder; default: AWS_CA_BUNDLE, the system's */
+    cpl_str user_agent_extra;   /* appended to the User-Agent */
+    int64_t connect_timeout_ms; /* default 3100 */
+    int64_t read_timeout_ms;    /* longest silence on a connection; default 60000 */
+    int64_t total_timeout_ms;   /* one attempt, from first byte sent to last received; default 0: no limit */
+    int max_attempts;           /* default: AWS_MAX_ATTEMPTS, 3 */
+    size_t response_limit;      /* bytes; default 64 MiB */
+} cpl_client_options;
+
+/* On CPL_OK the caller owns *out. CPL_CONFIG: no region, an unreadable profile; CPL_INVALID: an option is malformed. */
+cpl_status cpl_client_new(cpl_client **out, const cpl_client_options *options, cpl_error *err);
+void cpl_client_retain(cpl_client *client);
+void cpl_client_free(cpl_client *client); /* NULL is fine; drops one reference */
+/* Closes the connections and refuses new calls with CPL_STATE. Calls under way finish. */
+void cpl_client_close(cpl_client *client);
+bool cpl_client_closed(const cpl_client *client);
+const char *cpl_client_region(const cpl_client *client);
+const char *cpl_client_endpoint_url(const cpl_client *client);
+
+/* An answer: the document and what came with it. */
+typedef struct cpl_reply cpl_reply;
+
+#define CPL_CALL_EMPTY_TABLES 1u /* {} may stand for an empty list too (a Lua table says no more) */
+
+typedef struct cpl_call_options {
+    unsigned flags;
+    cpl_wait wait;
+} cpl_call_options;
+
+/*
+ * Runs one operation: checks params (a JSON object; empty text means {}) against the model, signs, sends, retries, and
+ * waits for the answer. On CPL_OK the caller owns *out. CPL_INVALID names the member in err->path and nothing was sent;
+ * CPL_SERVICE carries the service's code.
+ */
+cpl_status cpl_client_call(cpl_client *client, cpl_str operation, cpl_str params, const cpl_call_options *options,
+                           cpl_reply **out, cpl_error *err);
+void cpl_reply_free(cpl_reply *reply);
+cpl_str cpl_reply_text(const cpl_reply *reply);                    /* the raw document */
+void cpl_reply_cursor(const cpl_reply *reply, cpl_cursor *cursor); /* typed by the model */
+int cpl_reply_http_status(const cpl_reply *reply);
+int cpl_reply_attempts(const cpl_reply *reply);
+const char *cpl_reply_request_id(const cpl_reply *reply); /* "" if there was none */
+/* The i-th response header, names in lower case; false past the end. */
+bool cpl_reply_header(const cpl_reply *reply, size_t i, cpl_str *name, cpl_str *value);
+
+/* ---- worker -------------------------------------------------------------------------------------------------- */
+
+/*
+ * Takes jobs for custom actions: polls, acknowledges, hands out. A pull interface: the worker never calls up; the caller
+ * asks for the next job and hands its result back. cpl_worker_next() is for one thread at a time; the jobs it hands out
+ * are independent and may each be used on a thread of their own.
+ */
+typedef struct cpl_worker cpl_worker;
+typedef struct cpl_job cpl_job;
+
+typedef struct cpl_worker_options {
+    int concurrency; /* jobs handed out and not yet answered; default 1. A poll asks for no more than are free */
+    int64_t
+        poll_interval_ms;  /* between polls that found nothing; default 1000, backing off with jitter to ten times it */
+    cpl_str work_dir;      /* where jobs get their folders; default: TMPDIR or /tmp */
+    size_t artifact_limit; /* bytes an artifact may unpack to; default 8 GiB */
+} cpl_worker_options;
+
+/* The jobs to take. category, provider and version are required; owner is "Custom". */
+typedef struct cpl_action_type {
+    cpl_str category; /* Source, Build, Test, Deploy or Invoke */
+    cpl_str provider;
+    cpl_str version;
+    cpl_str query_key; /* optional: only jobs whose queryable configuration property has this value */
+    cpl_str query_value;
+} cpl_action_type;
+
+cpl_status cpl_worker_new(cpl_worker **out, cpl_client *client, const cpl_worker_options *options, cpl_error *err);
+/* Jobs handed out stay valid; free them first or later. */
+void cpl_worker_free(cpl_worker *worker);
+/* Adds an action type; *index counts up from 0 and is what cpl_job_action_type() answers. CPL_INVALID for a repeated one. */
+cpl_status cpl_worker_add(cpl_worker *worker, const cpl_action_type *type, int *index, cpl_error *err);
+/*
+ * The next job, acknowledged, or NULL in *out when wait->timeout_ms passed, when all slots are taken until then, or when
+ * the worker is stopping. A poll that fails for a reason that passes (network, throttling, the service's own trouble) is
+ * not an error: the worker waits longer and polls again, and err tells what happened while the status is CPL_OK.
+ */
+cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **out, cpl_error *err);
+/* Ends polling: cpl_worker_next() returns at once from now on. Safe from any thread and from a signal handler. */
+void cpl_worker_stop(cpl_worker *worker);
+bool cpl_worker_stopping(const cpl_worker *worker);
+int cpl_worker_running(const cpl_worker *worker); /* jobs handed out and not yet answered */
+
+typedef enum cpl_job_field {
+    CPL_JOB_ID,
+    CPL_JOB_NONCE,
+    CPL_JOB_ACCOUNT_ID,
+    CPL_JOB_CATEGORY,
+    CPL_JOB_PROVIDER,
+    CPL_JOB_VERSION,
+    CPL_JOB_PIPELINE_NAME,
+    CPL_JOB_PIPELINE_ARN,
+    CPL_JOB_EXECUTION_ID, /* of the pipeline */
+    CPL_JOB_STAGE_NAME,
+    CPL_JOB_ACTION_NAME,
+    CPL_JOB_ACTION_EXECUTION_ID,
+    CPL_JOB_CONTINUATION_TOKEN, /* as the service gave it */
+    CPL_JOB_STATE,              /* JSON text: what cpl_job_later() was given before this job */
+    CPL_JOB_USER_PARAMETERS,    /* the configuration's UserParameters */
+    CPL_JOB_FIELD_COUNT
+} cpl_job_field;
+
+/* NULL when the job has no such thing. */
+const char *cpl_job_text(const cpl_job *job, cpl_job_field field);
+int cpl_job_action_type(const cpl_job *job);
+/* The action's configuration, an object of strings. */
+void cpl_job_configuration(const cpl_job *job, cpl_cursor *cursor);
+/* The whole job as the service gave it, typed as the shape Job; carries credentials, marked sensitive. */
+void cpl_job_data(const cpl_job *job, cpl_cursor *cursor);
+size_t cpl_job_input_count(const cpl_job *job);
+const char *cpl_job_input_name(const cpl_job *job, size_t i); /* NULL past the end */
+size_t cpl_job_output_count(const cpl_job *job);
+const char *cpl_job_output_name(const cpl_job *job, size_t i);
+/* A folder of the job's own, made on first use, removed with the job. */
+cpl_status cpl_job_work_dir(cpl_job *job, const char **out, cpl_error *err);
+
+/*
+ * Artifacts. Fetching happens once, with the job's own credentials; the path lives until the job is freed.
+ * CPL_INVALID: the job has no artifact of that name (an empty name means the only one).
+ */
+cpl_status cpl_job_input_path(cpl_job *job, cpl_str name, const cpl_wait *wait, const char **out, cpl_error *err);
+/* Unpacks into directory (empty: a folder of the job's own). A refused archive leaves the directory as it was. */
+cpl_status cpl_job_input_extract(cpl_job *job, cpl_str name, cpl_str directory, const cpl_wait *wait, const char **out,
+                                 cpl_error *err);
+/* Stages an output: a zip of a folder's contents or of one file, or the bytes themselves. Sent by cpl_job_succeed(). */
+cpl_status cpl_job_output_pack(cpl_job *job, cpl_str name, cpl_str path, const cpl_wait *wait, cpl_error *err);
+cpl_status cpl_job_output_write(cpl_job *job, cpl_str name, cpl_str bytes, cpl_error *err);
+/* SHA-256 of the staged output in hexadecimal (64 digits and NUL). */
+cpl_status cpl_job_output_digest(cpl_job *job, cpl_str name, char out[65], cpl_error *err);
+
+typedef struct cpl_result {
+    cpl_str output_variables;      /* JSON object of strings, or empty */
+    cpl_str summary;               /* at most 2048 characters; longer is cut */
+    cpl_str external_execution_id; /* shown in the console, at most 1500 characters */
+    int percent_complete;          /* 0 (not told) to 100 */
+    cpl_str revision;              /* Source actions: currentRevision.revision */
+    cpl_str change_identifier;
+    cpl_str revision_summary;
+} cpl_result;
+
+/*
+ * The one result of a job. Outputs staged are sent first; an output that was declared and not staged is CPL_INVALID. After
+ * CPL_OK, and after the service said that somebody else has the job, later calls answer CPL_STATE.
+ */
+cpl_status cpl_job_succeed(cpl_job *job, const cpl_result *result, const cpl_wait *wait, cpl_error *err);
+/* type: a FailureType of the service ("JobFailed", "ConfigurationError", ...; empty: JobFailed). message is cut to 5000. */
+cpl_status cpl_job_fail(cpl_job *job, cpl_str type, cpl_str message, cpl_str external_execution_id,
+                        const cpl_wait *wait, cpl_error *err);
+/*
+ * Continues later: the action goes on, and a new job will carry state (JSON text, at most 1900 bytes) no sooner than
+ * after_s seconds from now.
+ */
+cpl_status cpl_job_later(cpl_job *job, cpl_str state, double after_s, const cpl_result *result, const cpl_wait *wait,
+                         cpl_error *err);
+/* One of the three above was accepted. */
+bool cpl_job_answered(const cpl_job *job);
+/* Frees the job and its folder; does no I/O on the network. A job that was not answered is reported failed by the worker's
+ * next cpl_worker_next() ("the handler gave the job up"). */
+void cpl_job_free(cpl_job *job);
+
+/* The FailureType that tells best what err means: ConfigurationError, PermissionError, SystemUnavailable or JobFailed. */
+const char *cpl_failure_type(const cpl_error *err);
+
+/* ---- emulator ------------------------------------------------------------------------------------------------ */
+
+/* CodePipeline and the part of S3 it needs, offline, on loopback, in a thread of its own. For tests; not for the internet. */
+typedef struct cpl_emulator cpl_emulator;
+
+typedef struct cpl_emulator_options {
+    cpl_str host;          /* default 127.0.0.1 */
+    int port;              /* default 0: the system picks */
+    cpl_str path;          /* SQLite file that keeps the state; default: memory only */
+    cpl_str region;        /* default us-east-1 */
+    cpl_str account_id;    /* default 123456789012 */
+    cpl_str access_key_id; /* the owner's; defaults are fixed test values, see cpl_emulator_environ() */
+    cpl_str secret_access_key;
+} cpl_emulator_options;
+
+/* CPL_IO: the port is in use (the message names it), or the file cannot be opened. */
+cpl_status cpl_emulator_start(cpl_emulator **out, const cpl_emulator_options *options, cpl_error *err);
+void cpl_emulator_stop(cpl_emulator *emulator); /* stops the thread and frees; NULL is fine */
+const char *cpl_emulator_url(const cpl_emulator *emulator);
+/* The i-th environment variable that points an AWS SDK at the emulator; false past the end. */
+bool cpl_emulator_environ(const cpl_emulator *emulator, size_t i, const char **name, const char **value);
+/* The codepipeline-emulator command; returns the exit status. */
+int cpl_emulator_main(int argc, char **argv);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

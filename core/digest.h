@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SHA-256, HMAC, MD5 and random bytes. digest.c is the only file that includes openssl/; algorithms are fetched once a
+ * process, because an implicit fetch costs more than the hash.
+ */
+#ifndef CPL_DIGEST_H
+#define CPL_DIGEST_H
+
+#include "buf.h"
+
+#define CPL_SHA256_SIZE 32
+#define CPL_SHA256_HEX_SIZE 65 /* with NUL */
+
+/* CPL_STATE when the crypto library refuses (it then says so in err). */
+cpl_status cpl_sha256(cpl_str data, unsigned char out[CPL_SHA256_SIZE], cpl_error *err);
+cpl_status cpl_sha256_hex(cpl_str data, char out[CPL_SHA256_HEX_SIZE], cpl_error *err);
+cpl_status cpl_hmac_sha256(cpl_str key, cpl_str data, unsigned char out[CPL_SHA256_SIZE], cpl_error *err);
+
+/* In pieces. init acquires, final or release gives back; release after final is harmless. */
+typedef struct cpl_sha256_state {
+    void *context;
+} cpl_sha256_state;
+cpl_status cpl_sha256_init(cpl_sha256_state *state, cpl_error *err);
+void cpl_sha256_add(cpl_sha256_state *state, const void *data, size_t n);
+void cpl_sha256_final(cpl_sha256_state *state, unsigned char out[CPL_SHA256_SIZE]);
+void cpl_sha256_release(cpl_sha256_state *state);
+
+#define CPL_MD5_SIZE 16
+/* For S3 ETags only. */
+cpl_status cpl_md5(cpl_str data, unsigned char out[CPL_MD5_SIZE], cpl_error *err);
+
+/* Compares in constant time. */
+bool cpl_secret_eq(cpl_str a, cpl_str b);
+cpl_status cpl_random(void *out, size_t n, cpl_error *err);
+/* A random version-4 UUID in lower case and NUL. */
+#define CPL_UUID_SIZE 37
+cpl_status cpl_uuid(char out[CPL_UUID_SIZE], cpl_error *err);
+/* Standard base64 with padding. */
+void cpl_base64(cpl_buf *out, const void *bytes, size_t n);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The emulator from the inside. One thread pool receives requests (server.c); one lock guards all state; so everything
+ * below "call" runs alone and may edit documents in place.
+ *
+ *   server.c   HTTP on loopback (libmicrohttpd): a whole request in, a whole answer out
+ *   auth.c     who signed it: the owner, or a job's scoped and expiring artifact credentials
+ *   api.c      X-Amz-Target -> operation: checks the input by the model, runs the handler, words the errors
+ *   s3.c       the S3 subset over store blobs
+ *   store.c    documents in memory, mirrored into one SQLite file when a path is given
+ *   pipelines.c action_types.c executions.c jobs.c   the operations
+ *   structure.c  the service's rules for a pipeline's structure
+ *   engine.c   moves executions through stages and actions
+ *   emulator.c the public handle
+ *
+ * Knows model, json, digest, sigv4 and archives; never client or http.
+ */
+#ifndef CPL_EMU_H
+#define CPL_EMU_H
+
+#include "../clock.h"
+#include "../err.h"
+#include "../model.h"
+#include "../sigv4.h"
+
+typedef struct emu emu;
+
+/* ---- store: documents by table and key; the state of the emulator is nothing else ---- */
+
+typedef enum emu_table {
+    EMU_META,        /* "settings", "counters" */
+    EMU_PIPELINE,    /* by name; every version */
+    EMU_ACTION_TYPE, /* custom action types by "category:provider:version" */
+    EMU_EXECUTION,   /* by pipeline execution id */
+    EMU_JOB,         /* by job id */
+    EMU_GRANT,       /* artifact credentials by access key id, see below */
+    EMU_TRANSITION,  /* disabled inbound transitions by "pipeline:stage" */
+    EMU_BUCKET,      /* by name */
+    EMU_OBJECT,      /* by "bucket/key"; the body is the blob of the same key */
+    EMU_UPLOAD,      /* multipart uploads by upload id; parts are blobs "upload/ID/N" */
+    EMU_TAG,         /* tags by resource ARN */
+    EMU_TABLE_COUNT
+} emu_table;
+
+typedef struct emu_store emu_store;
+/* path "" keeps everything in memory. CPL_IO: the file cannot be opened, is not ours, or is damaged. */
+cpl_status emu_store_open(emu_store **out, const char *path, cpl_error *err);
+void emu_store_close(emu_store *store);
+/* The live document, NULL when there is none. Edit it in place, then emu_store_touch(). */
+cpl_json *emu_store_get(emu_store *store, emu_table table, const char *key);
+/* Adds or replaces; takes doc over, also when it fails (false: out of memory, or doc was NULL). */
+bool emu_store_put(emu_store *store, emu_table table, const char *key, cpl_json *doc);
+void emu_store_touch(emu_store *store, emu_table table, const char *key);
+void emu_store_delete(emu_store *store, emu_table table, const char *key);
+/* In the order of insertion; i runs from 0 to emu_store_size(). Deleting shifts the later ones. */
+size_t emu_store_size(const emu_store *store, emu_table table);
+cpl_json *emu_store_at(emu_store *store, emu_table table, size_t i, const char **key);
+bool emu_blob_put(emu_store *store, const char *key, cpl_str bytes);
+cpl_str emu_blob_get(emu_store *store, const char *key); /* absent view when there is none; valid until it is changed */
+void emu_blob_delete(emu_store *store, const char *key);
+/* Writes what changed since the last commit, in one transaction; nothing to do in memory. */
+cpl_status emu_store_commit(emu_store *store, cpl_error *err);
+
+/* ---- the emulator ---- */
+
+emu_store *emu_store_of(emu *e);
+const char *emu_region(const emu *e);
+const char *emu_account_id(const emu *e);
+/* Milliseconds since 1970 by the emulator's clock. */
+int64_t emu_now_ms(const emu *e);
+double emu_now_s(const emu *e); /* the same for timestamps in documents */
+/* A new UUID; false when out of entropy. */
+bool emu_uuid(emu *e, char out[CPL_UUID_SIZE]);
+
+/*
+ * Artifact credentials: a document of EMU_GRANT
+ *   {"secret": "...", "token": "...", "expires": seconds, "jobId": "...",
+ *    "read": [{"bucket": "...", "key": "..."}], "write": [...]}
+ * jobs.c makes them, auth.c finds them, s3.c asks whether they allow what is wanted.
+ */
+
+/* ---- one call of an operation ---- */
+
+typedef struct emu_call {
+    emu *e;
+    const cpl_operation *operation;
+    const cpl_json *in; /* checked against the model */
+    cpl_json *out;      /* {} at first */
+    /* set by emu_refuse() */
+    char code[80];
+    char message[1024];
+    int http_status;
+} emu_call;
+
+/* Refuses the call with one of the operation's errors (HTTP 400); always returns false, so: return emu_refuse(...). */
+bool emu_refuse(emu_call *call, const char *code, const char *format, ...) CPL_PRINTF(3, 4);
+
+/* A handler fills call->out and returns true, or refuses. Running out of memory: return emu_nomem(call). */
+typedef bool (*emu_handler)(emu_call *call);
+bool emu_nomem(emu_call *call); /* InternalFailure, HTTP 500 */
+
+typedef struct emu_route {
+    const char *operation;
+    emu_handler handler;
+} emu_route;
+/* One table a file of operations, ended by {NULL, NULL}. What stands in none of them is refused as not emulated. */
+extern const emu_route emu_pipeline_routes[];
+extern const emu_route emu_action_type_routes[];
+extern const emu_route emu_execution_routes[];
+extern const emu_route emu_job_routes[];
+
+/* ---- engine ---- */
+
+/* Does everything that is due by now: redelivery, expiry, actions that can start. Called before every request. */
+void emu_engine_advance(emu *e);
+/* An object was written: source actions that watch it may start their pipeline. */
+void emu_engine_object_changed(emu *e, const char *bucket, const char *key);
+
+/* ---- S3, for the engine's own actions (owner's rights) ---- */
+
+typedef struct emu_object {
+    cpl_str body;
+    const char *etag; /* with quotes */
+    const char *version_id;
+    double last_modified;
+    const char *content_type;
+} emu_object; /* views into the store */
+bool emu_s3_bucket_exists(emu *e, const char *bucket);
+bool emu_s3_create_bucket(emu *e, const char *bucket); /* true also when it exists */
+bool emu_s3_get(emu *e, const char *bucket, const char *key, emu_object *out);
+bool emu_s3_put(emu *e, const char *bucket, const char *key, cpl_str body, const char *content_type);
+
+#endif

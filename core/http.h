@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One HTTP request and its answer, over kept-alive connections. http.c is the only file that includes curl/. Redirects are
+ * never followed, TLS is always verified, ~/.netrc is never read, CR, LF and NUL in anything sent are refused. Knows
+ * nothing of AWS.
+ */
+#ifndef CPL_HTTP_H
+#define CPL_HTTP_H
+
+#include "sigv4.h" /* cpl_header */
+
+/* A pool of connections with common settings. Thread-safe; after fork the child starts with an empty pool. */
+typedef struct cpl_http cpl_http;
+
+typedef struct cpl_http_options {
+    cpl_str ca_bundle; /* file or hashed folder; default: the system's */
+    cpl_str proxy;     /* default: the environment's, honouring no_proxy; CPL_LIT("") forces none when proxy_set */
+    bool proxy_set;
+    int64_t connect_timeout_ms;
+    int64_t read_timeout_ms;  /* longest silence */
+    int64_t total_timeout_ms; /* 0: none */
+} cpl_http_options;
+
+cpl_status cpl_http_new(cpl_http **out, const cpl_http_options *options, cpl_error *err);
+void cpl_http_free(cpl_http *http);
+void cpl_http_close_idle(cpl_http *http); /* closes the kept connections */
+
+typedef struct cpl_http_request {
+    cpl_str method; /* GET, PUT, POST, HEAD, DELETE */
+    cpl_str url;
+    const cpl_header *headers;
+    size_t header_count;
+    cpl_str body;
+    int body_fd; /* instead of body when body_from_fd: body_size bytes from offset body_offset */
+    bool body_from_fd;
+    int64_t body_offset;
+    int64_t body_size;
+    int sink_fd; /* where the body of a 2xx answer goes when sink_to_fd; else into response->body */
+    bool sink_to_fd;
+    int64_t sink_offset;
+    size_t body_limit;    /* bytes of an answer kept in memory, or written to the sink; past it CPL_TOO_LARGE */
+    const cpl_wait *wait; /* timeout_ms caps this request when not 0 */
+} cpl_http_request;
+
+typedef struct cpl_http_response {
+    int status;
+    cpl_buf body;
+    cpl_buf head;       /* header lines, "name: value\n", names in lower case */
+    int64_t body_bytes; /* also counts what went to the sink */
+    bool sent;          /* the request may have reached the server (matters when there is no answer) */
+    bool reused;        /* over a kept connection: one that broke before an answer is worth a second try at once */
+} cpl_http_response;
+void cpl_http_response_init(cpl_http_response *response);
+void cpl_http_response_clear(cpl_http_response *response);
+void cpl_http_response_release(cpl_http_response *response);
+
+/*
+ * Sends and waits. CPL_OK for any complete answer, whatever its status. CPL_NETWORK: refused, reset, name not found, TLS;
+ * CPL_TIMEOUT; CPL_PROTOCOL: not HTTP, or a body shorter than its Content-Length; CPL_TOO_LARGE; CPL_CANCELLED; CPL_IO for
+ * the file descriptors.
+ */
+cpl_status cpl_http_send(cpl_http *http, const cpl_http_request *request, cpl_http_response *response, cpl_error *err);
+
+/* The first header of that name (lower case); absent view when there is none. */
+cpl_str cpl_http_header(const cpl_http_response *response, const char *name);
+/* The i-th header; false past the end. */
+bool cpl_http_header_at(const cpl_http_response *response, size_t i, cpl_str *name, cpl_str *value);
+
+/* Takes "scheme://host[:port][/path]" apart; false when it is not an http or https URL, or has user info or a fragment. */
+typedef struct cpl_url {
+    cpl_str scheme;
+    cpl_str authority; /* host[:port], as a Host header has it; a default port is left out */
+    cpl_str host;      /* IPv6 without brackets */
+    cpl_str path;      /* without query; "" when there is none */
+    cpl_str query;
+} cpl_url;
+bool cpl_url_parse(cpl_str url, cpl_url *out);
+
+#endif
