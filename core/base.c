@@ -45,8 +45,8 @@ char *cpl_strdup(cpl_str text) {
 }
 
 void cpl_wipe(void *memory, size_t size) {
-    volatile unsigned char *p = memory;
-    while (size-- > 0) *p++ = 0;
+    memset(memory, 0, size);
+    __asm__ __volatile__("" : : "r"(memory) : "memory"); /* somebody may look: the compiler must not drop the store */
 }
 
 cpl_str cpl_str_of(const char *text) {

@@ -159,12 +159,12 @@ typedef struct cpl_cursor {
     uint64_t objects; /* bit d: level d+1 is an object */
     uint16_t next_shape;
     uint8_t expect;
-    bool secret;
 } cpl_cursor;
 
 void cpl_cursor_init(cpl_cursor *cursor, cpl_str document); /* untyped */
 cpl_token cpl_cursor_next(cpl_cursor *cursor);
-/* Reads on to the end of the value that the current token began (no effect on scalars). */
+/* Reads on to the end of what the current token began: an object or array to its end token, a key to the end of its value;
+ * nothing on other tokens. */
 cpl_token cpl_cursor_skip(cpl_cursor *cursor);
 void cpl_cursor_release(cpl_cursor *cursor);
 
