@@ -39,6 +39,7 @@ typedef enum emu_table {
     EMU_OBJECT,      /* by "bucket/key"; the body is the blob of the same key */
     EMU_UPLOAD,      /* multipart uploads by upload id; parts are blobs "upload/ID/N" */
     EMU_TAG,         /* tags by resource ARN */
+    EMU_VERSION,     /* versions of objects that are not current, by "bucket/key" LF version id; so is the blob */
     EMU_TABLE_COUNT
 } emu_table;
 
@@ -63,12 +64,25 @@ cpl_status emu_store_commit(emu_store *store, cpl_error *err);
 
 /* ---- the emulator ---- */
 
+/* An emulator without its server. Tests drive it with emu_set_now() and emu_invoke(); the server makes one too. */
+cpl_status emu_new(emu **out, const cpl_emulator_options *options, cpl_error *err);
+void emu_free(emu *e); /* NULL is fine */
+/* Time stands still during a request; the server sets it before each, from the clock. */
+void emu_set_now(emu *e, int64_t now_ms);
+/*
+ * Runs one operation, past HTTP and signature: checks input against the model, advances the engine, runs the handler,
+ * commits. Fills out with the answer's document, which for an error is {"__type", "message"}. Returns the HTTP status.
+ */
+int emu_invoke(emu *e, cpl_str operation, cpl_str input, cpl_buf *out);
+
 emu_store *emu_store_of(emu *e);
 const char *emu_region(const emu *e);
 const char *emu_account_id(const emu *e);
 /* Milliseconds since 1970 by the emulator's clock. */
 int64_t emu_now_ms(const emu *e);
 double emu_now_s(const emu *e); /* the same for timestamps in documents */
+void emu_clock_advance(emu *e,
+                       int64_t ms); /* turns the emulator's clock forward; what is due is done by the next request */
 /* A new UUID; false when out of entropy. */
 bool emu_uuid(emu *e, char out[CPL_UUID_SIZE]);
 
@@ -110,6 +124,15 @@ extern const emu_route emu_execution_routes[];
 extern const emu_route emu_job_routes[];
 
 /* ---- engine ---- */
+
+/*
+ * What is derived from the documents: who waits, what is due, which jobs are ready. emulator.c makes it once the store is
+ * open, keeps it for emu_engine_of(), and frees it before the store is closed.
+ */
+typedef struct emu_engine emu_engine;
+emu_engine *emu_engine_new(emu *e); /* NULL: out of memory */
+void emu_engine_free(emu_engine *engine);
+emu_engine *emu_engine_of(const emu *e);
 
 /* Does everything that is due by now: redelivery, expiry, actions that can start. Called before every request. */
 void emu_engine_advance(emu *e);
