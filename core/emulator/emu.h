@@ -58,6 +58,8 @@ size_t emu_store_size(const emu_store *store, emu_table table);
 cpl_json *emu_store_at(emu_store *store, emu_table table, size_t i, const char **key);
 bool emu_blob_put(emu_store *store, const char *key, cpl_str bytes);
 cpl_str emu_blob_get(emu_store *store, const char *key); /* absent view when there is none; valid until it is changed */
+/* Gives a blob another key, in place of what was there; false when there is none, or out of memory. */
+bool emu_blob_move(emu_store *store, const char *from, const char *to);
 void emu_blob_delete(emu_store *store, const char *key);
 /* Writes what changed since the last commit, in one transaction; nothing to do in memory. */
 cpl_status emu_store_commit(emu_store *store, cpl_error *err);
