@@ -86,7 +86,7 @@ bool cpl_model_operation_has_error(const cpl_operation *operation, cpl_str code)
 typedef enum cpl_violation_kind {
     CPL_VIOLATION_MISSING, /* a required member is absent */
     CPL_VIOLATION_UNKNOWN, /* the structure has no such member */
-    CPL_VIOLATION_TYPE,    /* expected says what it should be */
+    CPL_VIOLATION_TYPE,    /* shape says what it should be, got what it is */
     CPL_VIOLATION_NULL,    /* null where a value is needed */
     CPL_VIOLATION_SHORT,   /* length below min */
     CPL_VIOLATION_LONG,    /* length above max */
@@ -99,6 +99,7 @@ typedef enum cpl_violation_kind {
 typedef struct cpl_violation {
     cpl_violation_kind kind;
     uint16_t shape;  /* of the value; of the structure for MISSING and UNKNOWN */
+    cpl_token got;   /* the token found; of no use for MISSING */
     char path[256];  /* "pipeline.stages[0].name"; includes the member's name for MISSING and UNKNOWN */
     char value[128]; /* the value as text, cut; empty when there is none or it is sensitive */
     bool key;        /* the key of a map entry is at fault, not its value */
