@@ -14,6 +14,8 @@
 /* CPL_STATE when the crypto library refuses (it then says so in err). */
 cpl_status cpl_sha256(cpl_str data, unsigned char out[CPL_SHA256_SIZE], cpl_error *err);
 cpl_status cpl_sha256_hex(cpl_str data, char out[CPL_SHA256_HEX_SIZE], cpl_error *err);
+/* n bytes as 2n lower-case hexadecimal digits and NUL. */
+void cpl_hex(const void *bytes, size_t n, char *out);
 cpl_status cpl_hmac_sha256(cpl_str key, cpl_str data, unsigned char out[CPL_SHA256_SIZE], cpl_error *err);
 
 /* In pieces. init acquires, final or release gives back; release after final is harmless. */
