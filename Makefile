@@ -1,77 +1,90 @@
-# Developers' door, and what `luarocks make` runs. Users want ./dev (see README.md).
+# Compiles; nothing else. ./dev calls it after installing what is missing, and so does `luarocks make`.
 #
-#   make            the static library and both extension modules
-#   make lib python lua ctests
-#   make O=build-asan SAN=1 ctests      another tree, with AddressSanitizer and UBSan
+#   make                                the static library and both extension modules
+#   make lib python lua ctests benches  one of them
+#   make rock                           the Lua module for LuaRocks, in build/rock
+#   make O=build/asan SAN=1 ctests      another tree, with AddressSanitizer and UBSan (TSAN=1: ThreadSanitizer)
 #
-# Everything is compiled with -fvisibility=hidden; the two modules export their entry point alone.
+# CC, CFLAGS, CPPFLAGS, LDFLAGS, LIBFLAG, LUA_INCDIR, PYTHON and PKG_CONFIG are the caller's. Everything is compiled with
+# -fvisibility=hidden; the two modules export their entry point alone.
 
 O ?= build
-CC ?= gcc
 PYTHON ?= python3
 PKG_CONFIG ?= pkg-config
 LUA_PC ?= lua5.4
+LIBFLAG ?= -shared
 OPT ?= -O2 -g
 
 PACKAGES = libcurl libcrypto libcjson libarchive sqlite3 expat libmicrohttpd
-DEFINES = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla $(WERROR)
-CPPFLAGS += $(DEFINES) $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
-CFLAGS_ALL = -std=c11 $(OPT) -fPIC -fvisibility=hidden -pthread $(WARN) $(CFLAGS)
-LIBS = $(shell $(PKG_CONFIG) --libs $(PACKAGES)) -lm -pthread
+
+# $(call once,NAME,command): NAME becomes the command's output, when it is first needed and only then
+once = $(eval $(1) := $$(shell $(2)))$($(1))
+PACKAGE_CFLAGS = $(call once,PACKAGE_CFLAGS,$(PKG_CONFIG) --cflags $(PACKAGES))
+PACKAGE_LIBS = $(call once,PACKAGE_LIBS,$(PKG_CONFIG) --libs $(PACKAGES))
+NEED_PACKAGES = $(if $(PACKAGE_LIBS),,$(error install the development files of: $(PACKAGES)))
+LUA_CFLAGS = $(call once,LUA_CFLAGS,$(PKG_CONFIG) --cflags $(LUA_PC))
+PY_CFLAGS = $(call once,PY_CFLAGS,$(PYTHON) -c 'import sysconfig as s; print("-I" + s.get_path("include"))')
+
+DEFINES = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
+ALL_CFLAGS = $(NEED_PACKAGES)-std=c11 $(OPT) -fPIC -fvisibility=hidden -pthread $(WARN) $(SANITIZE) $(DEFINES) $(PACKAGE_CFLAGS) \
+             $(CPPFLAGS) $(CFLAGS)
+LIBS = $(PACKAGE_LIBS) -lm -pthread
 ifdef SAN
-CFLAGS_ALL += -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-LDFLAGS += -fsanitize=address,undefined
+SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
 ifdef TSAN
-CFLAGS_ALL += -fsanitize=thread
-LDFLAGS += -fsanitize=thread
+SANITIZE = -fsanitize=thread
 endif
 
 CORE = $(wildcard core/*.c core/creds/*.c core/emulator/*.c)
 PY_SRC = $(wildcard python/src/*.c)
 LUA_SRC = $(wildcard lua/src/*.c)
-CTESTS = $(patsubst tests/c/t_%.c,%,$(wildcard tests/c/t_*.c))
+CTEST_SRC = $(wildcard tests/c/t_*.c)
+BENCH_SRC = $(wildcard bench/*.c)
 
-obj = $(patsubst %.c,$(O)/%.o,$(1))
+objects = $(1:%.c=$(O)/%.o)
 LIB = $(O)/libcodepipeline.a
-PY_MODULE = python/codepipeline/_core.abi3.so
-LUA_INCDIR ?= $(shell $(PKG_CONFIG) --variable=includedir $(LUA_PC))
-LUA_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags $(LUA_PC))
+PY_MODULE ?= python/codepipeline/_core.abi3.so
 LUA_MODULE = $(O)/lua/codepipeline/core.so
-PY_CFLAGS = -DPy_LIMITED_API=0x03090000 -I$(shell $(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')
+CTESTS = $(CTEST_SRC:tests/c/%.c=$(O)/tests/%)
+BENCHES = $(BENCH_SRC:%.c=$(O)/%)
 
-.PHONY: all lib python lua ctests clean
+.PHONY: all lib python lua rock ctests benches clean
 .SECONDARY:
+.DELETE_ON_ERROR:
 all: lib python lua
 lib: $(LIB)
 python: $(PY_MODULE)
 lua: $(LUA_MODULE)
-ctests: $(CTESTS:%=$(O)/tests/t_%)
+rock:
+	+$(MAKE) O=build/rock lua
+ctests: $(CTESTS)
+benches: $(BENCHES)
 
-$(LIB): $(call obj,$(CORE))
+$(LIB): $(call objects,$(CORE))
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(PY_MODULE): $(call obj,$(PY_SRC)) $(LIB)
-	$(CC) -shared $(LDFLAGS) -o $@ $^ $(LIBS)
-
-$(LUA_MODULE): $(call obj,$(LUA_SRC)) $(LIB)
+$(PY_MODULE): $(call objects,$(PY_SRC)) $(LIB)
+$(LUA_MODULE): $(call objects,$(LUA_SRC)) $(LIB)
+$(PY_MODULE) $(LUA_MODULE):
 	@mkdir -p $(@D)
-	$(CC) -shared $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(LIBFLAG) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(O)/python/src/%.o: CPPFLAGS += $(PY_CFLAGS)
-$(O)/lua/src/%.o: CPPFLAGS += $(LUA_CFLAGS)
+$(O)/tests/%: $(O)/tests/c/%.o $(LIB)
+	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-$(O)/%.o: %.c
+$(O)/bench/%: $(O)/bench/%.o $(LIB)
+	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(O)/python/src/%.o: LANGUAGE_CFLAGS = -DPy_LIMITED_API=0x03090000 $(PY_CFLAGS)
+$(O)/lua/src/%.o: LANGUAGE_CFLAGS = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(LUA_CFLAGS))
+$(O)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
-
-$(O)/tests/t_%: $(O)/tests/c/t_%.o $(LIB)
-	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(ALL_CFLAGS) $(LANGUAGE_CFLAGS) -MMD -MP -c $< -o $@
 
 clean:
 	rm -rf $(O) $(PY_MODULE)
 
--include $(shell find $(O) -name '*.d' 2>/dev/null)
+-include $(patsubst %.c,$(O)/%.d,$(CORE) $(PY_SRC) $(LUA_SRC) $(CTEST_SRC) $(BENCH_SRC))

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Builds codepipeline._core: the C core and its binding in one extension, for every CPython from 3.9 on (abi3)."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from glob import glob
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# the name pkg-config knows, a header, the Debian package that has both
+LIBRARIES = [
+    ("libcurl", "curl/curl.h", "libcurl4-openssl-dev"),
+    ("libcrypto", "openssl/evp.h", "libssl-dev"),
+    ("libcjson", "cjson/cJSON.h", "libcjson-dev"),
+    ("libarchive", "archive.h", "libarchive-dev"),
+    ("sqlite3", "sqlite3.h", "libsqlite3-dev"),
+    ("expat", "expat.h", "libexpat1-dev"),
+    ("libmicrohttpd", "microhttpd.h", "libmicrohttpd-dev"),
+]
+PKG_CONFIG = os.environ.get("PKG_CONFIG", "pkg-config")
+
+
+def version():
+    with open("core/codepipeline.h", encoding="utf-8") as header:
+        return re.search(r'#define CPL_VERSION "(.+)"', header.read()).group(1)
+
+
+def pkg_config(*arguments):
+    try:
+        return subprocess.run([PKG_CONFIG, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    except OSError:
+        sys.exit(f'error: "{PKG_CONFIG}" was not found; on Debian and Ubuntu: apt-get install pkg-config')
+
+
+def require_libraries():
+    missing = [library for library in LIBRARIES if pkg_config("--exists", library[0]).returncode != 0]
+    for name, header, _ in missing:
+        print(f'error: "{name}" ({header}) was not found by {PKG_CONFIG}', file=sys.stderr)
+    if missing:
+        sys.exit("on Debian and Ubuntu: apt-get install " + " ".join(package for _, _, package in missing))
+
+
+class BuildExt(build_ext):
+    """Finds the libraries when something is built (not for an sdist), and compiles the files side by side."""
+
+    def build_extension(self, ext):
+        require_libraries()
+        names = [name for name, _, _ in LIBRARIES]
+        ext.extra_compile_args += shlex.split(pkg_config("--cflags", *names).stdout)
+        ext.extra_link_args += shlex.split(pkg_config("--libs", *names).stdout)
+        compile_all = self.compiler.compile
+
+        def compile_in_parallel(sources, **options):
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                objects = pool.map(lambda source: compile_all([source], **options), sources)
+                return [path for paths in objects for path in paths]
+
+        self.compiler.compile = compile_in_parallel
+        try:
+            super().build_extension(ext)
+        finally:
+            self.compiler.compile = compile_all
+
+
+setup(
+    version=version(),
+    package_dir={"": "python"},
+    packages=["codepipeline"],
+    package_data={"codepipeline": ["py.typed", "*.pyi"]},
+    ext_modules=[
+        Extension(
+            "codepipeline._core",
+            sources=sorted(glob("core/**/*.c", recursive=True) + glob("python/src/*.c")),
+            depends=sorted(glob("core/**/*.h", recursive=True) + glob("python/src/*.h")),
+            define_macros=[("_GNU_SOURCE", None), ("_FILE_OFFSET_BITS", "64"), ("Py_LIMITED_API", "0x03090000")],
+            extra_compile_args=["-std=c11", "-fvisibility=hidden", "-pthread"],
+            extra_link_args=["-pthread", "-lm"],
+            py_limited_api=True,
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp39"}},
+    cmdclass={"build_ext": BuildExt},
+    zip_safe=False,
+)
