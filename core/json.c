@@ -11,7 +11,7 @@
 #include "err.h"
 
 #define DOCUMENT_LIMIT ((size_t)64 << 20)
-#define EXACT_LIMIT 9007199254740992.0 /* 2^53 */
+#define EXACT_INTEGER (1ll << 53)
 
 /* ---- text ---- */
 
@@ -40,7 +40,7 @@ void cpl_json_quote(cpl_buf *buf, cpl_str text) {
 void cpl_json_add_number(cpl_buf *buf, double number) {
     char text[40];
     int n = 0;
-    if (number == floor(number) && fabs(number) <= EXACT_LIMIT) {
+    if (number == floor(number) && fabs(number) <= (double)EXACT_INTEGER) {
         cpl_buf_addf(buf, "%lld", (long long)number);
         return;
     }
@@ -394,7 +394,7 @@ bool cpl_json_get_bool(const cpl_json *object, const char *key, bool fallback) {
 static cpl_json *number_node(const cpl_cursor *cursor) {
     cpl_json *json;
     char digits[32];
-    if (cursor->token == CPL_TOKEN_NUMBER || fabs(cursor->number) <= EXACT_LIMIT) {
+    if (cursor->token == CPL_TOKEN_NUMBER || (cursor->integer <= EXACT_INTEGER && cursor->integer >= -EXACT_INTEGER)) {
         return cpl_json_new_number(cursor->number);
     }
     CPL_COPY(digits, cursor->text);
