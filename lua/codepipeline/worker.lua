@@ -1,0 +1,324 @@
+-- SPDX-License-Identifier: MIT
+--- The job worker: handlers by action type, artifacts as objects, one result for each job.
+--
+--     local worker = assert(codepipeline.worker(client))
+--     worker:job({ category = "Build", provider = "MyBuilder", version = "1" }, function(job)
+--       local src = assert(job:input("Source"):extract())
+--       ...
+--       assert(job:output("Binary"):pack(out))
+--       return { digest = sha }          -- output variables; nothing is fine too
+--     end)
+--     worker:run()
+--
+-- A handler that raises fails its job, with the message; the worker goes on.
+
+local core = require "codepipeline.core"
+
+--- An input artifact of a job.
+local Input = {}
+Input.__index = Input
+
+--- The downloaded archive's path; it goes with the job.
+function Input:path()
+  return self.job.core:input_path(self.name)
+end
+
+--- Unpacks into directory (default: a folder that goes with the job) and returns its path.
+function Input:extract(directory)
+  return self.job.core:input_extract(self.name, directory)
+end
+
+--- The archive's bytes.
+function Input:read()
+  local path, err = self:path()
+  if not path then
+    return nil, err
+  end
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read "a"
+end
+
+--- An output artifact of a job. It is sent when the handler has returned.
+local Output = {}
+Output.__index = Output
+
+--- Zips a folder's contents, or one file.
+function Output:pack(path)
+  return self.job.core:output_pack(self.name, path)
+end
+
+--- Takes the bytes as they are.
+function Output:write(bytes)
+  return self.job.core:output_write(self.name, bytes)
+end
+
+--- SHA-256 of what was packed or written, in hexadecimal.
+function Output:digest()
+  return self.job.core:output_digest(self.name)
+end
+
+--- A job, as its handler sees it: id, nonce, account_id, category, provider, version, pipeline, pipeline_arn,
+-- execution_id, stage, action, action_execution_id, continuation_token, user_parameters (texts or nil), configuration
+-- (a table of strings), state (what the job before gave to later()), inputs and outputs (lists of names).
+local Job = {}
+Job.__index = Job
+
+function Job.__tostring(job)
+  return ("codepipeline.Job %s (%s, %s, %s)"):format(job.id, job.pipeline or "?", job.stage or "?", job.action or "?")
+end
+
+local function part(job, class, names, name)
+  for _, known in ipairs(names) do
+    if name == nil and #names == 1 or name == known then
+      return setmetatable({ job = job, name = known }, class)
+    end
+  end
+  if name == nil then
+    error(("the job has %d artifacts of this kind: name one"):format(#names), 3)
+  end
+  error(("the job has no artifact %q here (it has: %s)"):format(name, table.concat(names, ", ")), 3)
+end
+
+--- The input artifact of that name; without a name, the only one.
+function Job:input(name)
+  return part(self, Input, self.inputs, name)
+end
+
+--- The output artifact of that name; without a name, the only one.
+function Job:output(name)
+  return part(self, Output, self.outputs, name)
+end
+
+--- A folder of the job's own, removed with it.
+function Job:work_dir()
+  return self.core:work_dir()
+end
+
+--- Success with more than output variables; to be returned by the handler.
+-- @param result output_variables, summary, external_execution_id, percent_complete, revision, change_identifier,
+--   revision_summary
+function Job:succeed(result)
+  self.outcome = { kind = "succeed", result = result }
+  return self.outcome
+end
+
+--- Failure without raising; to be returned by the handler.
+-- @param options type (a FailureType, default "JobFailed"), external_execution_id
+function Job:fail(message, options)
+  options = options or {}
+  self.outcome = {
+    kind = "fail",
+    message = tostring(message),
+    type = options.type,
+    external_execution_id = options.external_execution_id,
+  }
+  return self.outcome
+end
+
+--- Goes on later; to be returned by the handler. The next job of this action has state again.
+-- @param state any value JSON can hold, at most 1900 bytes as JSON
+-- @param options after (seconds), and the members of a result (summary, percent_complete, ...)
+function Job:later(state, options)
+  local result = {}
+  for key, value in pairs(options or {}) do
+    result[key] = value
+  end
+  local after = result.after
+  result.after = nil
+  self.outcome = { kind = "later", state = state == nil and core.null or state, after = after, result = result }
+  return self.outcome
+end
+
+local function new_job(handle)
+  local job = handle:texts()
+  job.core = handle
+  job.configuration = handle:configuration()
+  job.inputs = handle:input_names()
+  job.outputs = handle:output_names()
+  if job.state then
+    job.state = core.decode(job.state)
+    if job.state == core.null then
+      job.state = nil
+    end
+  end
+  return setmetatable(job, Job)
+end
+
+--- What a handler's return value means.
+local function outcome_of(job, value)
+  if value == nil then
+    return job.outcome or { kind = "succeed" }
+  elseif value == job.outcome then
+    return value
+  elseif type(value) == "table" then
+    local variables = {}
+    for key, variable in pairs(value) do
+      variables[key] = type(variable) == "number" and tostring(variable) or variable
+    end
+    return { kind = "succeed", result = next(variables) and { output_variables = variables } or nil }
+  end
+  return {
+    kind = "fail",
+    message = ("the handler returned a %s; expected nothing, a table of output variables, or job:succeed, "
+      .. "job:fail or job:later"):format(type(value)),
+  }
+end
+
+--- An error of the core says which FailureType fits; anything else is the handler's own.
+local function failure_of(err)
+  local known = type(err) == "table" and err.failure_type
+  return { kind = "fail", message = tostring(err), type = known or nil }
+end
+
+local send = {
+  succeed = function(handle, outcome)
+    return handle:succeed(outcome.result)
+  end,
+  fail = function(handle, outcome)
+    local message = outcome.message ~= "" and outcome.message or "the handler failed without a message"
+    return handle:fail(message, outcome.type, outcome.external_execution_id)
+  end,
+  later = function(handle, outcome)
+    local state, err = core.encode(outcome.state)
+    if not state then
+      return nil, err
+    end
+    return handle:later(state, outcome.after, outcome.result)
+  end,
+}
+
+local Worker = {}
+Worker.__index = Worker
+
+local function log_to_stderr(level, message)
+  io.stderr:write(("codepipeline: %s: %s\n"):format(level, message))
+end
+
+--- Serves an action type.
+-- @param type category, provider, version (default "1"), query_key and query_value (optional)
+-- @param handler function(job); see the top of this file for what it may return
+function Worker:job(type, handler)
+  if handler == nil then
+    error("a handler is missing", 2)
+  end
+  local wanted = {}
+  for key, value in pairs(type) do
+    wanted[key] = value
+  end
+  wanted.version = wanted.version or "1"
+  local index, err = self.core:add(wanted)
+  if not index then
+    error(tostring(err), 2)
+  end
+  self.handlers[index] = handler
+  return self
+end
+
+--- Sends the outcome; what cannot be sent that way (an output missing, an upload refused) fails the job instead.
+function Worker:report(job, outcome)
+  local called, sent, err = pcall(send[outcome.kind], job.core, outcome)
+  if not called then
+    sent, err = nil, sent
+  end
+  if sent then
+    return true
+  end
+  if job.core:answered() or type(err) == "table" and err.status == "STATE" then
+    self.log("warning", ("job %s: %s"):format(job.id, tostring(err)))
+    return false
+  end
+  self.log("error", ("job %s: %s"):format(job.id, tostring(err)))
+  if outcome.kind ~= "fail" then
+    return self:report(job, failure_of(err))
+  end
+  return false
+end
+
+local function traceback(err)
+  return { err = err, trace = debug.traceback(type(err) == "table" and tostring(err) or err, 2) }
+end
+
+function Worker:handle(handle)
+  local _ <close> = handle
+  local job = new_job(handle)
+  local handler = self.handlers[handle:action_type()]
+  local fine, value = xpcall(handler, traceback, job)
+  local outcome
+  if fine then
+    local decided
+    decided, outcome = pcall(outcome_of, job, value)
+    outcome = decided and outcome or failure_of(outcome)
+  else
+    self.log("error", ("job %s: the handler failed: %s"):format(job.id, value.trace))
+    outcome = failure_of(value.err)
+  end
+  return self:report(job, outcome)
+end
+
+--- Takes at most one job: waits for it up to seconds (default 1), runs its handler and reports.
+-- @return true when a job was handled, false when none came; nil and err for what does not pass by itself
+function Worker:step(seconds)
+  local handle, err = self.core:next(seconds)
+  if handle == nil then
+    return nil, err
+  elseif not handle then
+    if err and tostring(err) ~= self.trouble then
+      self.trouble = tostring(err)
+      self.log("warning", "polling: " .. self.trouble)
+    end
+    return false
+  end
+  self.trouble = nil
+  self:handle(handle)
+  return true
+end
+
+--- Takes jobs until stop(), SIGTERM or Ctrl-C: what runs is finished and reported, then run() returns true. A second
+-- signal does what it does without a worker.
+-- @return true, or nil and err for what does not pass by itself (credentials, an unknown action type)
+function Worker:run()
+  local mine = self.core:watch_signals(true)
+  local fine, done, err
+  repeat
+    fine, done, err = pcall(self.step, self, 1)
+  until not fine or done == nil or self.core:stopping()
+  if mine then
+    self.core:watch_signals(false)
+  end
+  if not fine then
+    error(done, 0)
+  end
+  if done == nil then
+    return nil, err
+  end
+  return true
+end
+
+--- Asks run() to return once the job under way is reported.
+function Worker:stop()
+  self.core:stop()
+end
+
+function Worker:close()
+  self.core:close()
+end
+Worker.__close = Worker.close
+
+local worker = {}
+
+--- @param options poll_interval, work_dir, artifact_limit, log (function(level, message); default: stderr)
+function worker.new(client, options)
+  local settings = {}
+  for key, value in pairs(options or {}) do
+    settings[key] = value
+  end
+  local log = settings.log or log_to_stderr
+  settings.log = nil
+  local handle, err = core.worker(client, settings)
+  if not handle then
+    return nil, err
+  end
+  return setmetatable({ core = handle, handlers = {}, log = log }, Worker)
+end
+
+return worker

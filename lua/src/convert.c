@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "module.h"
+
+#define SCRATCH_CLASS "codepipeline.scratch"
+
+/* ---- Lua to JSON ---- */
+
+/* Where in the value we are, for messages; lives on the C stack, one link a level. */
+typedef struct place {
+    const struct place *up;
+    const char *key; /* NULL: index */
+    lua_Integer index;
+} place;
+
+static void add_place(luaL_Buffer *b, const place *at) {
+    char number[40];
+    if (at->up == NULL) return;
+    add_place(b, at->up);
+    if (at->key) {
+        if (at->up->up) luaL_addchar(b, '.');
+        luaL_addstring(b, at->key);
+    } else {
+        snprintf(number, sizeof number, "[%lld]", (long long)at->index - 1); /* as the service counts */
+        luaL_addstring(b, number);
+    }
+}
+
+static int refuse(lua_State *L, const place *at, const char *what) {
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    add_place(&b, at);
+    if (at->up) luaL_addstring(&b, ": ");
+    luaL_addstring(&b, what);
+    luaL_pushresult(&b);
+    return luaL_error(L, "%s", lua_tostring(L, -1));
+}
+
+static void write_at(lua_State *L, int index, cpl_writer *writer, const place *at, int depth);
+
+static void write_array(lua_State *L, int index, cpl_writer *writer, const place *at, int depth) {
+    lua_Integer n = (lua_Integer)lua_rawlen(L, index), seen = 0;
+    cpl_write_array(writer);
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        lua_Integer i = lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;
+        if (i < 1 || i > n) refuse(L, at, "a table with both a list and names, or with holes");
+        seen++;
+    }
+    if (seen != n) refuse(L, at, "a list with holes");
+    for (lua_Integer i = 1; i <= n; i++) {
+        place item = {at, NULL, i};
+        lua_rawgeti(L, index, i);
+        write_at(L, lua_gettop(L), writer, &item, depth + 1);
+        lua_pop(L, 1);
+    }
+    cpl_write_end(writer);
+}
+
+static void write_object(lua_State *L, int index, cpl_writer *writer, const place *at, int depth) {
+    cpl_write_object(writer);
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        place member = {at, NULL, 0};
+        if (lua_type(L, -2) != LUA_TSTRING) refuse(L, at, "a table with both a list and names, or with holes");
+        member.key = lua_tostring(L, -2); /* the key stays on the stack while the value is written */
+        cpl_write_key(writer, check_str(L, lua_gettop(L) - 1));
+        write_at(L, lua_gettop(L), writer, &member, depth + 1);
+    }
+    cpl_write_end(writer);
+}
+
+static void write_at(lua_State *L, int index, cpl_writer *writer, const place *at, int depth) {
+    if (depth > CPL_JSON_DEPTH_MAX) refuse(L, at, "more than 64 levels (does a table hold itself?)");
+    luaL_checkstack(L, 4, "the value is too deep");
+    switch (lua_type(L, index)) {
+    case LUA_TBOOLEAN: cpl_write_bool(writer, lua_toboolean(L, index)); break;
+    case LUA_TSTRING: cpl_write_string(writer, check_str(L, index)); break;
+    case LUA_TNUMBER:
+        if (lua_isinteger(L, index)) {
+            cpl_write_integer(writer, lua_tointeger(L, index));
+        } else {
+            cpl_write_number(writer, lua_tonumber(L, index));
+        }
+        break;
+    case LUA_TTABLE:
+        if (lua_rawlen(L, index) > 0) {
+            write_array(L, index, writer, at, depth);
+        } else {
+            write_object(L, index, writer, at, depth);
+        }
+        break;
+    case LUA_TLIGHTUSERDATA:
+        if (lua_touserdata(L, index) == NULL) {
+            cpl_write_null(writer);
+            break;
+        }
+        /* fall through */
+    default: lua_pushfstring(L, "a %s cannot be sent", luaL_typename(L, index)); refuse(L, at, lua_tostring(L, -1));
+    }
+}
+
+void write_value(lua_State *L, int index, cpl_writer *writer) {
+    place top = {NULL, NULL, 0};
+    write_at(L, lua_absindex(L, index), writer, &top, 0);
+}
+
+/* ---- JSON to Lua ---- */
+
+static void push_array(lua_State *L, cpl_cursor *cursor) {
+    lua_newtable(L);
+    for (lua_Integer i = 1; cpl_cursor_next(cursor) != CPL_TOKEN_ARRAY_END; i++) {
+        push_value(L, cursor);
+        lua_rawseti(L, -2, i);
+    }
+}
+
+static void push_object(lua_State *L, cpl_cursor *cursor) {
+    lua_newtable(L);
+    while (cpl_cursor_next(cursor) == CPL_TOKEN_KEY) {
+        lua_pushlstring(L, cursor->text.p, cursor->text.n);
+        cpl_cursor_next(cursor);
+        push_value(L, cursor);
+        lua_rawset(L, -3);
+    }
+    if (cursor->token == CPL_TOKEN_ERROR) luaL_error(L, "%s", cursor->message);
+}
+
+void push_value(lua_State *L, cpl_cursor *cursor) {
+    luaL_checkstack(L, 4, "the answer is too deep");
+    switch (cursor->token) {
+    case CPL_TOKEN_OBJECT: push_object(L, cursor); break;
+    case CPL_TOKEN_ARRAY: push_array(L, cursor); break;
+    case CPL_TOKEN_STRING: lua_pushlstring(L, cursor->text.p, cursor->text.n); break;
+    case CPL_TOKEN_INTEGER: lua_pushinteger(L, (lua_Integer)cursor->integer); break;
+    case CPL_TOKEN_NUMBER:
+    case CPL_TOKEN_TIMESTAMP: lua_pushnumber(L, cursor->number); break;
+    case CPL_TOKEN_TRUE: lua_pushboolean(L, 1); break;
+    case CPL_TOKEN_FALSE: lua_pushboolean(L, 0); break;
+    case CPL_TOKEN_NULL: lua_pushlightuserdata(L, NULL); break;
+    default: luaL_error(L, "%s", cursor->message);
+    }
+}
+
+void push_document(lua_State *L, cpl_cursor *cursor) {
+    cpl_cursor_next(cursor);
+    push_value(L, cursor);
+    if (cpl_cursor_next(cursor) != CPL_TOKEN_END) luaL_error(L, "%s", cursor->message);
+}
+
+/* ---- arguments ---- */
+
+cpl_str check_str(lua_State *L, int index) {
+    cpl_str text;
+    text.p = luaL_checklstring(L, index, &text.n);
+    return text;
+}
+
+cpl_str opt_str(lua_State *L, int index) {
+    return lua_isnoneornil(L, index) ? (cpl_str){NULL, 0} : check_str(L, index);
+}
+
+cpl_str field_str(lua_State *L, int index, const char *name) {
+    cpl_str text = {NULL, 0};
+    if (!lua_istable(L, index)) return text;
+    if (lua_getfield(L, index, name) == LUA_TSTRING) {
+        text.p = lua_tolstring(L, -1, &text.n);
+    } else if (!lua_isnil(L, -1)) {
+        luaL_error(L, "%s: expected a string, got a %s", name, luaL_typename(L, -1));
+    }
+    lua_pop(L, 1); /* the table keeps the string alive */
+    return text;
+}
+
+double field_number(lua_State *L, int index, const char *name, double fallback) {
+    double number = fallback;
+    if (!lua_istable(L, index)) return number;
+    if (lua_getfield(L, index, name) == LUA_TNUMBER) {
+        number = lua_tonumber(L, -1);
+    } else if (!lua_isnil(L, -1)) {
+        luaL_error(L, "%s: expected a number, got a %s", name, luaL_typename(L, -1));
+    }
+    lua_pop(L, 1);
+    return number;
+}
+
+void check_options(lua_State *L, int index, const char *const *names) {
+    if (lua_isnoneornil(L, index)) return;
+    luaL_checktype(L, index, LUA_TTABLE);
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "(not a name)";
+        const char *const *name = names;
+        while (*name && strcmp(*name, key) != 0) name++;
+        if (*name == NULL) luaL_error(L, "unknown option \"%s\"", key);
+    }
+}
+
+/* ---- scratch ---- */
+
+void scratch_clear(lua_scratch *scratch) {
+    if (scratch->cursor_used) cpl_cursor_release(&scratch->cursor);
+    scratch->cursor_used = false;
+    cpl_reply_free(scratch->reply);
+    scratch->reply = NULL;
+    cpl_writer_free(scratch->writer);
+    scratch->writer = NULL;
+}
+
+static int scratch_gc(lua_State *L) {
+    scratch_clear(luaL_checkudata(L, 1, SCRATCH_CLASS));
+    return 0;
+}
+
+lua_scratch *scratch_new(lua_State *L) {
+    lua_scratch *scratch = lua_newuserdatauv(L, sizeof *scratch, 0);
+    scratch->writer = NULL;
+    scratch->reply = NULL;
+    scratch->cursor_used = false;
+    luaL_setmetatable(L, SCRATCH_CLASS);
+    return scratch;
+}
+
+cpl_writer *scratch_writer(lua_State *L, lua_scratch *scratch) {
+    if (scratch->writer) {
+        cpl_writer_clear(scratch->writer);
+    } else {
+        scratch->writer = cpl_writer_new();
+        if (scratch->writer == NULL) luaL_error(L, "out of memory");
+    }
+    return scratch->writer;
+}
+
+void open_scratch(lua_State *L) {
+    static const luaL_Reg none[] = {{NULL, NULL}};
+    new_class(L, SCRATCH_CLASS, none, scratch_gc);
+    lua_pop(L, 1);
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "module.h"
+
+#define EMULATOR_CLASS "codepipeline.Emulator"
+
+typedef struct lua_emulator {
+    cpl_emulator *emulator; /* NULL until started, and once closed */
+} lua_emulator;
+
+/* start{port=, host=, path=, region=, account_id=, access_key_id=, secret_access_key=} -> emulator | nil, err */
+static int emulator_start(lua_State *L) {
+    static const char *const names[] = {
+        "port", "host", "path", "region", "account_id", "access_key_id", "secret_access_key", NULL};
+    cpl_emulator_options options = {0};
+    lua_emulator *self;
+    cpl_error err;
+    check_options(L, 1, names);
+    options.host = field_str(L, 1, "host");
+    options.port = (int)field_number(L, 1, "port", 0);
+    options.path = field_str(L, 1, "path");
+    options.region = field_str(L, 1, "region");
+    options.account_id = field_str(L, 1, "account_id");
+    options.access_key_id = field_str(L, 1, "access_key_id");
+    options.secret_access_key = field_str(L, 1, "secret_access_key");
+    self = lua_newuserdatauv(L, sizeof *self, 0);
+    self->emulator = NULL;
+    luaL_setmetatable(L, EMULATOR_CLASS);
+    if (cpl_emulator_start(&self->emulator, &options, &err)) return push_failure(L, &err);
+    return 1;
+}
+
+static int emulator_close(lua_State *L) {
+    lua_emulator *self = luaL_checkudata(L, 1, EMULATOR_CLASS);
+    cpl_emulator *emulator = self->emulator;
+    self->emulator = NULL;
+    cpl_emulator_stop(emulator);
+    return 0;
+}
+
+static void push_environ(lua_State *L, const cpl_emulator *emulator) {
+    const char *name, *value;
+    lua_newtable(L);
+    for (size_t i = 0; cpl_emulator_environ(emulator, i, &name, &value); i++) {
+        lua_pushstring(L, value);
+        lua_setfield(L, -2, name);
+    }
+}
+
+/* Members url and environ, and the methods. Upvalue: the methods. */
+static int emulator_index(lua_State *L) {
+    lua_emulator *self = luaL_checkudata(L, 1, EMULATOR_CLASS);
+    const char *key = luaL_checkstring(L, 2);
+    bool url = strcmp(key, "url") == 0;
+    if (!url && strcmp(key, "environ") != 0) {
+        lua_getfield(L, lua_upvalueindex(1), key);
+        return 1;
+    }
+    if (self->emulator == NULL) return luaL_error(L, "the emulator is closed");
+    if (url) {
+        lua_pushstring(L, cpl_emulator_url(self->emulator));
+    } else {
+        push_environ(L, self->emulator);
+    }
+    return 1;
+}
+
+#define ARGUMENTS_MAX 64
+
+/* emulator_main{"--port", "0"} -> exit status */
+static int emulator_main(lua_State *L) {
+    char *argv[ARGUMENTS_MAX + 2];
+    char name[] = "codepipeline-emulator";
+    lua_Integer n;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    n = (lua_Integer)lua_rawlen(L, 1);
+    luaL_argcheck(L, n <= ARGUMENTS_MAX, 1, "too many arguments");
+    luaL_checkstack(L, (int)n + 1, "too many arguments");
+    argv[0] = name;
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, 1, i);
+        argv[i] = (char *)luaL_checkstring(L, -1); /* read only, and on the stack until the call returns */
+    }
+    argv[n + 1] = NULL;
+    lua_pushinteger(L, cpl_emulator_main((int)n + 1, argv));
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    {"close", emulator_close},
+    {NULL, NULL},
+};
+
+void open_emulator(lua_State *L) {
+    new_class(L, EMULATOR_CLASS, methods, emulator_close);
+    luaL_getmetatable(L, EMULATOR_CLASS);
+    lua_pushvalue(L, -2);
+    lua_pushcclosure(L, emulator_index, 1);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    lua_setfield(L, -2, "emulator_methods"); /* init.lua adds to them */
+    lua_pushcfunction(L, emulator_start);
+    lua_setfield(L, -2, "emulator");
+    lua_pushcfunction(L, emulator_main);
+    lua_setfield(L, -2, "emulator_main");
+}

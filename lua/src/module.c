@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#include "module.h"
+
+#if defined(__GNUC__)
+#define EXPORT __attribute__((visibility("default")))
+#else
+#define EXPORT
+#endif
+
+static int nothing(lua_State *L) {
+    (void)L;
+    return 0;
+}
+
+int tick_run(void *context) {
+    lua_tick *tick = context;
+    if (tick->raised) return 1;
+    lua_pushcfunction(tick->L, nothing); /* cannot fail: a light function, and tick_wait() made room */
+    tick->raised = lua_pcall(tick->L, 0, 0, 0) != LUA_OK;
+    return tick->raised;
+}
+
+cpl_wait tick_wait(lua_tick *tick, lua_State *L, int64_t timeout_ms) {
+    luaL_checkstack(L, 8, "no room for a call");
+    *tick = (lua_tick){L, false};
+    return (cpl_wait){tick_run, tick, timeout_ms};
+}
+
+void tick_raise(lua_tick *tick) {
+    if (tick->raised) lua_error(tick->L);
+}
+
+void new_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction finalizer) {
+    luaL_newmetatable(L, name);
+    lua_pushcfunction(L, finalizer);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "__gc");
+    lua_setfield(L, -2, "__close");
+    lua_newtable(L);
+    luaL_setfuncs(L, methods, 0);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, "__index");
+    lua_remove(L, -2);
+}
+
+/* encode(value) -> JSON text */
+static int module_encode(lua_State *L) {
+    lua_scratch *scratch;
+    cpl_writer *writer;
+    cpl_error err;
+    cpl_str text;
+    luaL_checkany(L, 1);
+    scratch = scratch_new(L);
+    writer = scratch_writer(L, scratch);
+    write_value(L, 1, writer);
+    if (cpl_writer_text(writer, &text, &err)) return push_failure(L, &err);
+    lua_pushlstring(L, text.p, text.n);
+    scratch_clear(scratch);
+    return 1;
+}
+
+/* decode(JSON text) -> value */
+static int module_decode(lua_State *L) {
+    cpl_str text = check_str(L, 1);
+    lua_scratch *scratch = scratch_new(L);
+    cpl_cursor_init(&scratch->cursor, text);
+    scratch->cursor_used = true;
+    push_document(L, &scratch->cursor);
+    scratch_clear(scratch);
+    return 1;
+}
+
+static void set_text(lua_State *L, const char *name, const char *text) {
+    if (text == NULL) return;
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+/* operations() -> array of {name, method, doc, input_token, output_token, result_key, limit_key} */
+static int module_operations(lua_State *L) {
+    size_t count = cpl_model_operation_count();
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        const cpl_operation_info *info = cpl_model_operation_info(i);
+        lua_createtable(L, 0, 7);
+        set_text(L, "name", info->name);
+        set_text(L, "method", info->method);
+        set_text(L, "doc", info->doc);
+        set_text(L, "input_token", info->input_token);
+        set_text(L, "output_token", info->output_token);
+        set_text(L, "result_key", info->result_key);
+        set_text(L, "limit_key", info->limit_key);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"encode", module_encode},
+    {"decode", module_decode},
+    {"operations", module_operations},
+    {NULL, NULL},
+};
+
+EXPORT int luaopen_codepipeline_core(lua_State *L);
+EXPORT int luaopen_codepipeline_core(lua_State *L) {
+    luaL_newlib(L, functions);
+    lua_pushliteral(L, CPL_VERSION);
+    lua_setfield(L, -2, "version");
+    lua_pushlightuserdata(L, NULL);
+    lua_setfield(L, -2, "null");
+    open_errors(L);
+    open_scratch(L);
+    open_client(L);
+    open_worker(L);
+    open_emulator(L);
+    return 1;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The Lua 5.4 binding: arguments, handles, results and errors cross here, and nothing else happens.
+ *
+ * A Lua API call may longjmp, so: a handle is a userdata made empty first and filled by the core afterwards; everything the
+ * core allocates hangs on such a userdata before the next Lua call; __gc and __close are one function that may run twice.
+ * Misuse raises; what goes wrong in the world is `nil, err` (push_failure).
+ */
+#ifndef CPL_LUA_MODULE_H
+#define CPL_LUA_MODULE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "../../core/codepipeline.h"
+
+/* Ctrl-C: the interpreter's handler only sets a hook, which runs with the next Lua call. So the tick makes one. */
+typedef struct lua_tick {
+    lua_State *L;
+    bool raised; /* an error value is on top of the stack, to be raised once the core has returned */
+} lua_tick;
+int tick_run(void *context);
+cpl_wait tick_wait(lua_tick *tick, lua_State *L, int64_t timeout_ms);
+/* Raises what the tick caught; call it right after the core has returned. */
+void tick_raise(lua_tick *tick);
+
+/* error.c: pushes nil and the error table; returns 2, so that a function can return it. */
+int push_failure(lua_State *L, const cpl_error *err);
+void open_errors(lua_State *L);
+
+/* convert.c */
+void write_value(lua_State *L, int index, cpl_writer *writer); /* raises on what JSON cannot hold, with the path */
+void push_value(lua_State *L, cpl_cursor *cursor);             /* the value whose token is current */
+/* The whole document under a cursor that was just made. Raises if it is not JSON. */
+void push_document(lua_State *L, cpl_cursor *cursor);
+cpl_str check_str(lua_State *L, int index);
+cpl_str opt_str(lua_State *L, int index); /* nil or none gives the absent view */
+/* Members of the options table at index; the views live as long as the table. */
+cpl_str field_str(lua_State *L, int index, const char *name);
+double field_number(lua_State *L, int index, const char *name, double fallback);
+/* Raises when the table at index (or nil) has a key that is not among names (ended by NULL). */
+void check_options(lua_State *L, int index, const char *const *names);
+
+/* A scratch pair that dies with its userdata, whatever raises in between. */
+typedef struct lua_scratch {
+    cpl_writer *writer;
+    cpl_reply *reply;
+    cpl_cursor cursor;
+    bool cursor_used;
+} lua_scratch;
+lua_scratch *scratch_new(lua_State *L); /* pushes it */
+void scratch_clear(lua_scratch *scratch);
+cpl_writer *scratch_writer(lua_State *L, lua_scratch *scratch); /* empty; raises when out of memory */
+
+/* client.c, worker.c, emulator.c: each adds its functions to the module table on top of the stack. */
+void open_scratch(lua_State *L);
+void open_client(lua_State *L);
+void open_worker(lua_State *L);
+void open_emulator(lua_State *L);
+cpl_client *check_client(lua_State *L, int index);
+
+/* A metatable with methods behind __index, and finalizer as __gc and __close. Leaves the methods table on the stack. */
+void new_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction finalizer);
+
+#endif

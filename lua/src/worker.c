@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: MIT */
+/* The worker and its jobs as the core has them; the friendly face (handlers, artifacts as objects) is init.lua. */
+#include <signal.h>
+#include <string.h>
+
+#include "module.h"
+
+#define WORKER_CLASS "codepipeline.core.Worker"
+#define JOB_CLASS "codepipeline.core.Job"
+
+typedef struct lua_worker {
+    cpl_worker *worker;
+} lua_worker;
+
+typedef struct lua_job {
+    cpl_job *job;
+} lua_job;
+
+/* ---- signals while a worker runs: the first asks it to finish, a second does what it did before ---- */
+
+static const int signals[] = {SIGINT, SIGTERM};
+static struct sigaction before[2];
+static cpl_worker *volatile running; /* the one whose run() is under way in this process */
+
+static void on_signal(int number) {
+    cpl_worker *worker = running;
+    if (worker) cpl_worker_stop(worker);
+    for (int i = 0; i < 2; i++) {
+        if (signals[i] == number) sigaction(number, &before[i], NULL);
+    }
+}
+
+static void watch_signals(cpl_worker *worker) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    running = worker;
+    for (int i = 0; i < 2; i++) sigaction(signals[i], &action, &before[i]);
+}
+
+static void unwatch_signals(void) {
+    for (int i = 0; i < 2; i++) sigaction(signals[i], &before[i], NULL);
+    running = NULL;
+}
+
+/* ---- worker ---- */
+
+static cpl_worker *check_worker(lua_State *L) {
+    lua_worker *self = luaL_checkudata(L, 1, WORKER_CLASS);
+    if (self->worker == NULL) luaL_error(L, "the worker is closed");
+    return self->worker;
+}
+
+/* worker(client, {poll_interval=, work_dir=, artifact_limit=}) -> worker | nil, err */
+static int worker_new(lua_State *L) {
+    static const char *const names[] = {"poll_interval", "work_dir", "artifact_limit", NULL};
+    cpl_client *client = check_client(L, 1);
+    cpl_worker_options options = {.concurrency = 1};
+    cpl_error err;
+    lua_worker *self;
+    check_options(L, 2, names);
+    options.poll_interval_ms = (int64_t)(field_number(L, 2, "poll_interval", 0) * 1000);
+    options.work_dir = field_str(L, 2, "work_dir");
+    options.artifact_limit = (size_t)field_number(L, 2, "artifact_limit", 0);
+    self = lua_newuserdatauv(L, sizeof *self, 0);
+    self->worker = NULL;
+    luaL_setmetatable(L, WORKER_CLASS);
+    if (cpl_worker_new(&self->worker, client, &options, &err)) return push_failure(L, &err);
+    return 1;
+}
+
+static int worker_close(lua_State *L) {
+    lua_worker *self = luaL_checkudata(L, 1, WORKER_CLASS);
+    cpl_worker *worker = self->worker;
+    self->worker = NULL;
+    if (worker && running == worker) unwatch_signals();
+    cpl_worker_free(worker);
+    return 0;
+}
+
+/* worker:add{category=, provider=, version=, query_key=, query_value=} -> index | nil, err */
+static int worker_add(lua_State *L) {
+    static const char *const names[] = {"category", "provider", "version", "query_key", "query_value", NULL};
+    cpl_worker *worker = check_worker(L);
+    cpl_action_type type;
+    cpl_error err;
+    int index;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    check_options(L, 2, names);
+    type = (cpl_action_type){field_str(L, 2, "category"), field_str(L, 2, "provider"), field_str(L, 2, "version"),
+                             field_str(L, 2, "query_key"), field_str(L, 2, "query_value")};
+    if (cpl_worker_add(worker, &type, &index, &err)) return push_failure(L, &err);
+    lua_pushinteger(L, index);
+    return 1;
+}
+
+/* worker:next(seconds) -> job | false, err or nil (nothing yet) | nil, err (what does not pass by itself) */
+static int worker_next(lua_State *L) {
+    cpl_worker *worker = check_worker(L);
+    double seconds = luaL_optnumber(L, 2, 1);
+    lua_job *job = lua_newuserdatauv(L, sizeof *job, 1);
+    lua_tick tick;
+    cpl_wait wait;
+    cpl_error err = {0};
+    cpl_status status;
+    job->job = NULL;
+    luaL_setmetatable(L, JOB_CLASS);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1); /* a job keeps its worker */
+    wait = tick_wait(&tick, L, seconds < 0.001 ? 1 : (int64_t)(seconds * 1000));
+    status = cpl_worker_next(worker, &wait, &job->job, &err);
+    tick_raise(&tick);
+    if (status) return push_failure(L, &err);
+    if (job->job) return 1;
+    if (err.status) {
+        push_failure(L, &err);
+        lua_pushboolean(L, 0);
+        lua_replace(L, -3);
+        return 2;
+    }
+    lua_pushboolean(L, 0);
+    return 1;
+}
+
+static int worker_stop(lua_State *L) {
+    cpl_worker_stop(check_worker(L));
+    return 0;
+}
+
+static int worker_stopping(lua_State *L) {
+    lua_pushboolean(L, cpl_worker_stopping(check_worker(L)));
+    return 1;
+}
+
+/* worker:watch_signals(true or false) -> true; false when another worker of the process watches them */
+static int worker_watch_signals(lua_State *L) {
+    cpl_worker *worker = check_worker(L);
+    bool on = lua_toboolean(L, 2), mine = on ? running == NULL : running == worker;
+    if (mine && on) watch_signals(worker);
+    if (mine && !on) unwatch_signals();
+    lua_pushboolean(L, mine);
+    return 1;
+}
+
+/* ---- job ---- */
+
+static cpl_job *check_job(lua_State *L) {
+    lua_job *self = luaL_checkudata(L, 1, JOB_CLASS);
+    if (self->job == NULL) luaL_error(L, "the job is closed");
+    return self->job;
+}
+
+static int job_close(lua_State *L) {
+    lua_job *self = luaL_checkudata(L, 1, JOB_CLASS);
+    cpl_job *job = self->job;
+    self->job = NULL;
+    cpl_job_free(job);
+    return 0;
+}
+
+static int job_action_type(lua_State *L) {
+    lua_pushinteger(L, cpl_job_action_type(check_job(L)));
+    return 1;
+}
+
+/* job:texts() -> {id=, nonce=, ...}; absent ones are nil */
+static int job_texts(lua_State *L) {
+    static const char *const names[CPL_JOB_FIELD_COUNT] = {
+        [CPL_JOB_ID] = "id",
+        [CPL_JOB_NONCE] = "nonce",
+        [CPL_JOB_ACCOUNT_ID] = "account_id",
+        [CPL_JOB_CATEGORY] = "category",
+        [CPL_JOB_PROVIDER] = "provider",
+        [CPL_JOB_VERSION] = "version",
+        [CPL_JOB_PIPELINE_NAME] = "pipeline",
+        [CPL_JOB_PIPELINE_ARN] = "pipeline_arn",
+        [CPL_JOB_EXECUTION_ID] = "execution_id",
+        [CPL_JOB_STAGE_NAME] = "stage",
+        [CPL_JOB_ACTION_NAME] = "action",
+        [CPL_JOB_ACTION_EXECUTION_ID] = "action_execution_id",
+        [CPL_JOB_CONTINUATION_TOKEN] = "continuation_token",
+        [CPL_JOB_STATE] = "state",
+        [CPL_JOB_USER_PARAMETERS] = "user_parameters",
+    };
+    cpl_job *job = check_job(L);
+    lua_createtable(L, 0, CPL_JOB_FIELD_COUNT);
+    for (int i = 0; i < CPL_JOB_FIELD_COUNT; i++) {
+        lua_pushstring(L, cpl_job_text(job, (cpl_job_field)i)); /* NULL pushes nil */
+        lua_setfield(L, -2, names[i]);
+    }
+    return 1;
+}
+
+static int push_part(lua_State *L, void (*part)(const cpl_job *, cpl_cursor *)) {
+    cpl_job *job = check_job(L);
+    lua_scratch *scratch = scratch_new(L);
+    part(job, &scratch->cursor);
+    scratch->cursor_used = true;
+    push_document(L, &scratch->cursor);
+    scratch_clear(scratch);
+    return 1;
+}
+
+static int job_configuration(lua_State *L) {
+    return push_part(L, cpl_job_configuration);
+}
+
+static int job_data(lua_State *L) {
+    return push_part(L, cpl_job_data);
+}
+
+static int push_names(lua_State *L, const char *(*name)(const cpl_job *, size_t)) {
+    cpl_job *job = check_job(L);
+    const char *text;
+    lua_newtable(L);
+    for (size_t i = 0; (text = name(job, i)) != NULL; i++) {
+        lua_pushstring(L, text);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+static int job_input_names(lua_State *L) {
+    return push_names(L, cpl_job_input_name);
+}
+
+static int job_output_names(lua_State *L) {
+    return push_names(L, cpl_job_output_name);
+}
+
+static int push_text_or_failure(lua_State *L, cpl_status status, const char *text, const cpl_error *err) {
+    if (status) return push_failure(L, err);
+    lua_pushstring(L, text);
+    return 1;
+}
+
+static int push_done(lua_State *L, cpl_status status, const cpl_error *err) {
+    if (status) return push_failure(L, err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int job_work_dir(lua_State *L) {
+    cpl_error err;
+    const char *path = NULL;
+    cpl_status status = cpl_job_work_dir(check_job(L), &path, &err);
+    return push_text_or_failure(L, status, path, &err);
+}
+
+/* job:input_path(name) -> path | nil, err */
+static int job_input_path(lua_State *L) {
+    cpl_job *job = check_job(L);
+    cpl_str name = opt_str(L, 2);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    const char *path = NULL;
+    cpl_status status = cpl_job_input_path(job, name, &wait, &path, &err);
+    tick_raise(&tick);
+    return push_text_or_failure(L, status, path, &err);
+}
+
+/* job:input_extract(name, directory) -> path | nil, err */
+static int job_input_extract(lua_State *L) {
+    cpl_job *job = check_job(L);
+    cpl_str name = opt_str(L, 2), directory = opt_str(L, 3);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    const char *path = NULL;
+    cpl_status status = cpl_job_input_extract(job, name, directory, &wait, &path, &err);
+    tick_raise(&tick);
+    return push_text_or_failure(L, status, path, &err);
+}
+
+/* job:output_pack(name, path) -> true | nil, err */
+static int job_output_pack(lua_State *L) {
+    cpl_job *job = check_job(L);
+    cpl_str name = opt_str(L, 2), path = check_str(L, 3);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_job_output_pack(job, name, path, &wait, &err);
+    tick_raise(&tick);
+    return push_done(L, status, &err);
+}
+
+/* job:output_write(name, bytes) -> true | nil, err */
+static int job_output_write(lua_State *L) {
+    cpl_error err;
+    cpl_status status = cpl_job_output_write(check_job(L), opt_str(L, 2), check_str(L, 3), &err);
+    return push_done(L, status, &err);
+}
+
+/* job:output_digest(name) -> hexadecimal SHA-256 | nil, err */
+static int job_output_digest(lua_State *L) {
+    cpl_error err;
+    char digest[65] = "";
+    cpl_status status = cpl_job_output_digest(check_job(L), opt_str(L, 2), digest, &err);
+    return push_text_or_failure(L, status, digest, &err);
+}
+
+static const char *const result_names[] = {"output_variables", "summary",  "external_execution_id",
+                                           "percent_complete", "revision", "change_identifier",
+                                           "revision_summary", NULL};
+
+/* Reads the table at index; output_variables is written into the scratch writer, which keeps the text. */
+static cpl_status read_result(lua_State *L, int index, lua_scratch *scratch, cpl_result *out, cpl_error *err) {
+    memset(out, 0, sizeof *out);
+    if (lua_isnoneornil(L, index)) return CPL_OK;
+    check_options(L, index, result_names);
+    out->summary = field_str(L, index, "summary");
+    out->external_execution_id = field_str(L, index, "external_execution_id");
+    out->percent_complete = (int)field_number(L, index, "percent_complete", 0);
+    out->revision = field_str(L, index, "revision");
+    out->change_identifier = field_str(L, index, "change_identifier");
+    out->revision_summary = field_str(L, index, "revision_summary");
+    if (lua_getfield(L, index, "output_variables") == LUA_TNIL) {
+        lua_pop(L, 1);
+        return CPL_OK;
+    }
+    luaL_checktype(L, -1, LUA_TTABLE);
+    write_value(L, -1, scratch_writer(L, scratch));
+    lua_pop(L, 1);
+    return cpl_writer_text(scratch->writer, &out->output_variables, err);
+}
+
+/* job:succeed{result} -> true | nil, err */
+static int job_succeed(lua_State *L) {
+    cpl_job *job = check_job(L);
+    lua_scratch *scratch;
+    cpl_result result;
+    cpl_error err;
+    cpl_status status;
+    lua_tick tick;
+    cpl_wait wait;
+    lua_settop(L, 2);
+    scratch = scratch_new(L);
+    if (read_result(L, 2, scratch, &result, &err)) return push_failure(L, &err);
+    wait = tick_wait(&tick, L, 0);
+    status = cpl_job_succeed(job, &result, &wait, &err);
+    tick_raise(&tick);
+    scratch_clear(scratch);
+    return push_done(L, status, &err);
+}
+
+/* job:fail(message, type, external_execution_id) -> true | nil, err */
+static int job_fail(lua_State *L) {
+    cpl_job *job = check_job(L);
+    cpl_str message = check_str(L, 2), type = opt_str(L, 3), external = opt_str(L, 4);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_job_fail(job, type, message, external, &wait, &err);
+    tick_raise(&tick);
+    return push_done(L, status, &err);
+}
+
+/* job:later(state as JSON text, seconds, {result}) -> true | nil, err */
+static int job_later(lua_State *L) {
+    cpl_job *job = check_job(L);
+    cpl_str state = check_str(L, 2);
+    double after_s = luaL_optnumber(L, 3, 0);
+    lua_scratch *scratch;
+    cpl_result result;
+    cpl_error err;
+    cpl_status status;
+    lua_tick tick;
+    cpl_wait wait;
+    lua_settop(L, 4);
+    scratch = scratch_new(L);
+    if (read_result(L, 4, scratch, &result, &err)) return push_failure(L, &err);
+    wait = tick_wait(&tick, L, 0);
+    status = cpl_job_later(job, state, after_s, &result, &wait, &err);
+    tick_raise(&tick);
+    scratch_clear(scratch);
+    return push_done(L, status, &err);
+}
+
+static int job_answered(lua_State *L) {
+    lua_pushboolean(L, cpl_job_answered(check_job(L)));
+    return 1;
+}
+
+static const luaL_Reg worker_methods[] = {
+    {"add", worker_add},
+    {"next", worker_next},
+    {"stop", worker_stop},
+    {"stopping", worker_stopping},
+    {"close", worker_close},
+    {"watch_signals", worker_watch_signals},
+    {NULL, NULL},
+};
+
+static const luaL_Reg job_methods[] = {
+    {"action_type", job_action_type},
+    {"texts", job_texts},
+    {"configuration", job_configuration},
+    {"data", job_data},
+    {"input_names", job_input_names},
+    {"output_names", job_output_names},
+    {"work_dir", job_work_dir},
+    {"input_path", job_input_path},
+    {"input_extract", job_input_extract},
+    {"output_pack", job_output_pack},
+    {"output_write", job_output_write},
+    {"output_digest", job_output_digest},
+    {"succeed", job_succeed},
+    {"fail", job_fail},
+    {"later", job_later},
+    {"answered", job_answered},
+    {"close", job_close},
+    {NULL, NULL},
+};
+
+void open_worker(lua_State *L) {
+    new_class(L, WORKER_CLASS, worker_methods, worker_close);
+    new_class(L, JOB_CLASS, job_methods, job_close);
+    lua_pop(L, 2);
+    lua_pushcfunction(L, worker_new);
+    lua_setfield(L, -2, "worker");
+}
