@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+#include <pthread.h>
+#include <unistd.h>
+
+#include "../err.h"
+#include "api.h"
+#include "auth.h"
+#include "s3.h"
+#include "server.h"
+
+#define DEFAULT_HOST "127.0.0.1"
+#define DEFAULT_REGION "us-east-1"
+#define DEFAULT_ACCOUNT_ID "123456789012"
+/* Fixed, so that two programs find each other without a word; they open nothing but an emulator. */
+#define DEFAULT_ACCESS_KEY_ID "AKIAEMULATOROWNER00"
+#define DEFAULT_SECRET_ACCESS_KEY "emulator/owner/secret/key/of/no/account0"
+
+/* ---- the state ---- */
+
+struct emu {
+    emu_store *store;
+    emu_engine *engine;
+    cpl_signer *signer;
+    char *region, *account_id, *access_key_id, *secret_access_key;
+    int64_t now_ms;
+    int64_t ahead_ms; /* how far the clock was turned forward */
+};
+
+static char *text_or(cpl_str text, const char *fallback) {
+    return cpl_strdup(text.n > 0 ? text : cpl_str_of(fallback));
+}
+
+static bool is_digits(cpl_str text) {
+    for (size_t i = 0; i < text.n; i++) {
+        if (text.p[i] < '0' || text.p[i] > '9') return false;
+    }
+    return true;
+}
+
+/* Letters, digits and dashes: what may stand in a credential scope and an ARN. */
+static bool is_region(cpl_str text) {
+    for (size_t i = 0; i < text.n; i++) {
+        char c = text.p[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '-') return false;
+    }
+    return text.n < 64;
+}
+
+static cpl_status check_options(const cpl_emulator_options *o, cpl_error *err) {
+    if (o->port < 0 || o->port > 65535) return cpl_fail_at(err, CPL_INVALID, "port", "%d is not a port", o->port);
+    if (o->account_id.n > 0 && (o->account_id.n != 12 || !is_digits(o->account_id)))
+        return cpl_fail_at(err, CPL_INVALID, "account_id", "an account id is 12 digits");
+    if (!is_region(o->region))
+        return cpl_fail_at(err, CPL_INVALID, "region", "\"%.*s\" is not a region", (int)cpl_utf8_cut(o->region, 100),
+                           o->region.p);
+    if ((o->access_key_id.n > 0) != (o->secret_access_key.n > 0))
+        return cpl_fail_at(err, CPL_INVALID, "access_key_id", "a key needs a secret, and a secret a key");
+    return CPL_OK;
+}
+
+static cpl_status open_store(emu *e, cpl_str path, cpl_error *err) {
+    char *copy = cpl_strdup(path);
+    cpl_status status = copy ? emu_store_open(&e->store, copy, err) : cpl_fail_nomem(err);
+    cpl_free(copy);
+    return status;
+}
+
+cpl_status emu_new(emu **out, const cpl_emulator_options *options, cpl_error *err) {
+    static const cpl_emulator_options defaults = {.port = 0};
+    const cpl_emulator_options *o = options ? options : &defaults;
+    cpl_status status = check_options(o, err);
+    emu *e;
+    *out = NULL;
+    if (status) return status;
+    e = cpl_calloc(1, sizeof *e);
+    if (e == NULL) return cpl_fail_nomem(err);
+    emu_set_now(e, cpl_clock_wall_ms());
+    e->region = text_or(o->region, DEFAULT_REGION);
+    e->account_id = text_or(o->account_id, DEFAULT_ACCOUNT_ID);
+    e->access_key_id = text_or(o->access_key_id, DEFAULT_ACCESS_KEY_ID);
+    e->secret_access_key = text_or(o->secret_access_key, DEFAULT_SECRET_ACCESS_KEY);
+    e->signer = cpl_signer_new();
+    if (!e->region || !e->account_id || !e->access_key_id || !e->secret_access_key || !e->signer)
+        status = cpl_fail_nomem(err);
+    if (status == CPL_OK) status = open_store(e, o->path, err);
+    if (status == CPL_OK) {
+        e->engine = emu_engine_new(e);
+        if (e->engine == NULL) status = cpl_fail_nomem(err);
+    }
+    if (status) {
+        emu_free(e);
+    } else {
+        *out = e;
+    }
+    return status;
+}
+
+void emu_free(emu *e) {
+    if (e == NULL) return;
+    emu_engine_free(e->engine);
+    emu_store_close(e->store);
+    cpl_signer_free(e->signer);
+    cpl_free(e->region);
+    cpl_free(e->account_id);
+    cpl_free(e->access_key_id);
+    if (e->secret_access_key) cpl_wipe(e->secret_access_key, strlen(e->secret_access_key));
+    cpl_free(e->secret_access_key);
+    cpl_free(e);
+}
+
+void emu_set_now(emu *e, int64_t now_ms) {
+    e->now_ms = now_ms;
+}
+
+void emu_clock_advance(emu *e, int64_t ms) {
+    e->ahead_ms += ms;
+}
+
+int64_t emu_now_ms(const emu *e) {
+    return e->now_ms + e->ahead_ms;
+}
+
+double emu_now_s(const emu *e) {
+    return (double)emu_now_ms(e) / 1000;
+}
+
+emu_store *emu_store_of(emu *e) {
+    return e->store;
+}
+
+emu_engine *emu_engine_of(const emu *e) {
+    return e->engine;
+}
+
+const char *emu_region(const emu *e) {
+    return e->region;
+}
+
+const char *emu_account_id(const emu *e) {
+    return e->account_id;
+}
+
+cpl_credentials emu_owner(const emu *e) {
+    return (cpl_credentials){.access_key_id = cpl_str_of(e->access_key_id),
+                             .secret_access_key = cpl_str_of(e->secret_access_key)};
+}
+
+cpl_signer *emu_signer(const emu *e) {
+    return e->signer;
+}
+
+bool emu_uuid(emu *e, char out[CPL_UUID_SIZE]) {
+    (void)e;
+    return cpl_uuid(out, NULL) == CPL_OK;
+}
+
+/* ---- the handle ---- */
+
+typedef struct variable {
+    const char *name;
+    const char *value;
+} variable;
+
+struct cpl_emulator {
+    emu *state;
+    emu_server *server;
+    pthread_mutex_t lock; /* around every request */
+    pid_t pid;            /* who started it: a forked child has no threads to stop */
+    char url[300];
+    variable environ[9];
+    size_t environ_count;
+};
+
+/* Called by the server's threads. */
+static void handle(void *context, const emu_request *request, emu_response *response) {
+    cpl_emulator *emulator = context;
+    pthread_mutex_lock(&emulator->lock);
+    emu_set_now(emulator->state, cpl_clock_wall_ms());
+    if (!emu_uuid(emulator->state, response->id)) response->id[0] = '\0';
+    if (emu_request_is_api(request)) {
+        emu_api_answer(emulator->state, request, response);
+    } else {
+        emu_s3_answer(emulator->state, request, response);
+    }
+    pthread_mutex_unlock(&emulator->lock);
+}
+
+static void add_variable(cpl_emulator *emulator, const char *name, const char *value) {
+    assert(emulator->environ_count < CPL_COUNT(emulator->environ));
+    emulator->environ[emulator->environ_count++] = (variable){name, value};
+}
+
+static void fill_environ(cpl_emulator *emulator) {
+    const emu *e = emulator->state;
+    add_variable(emulator, "AWS_ENDPOINT_URL_CODEPIPELINE", emulator->url);
+    add_variable(emulator, "AWS_ENDPOINT_URL_S3", emulator->url);
+    add_variable(emulator, "AWS_ACCESS_KEY_ID", e->access_key_id);
+    add_variable(emulator, "AWS_SECRET_ACCESS_KEY", e->secret_access_key);
+    add_variable(emulator, "AWS_SESSION_TOKEN",
+                 ""); /* one left over from other work would be refused with these keys */
+    add_variable(emulator, "AWS_REGION", e->region);
+    add_variable(emulator, "AWS_DEFAULT_REGION", e->region);
+}
+
+static cpl_status start_server(cpl_emulator *emulator, const cpl_emulator_options *options, cpl_error *err) {
+    char *host = text_or(options ? options->host : (cpl_str){NULL, 0}, DEFAULT_HOST);
+    cpl_status status = cpl_fail_nomem(err);
+    if (host) status = emu_server_start(&emulator->server, host, options ? options->port : 0, handle, emulator, err);
+    if (status == CPL_OK)
+        snprintf(emulator->url, sizeof emulator->url, strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d", host,
+                 emu_server_port(emulator->server));
+    cpl_free(host);
+    return status;
+}
+
+cpl_status cpl_emulator_start(cpl_emulator **out, const cpl_emulator_options *options, cpl_error *err) {
+    cpl_emulator *emulator = cpl_calloc(1, sizeof *emulator);
+    cpl_status status;
+    *out = NULL;
+    if (emulator == NULL) return cpl_fail_nomem(err);
+    pthread_mutex_init(&emulator->lock, NULL);
+    emulator->pid = getpid();
+    status = emu_new(&emulator->state, options, err);
+    if (status == CPL_OK) status = start_server(emulator, options, err);
+    if (status == CPL_OK) {
+        fill_environ(emulator);
+        *out = emulator;
+    } else {
+        cpl_emulator_stop(emulator);
+    }
+    return status;
+}
+
+void cpl_emulator_stop(cpl_emulator *emulator) {
+    if (emulator == NULL) return;
+    emu_server_stop(emulator->server);
+    emu_free(emulator->state);
+    if (emulator->pid == getpid()) pthread_mutex_destroy(&emulator->lock);
+    cpl_free(emulator);
+}
+
+const char *cpl_emulator_url(const cpl_emulator *emulator) {
+    return emulator->url;
+}
+
+bool cpl_emulator_environ(const cpl_emulator *emulator, size_t i, const char **name, const char **value) {
+    if (i >= emulator->environ_count) return false;
+    *name = emulator->environ[i].name;
+    *value = emulator->environ[i].value;
+    return true;
+}
