@@ -48,19 +48,29 @@ typedef struct cpl_http_response {
     cpl_buf head;       /* header lines, "name: value\n", names in lower case */
     int64_t body_bytes; /* also counts what went to the sink */
     bool sent;          /* the request may have reached the server (matters when there is no answer) */
-    bool reused;        /* over a kept connection: one that broke before an answer is worth a second try at once */
+    bool reused;        /* over a kept connection */
 } cpl_http_response;
 void cpl_http_response_init(cpl_http_response *response);
 void cpl_http_response_clear(cpl_http_response *response);
 void cpl_http_response_release(cpl_http_response *response);
 
 /*
- * Sends and waits. CPL_OK for any complete answer, whatever its status. CPL_NETWORK: refused, reset, name not found, TLS;
+ * Sends and waits. A kept connection that turns out to be dead before the answer began is replaced by a new one, once and
+ * unnoticed. CPL_OK for any complete answer, whatever its status. CPL_NETWORK: refused, reset, name not found, TLS;
  * CPL_TIMEOUT; CPL_PROTOCOL: not HTTP, or a body shorter than its Content-Length; CPL_TOO_LARGE; CPL_CANCELLED; CPL_IO for
  * the file descriptors.
  */
 cpl_status cpl_http_send(cpl_http *http, const cpl_http_request *request, cpl_http_response *response, cpl_error *err);
 
+/*
+ * CPL_INVALID unless the name is a token and the value printable ASCII: whoever sends a header checks it, because a line
+ * end in it would be a header of an attacker's own.
+ */
+cpl_status cpl_http_check_header(const cpl_header *header, cpl_error *err);
+/* All header lines of one answer together; past it CPL_TOO_LARGE. */
+#define CPL_HTTP_HEAD_MAX 65536
+/* Adds one header line as it arrived, without its line end, to a head. */
+void cpl_http_head_add(cpl_buf *head, cpl_str line);
 /* The first header of that name (lower case); absent view when there is none. */
 cpl_str cpl_http_header(const cpl_http_response *response, const char *name);
 /* The i-th header; false past the end. */

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The text of heads: what may be sent, and what an answer came with, which is lines of "name: value\n" in one buffer,
+ * written once and searched a few times.
+ */
+#include "err.h"
+#include "http.h"
+
+static bool is_token(cpl_str name) {
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        bool alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+        if (!alnum && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL)) return false;
+    }
+    return name.n > 0;
+}
+
+cpl_status cpl_http_check_header(const cpl_header *header, cpl_error *err) {
+    if (!is_token(header->name)) return cpl_fail(err, CPL_INVALID, "the name of a header cannot be sent");
+    for (size_t i = 0; i < header->value.n; i++) {
+        unsigned char c = (unsigned char)header->value.p[i];
+        if (c >= ' ' && c < 0x7f) continue;
+        return cpl_fail(err, CPL_INVALID, "the header \"%.*s\" has a character that cannot be sent",
+                        (int)header->name.n, header->name.p);
+    }
+    return CPL_OK;
+}
+
+void cpl_http_head_add(cpl_buf *head, cpl_str line) {
+    size_t colon = cpl_str_find(line, ':');
+    cpl_str name = cpl_str_trim(cpl_str_sub(line, 0, colon));
+    cpl_str value = cpl_str_trim(cpl_str_sub(line, colon + 1, line.n));
+    if (line.n > 0 && (line.p[0] == ' ' || line.p[0] == '\t')) { /* the old way to continue the line before */
+        if (head->n == 0) return;
+        cpl_buf_truncate(head, head->n - 1);
+        cpl_buf_addc(head, ' ');
+        cpl_buf_addv(head, cpl_str_trim(line));
+    } else if (colon < line.n && name.n > 0) {
+        char *to = cpl_buf_reserve(head, name.n);
+        for (size_t i = 0; to && i < name.n; i++) {
+            char c = name.p[i];
+            to[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+        }
+        cpl_buf_commit(head, name.n);
+        cpl_buf_add(head, ": ", 2);
+        cpl_buf_addv(head, value);
+    } else {
+        return;
+    }
+    cpl_buf_addc(head, '\n');
+}
+
+/* Takes one line off *rest. */
+static bool next_header(cpl_str *rest, cpl_str *name, cpl_str *value) {
+    size_t end = cpl_str_find(*rest, '\n');
+    size_t colon = cpl_str_find(*rest, ':');
+    if (rest->n == 0) return false;
+    *name = cpl_str_sub(*rest, 0, colon);
+    *value = cpl_str_sub(*rest, colon + 2, end);
+    *rest = cpl_str_sub(*rest, end + 1, rest->n);
+    return true;
+}
+
+bool cpl_http_header_at(const cpl_http_response *response, size_t i, cpl_str *name, cpl_str *value) {
+    cpl_str rest = cpl_buf_str(&response->head);
+    while (next_header(&rest, name, value)) {
+        if (i-- == 0) return true;
+    }
+    return false;
+}
+
+cpl_str cpl_http_header(const cpl_http_response *response, const char *wanted) {
+    cpl_str rest = cpl_buf_str(&response->head), name, value;
+    while (next_header(&rest, &name, &value)) {
+        if (cpl_str_is(name, wanted)) return value;
+    }
+    return (cpl_str){NULL, 0};
+}
+
+void cpl_http_response_init(cpl_http_response *response) {
+    *response = (cpl_http_response){0};
+    cpl_buf_init(&response->body, SIZE_MAX / 2);
+    cpl_buf_init(&response->head, CPL_HTTP_HEAD_MAX);
+}
+
+void cpl_http_response_clear(cpl_http_response *response) {
+    cpl_buf_clear(&response->body);
+    cpl_buf_clear(&response->head);
+    response->status = 0;
+    response->body_bytes = 0;
+    response->sent = response->reused = false;
+}
+
+void cpl_http_response_release(cpl_http_response *response) {
+    cpl_buf_wipe(&response->body); /* the answer to a poll carries credentials */
+    cpl_buf_release(&response->body);
+    cpl_buf_release(&response->head);
+}
