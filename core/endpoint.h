@@ -7,13 +7,21 @@
 
 #include "buf.h"
 
+typedef enum cpl_addressing {
+    CPL_ADDRESSING_AUTO,    /* in the host when the name allows; in the path with an override_url */
+    CPL_ADDRESSING_PATH,    /* always in the path */
+    CPL_ADDRESSING_VIRTUAL, /* in the host when the name allows, with an override_url too */
+} cpl_addressing;
+
 typedef struct cpl_endpoint_params {
-    cpl_str service; /* "codepipeline", "s3", "sts" */
-    cpl_str region;
-    cpl_str override_url; /* used as it is, without trailing slash */
-    cpl_str bucket;       /* s3: virtual-hosted when it can be, path style with an override or a dotted name */
+    cpl_str service;           /* "codepipeline", "s3", "sts" */
+    cpl_str region;            /* may be absent with an override_url, but not for s3; then signing_region is empty */
+    cpl_str override_url;      /* used as it is, without trailing slash */
+    cpl_str bucket;            /* s3; absent: the service itself */
+    cpl_addressing addressing; /* s3: where the bucket goes. A dotted name never goes into a host under TLS */
     bool fips;
     bool dual_stack;
+    bool legacy_global; /* sts and s3: the one endpoint for all regions, for the regions that were there first */
 } cpl_endpoint_params;
 
 typedef struct cpl_endpoint {
@@ -22,7 +30,7 @@ typedef struct cpl_endpoint {
     char signing_name[32];
 } cpl_endpoint;
 
-/* CPL_CONFIG: no region, a region or bucket that cannot stand in a host name, a combination that does not exist. */
+/* CPL_CONFIG: no region, a region that cannot stand in a host name, a malformed URL, a combination that does not exist. */
 cpl_status cpl_endpoint_resolve(const cpl_endpoint_params *params, cpl_endpoint *out, cpl_error *err);
 
 #endif
