@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* _core.Emulator: the offline service, in a thread of its own that never touches Python. */
+#include "module.h"
+
+typedef struct emulator_object {
+    PyObject_HEAD cpl_emulator *handle; /* NULL once closed */
+    PyObject *url;
+    PyObject *environ;
+} emulator_object;
+
+/* A new dict of the variables that point an AWS SDK at the emulator. */
+static PyObject *environ_of(const cpl_emulator *handle) {
+    const char *name, *value;
+    PyObject *dict = PyDict_New();
+    for (size_t i = 0; dict && cpl_emulator_environ(handle, i, &name, &value); i++) {
+        PyObject *text = module_text(value);
+        if (!text || PyDict_SetItemString(dict, name, text) < 0) Py_CLEAR(dict);
+        Py_XDECREF(text);
+    }
+    return dict;
+}
+
+static bool parse_options(PyObject *args, PyObject *kwargs, cpl_emulator_options *o) {
+    static char *names[] = {"port", "path", "host", "region", "account_id", "access_key_id", "secret_access_key", NULL};
+    return PyArg_ParseTupleAndKeywords(args, kwargs, "|$iz#z#z#z#z#z#:Emulator", names, &o->port, &o->path.p,
+                                       &o->path.n, &o->host.p, &o->host.n, &o->region.p, &o->region.n, &o->account_id.p,
+                                       &o->account_id.n, &o->access_key_id.p, &o->access_key_id.n,
+                                       &o->secret_access_key.p, &o->secret_access_key.n);
+}
+
+static PyObject *emulator_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    cpl_emulator_options options = {0};
+    cpl_error err = {0};
+    if (!parse_options(args, kwargs, &options)) return NULL;
+    emulator_object *self = (emulator_object *)PyType_GenericAlloc(type, 0);
+    if (!self) return NULL;
+    if (cpl_emulator_start(&self->handle, &options, &err) != CPL_OK) {
+        error_raise(&err);
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->url = module_text(cpl_emulator_url(self->handle));
+    self->environ = environ_of(self->handle);
+    if (!self->url || !self->environ) Py_CLEAR(self);
+    return (PyObject *)self;
+}
+
+static PyObject *emulator_close(PyObject *object, PyObject *unused) {
+    (void)unused;
+    emulator_object *self = (emulator_object *)object;
+    cpl_emulator *handle = self->handle;
+    self->handle = NULL; /* first, so that a second thread finds it closed */
+    Py_BEGIN_ALLOW_THREADS;
+    cpl_emulator_stop(handle);
+    Py_END_ALLOW_THREADS;
+    Py_RETURN_NONE;
+}
+
+static void emulator_dealloc(PyObject *object) {
+    emulator_object *self = (emulator_object *)object;
+    cpl_emulator_stop(self->handle);
+    Py_XDECREF(self->url);
+    Py_XDECREF(self->environ);
+    module_dealloc(object);
+}
+
+static PyObject *get_closed(PyObject *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(((emulator_object *)self)->handle == NULL);
+}
+
+static PyObject *get_url(PyObject *self, void *unused) {
+    (void)unused;
+    PyObject *url = ((emulator_object *)self)->url;
+    Py_INCREF(url);
+    return url;
+}
+
+static PyObject *get_environ(PyObject *self, void *unused) {
+    (void)unused;
+    return PyDict_Copy(((emulator_object *)self)->environ);
+}
+
+/* argv in the file system's encoding, as C wants it; the views belong to *keep, a list of bytes. */
+static char **arguments_of(PyObject *argv, PyObject **keep) {
+    Py_ssize_t count = PyList_Size(argv);
+    char **arguments = count < 0 ? NULL : PyMem_Malloc(((size_t)count + 1) * sizeof *arguments);
+    *keep = arguments ? PyList_New(0) : NULL;
+    for (Py_ssize_t i = 0; *keep && i < count; i++) {
+        PyObject *bytes = PyUnicode_EncodeFSDefault(PyList_GetItem(argv, i));
+        if (!bytes || PyList_Append(*keep, bytes) < 0 || !(arguments[i] = PyBytes_AsString(bytes))) Py_CLEAR(*keep);
+        Py_XDECREF(bytes);
+    }
+    if (*keep) arguments[count] = NULL;
+    return arguments;
+}
+
+PyObject *emulator_command(PyObject *module, PyObject *argv) {
+    (void)module;
+    PyObject *keep = NULL;
+    PyObject *status = NULL;
+    char **arguments = arguments_of(argv, &keep);
+    if (keep) {
+        int count = (int)PyList_Size(keep);
+        int result;
+        Py_BEGIN_ALLOW_THREADS;
+        result = cpl_emulator_main(count, arguments);
+        Py_END_ALLOW_THREADS;
+        status = PyLong_FromLong(result);
+    } else if (!PyErr_Occurred()) {
+        PyErr_NoMemory();
+    }
+    Py_XDECREF(keep);
+    PyMem_Free(arguments);
+    return status;
+}
+
+static PyMethodDef methods[] = {
+    {"close", emulator_close, METH_NOARGS, "close()\n--\n\nStops the emulator; a second close does nothing."},
+    {NULL, NULL, 0, NULL}};
+
+static PyGetSetDef properties[] = {{"closed", get_closed, NULL, "Whether close() was called.", NULL},
+                                   {"url", get_url, NULL, "http://host:port", NULL},
+                                   {"environ", get_environ, NULL, "A new dict of AWS_* variables.", NULL},
+                                   {NULL, NULL, NULL, NULL, NULL}};
+
+static PyType_Slot slots[] = {{Py_tp_new, emulator_new},
+                              {Py_tp_dealloc, emulator_dealloc},
+                              {Py_tp_methods, methods},
+                              {Py_tp_getset, properties},
+                              {Py_tp_doc, "A running emulator; see codepipeline.Emulator."},
+                              {0, NULL}};
+
+PyType_Spec emulator_spec = {"codepipeline._core.Emulator", sizeof(emulator_object), 0, Py_TPFLAGS_DEFAULT, slots};

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/* _core.Job: one job, its artifacts and its one result. For one thread at a time; a second one is told so. */
+#include "module.h"
+
+typedef struct job_object {
+    PyObject_HEAD cpl_job *handle; /* NULL once freed */
+    bool busy;                     /* a thread is in a call of this job; guarded by the GIL */
+} job_object;
+
+PyObject *job_new(module_state *state, cpl_job *job) {
+    job_object *self = (job_object *)PyType_GenericAlloc((PyTypeObject *)state->job_type, 0);
+    if (self) {
+        self->handle = job;
+    } else {
+        cpl_job_free(job);
+    }
+    return (PyObject *)self;
+}
+
+static PyObject *job_refuse_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    (void)type, (void)args, (void)kwargs;
+    PyErr_SetString(PyExc_TypeError, "jobs come from a worker");
+    return NULL;
+}
+
+static void job_dealloc(PyObject *self) {
+    cpl_job_free(((job_object *)self)->handle);
+    module_dealloc(self);
+}
+
+/* The handle for reading what never changes, or NULL with StateError set. */
+static const cpl_job *open_job(PyObject *self) {
+    const cpl_job *handle = ((job_object *)self)->handle;
+    if (!handle) error_state("the job is over");
+    return handle;
+}
+
+/* ---- one call at a time, without the GIL ---- */
+
+typedef struct turn {
+    job_object *self;
+    cpl_job *job;
+    PyThreadState *thread;
+    cpl_wait wait;
+    cpl_error err;
+} turn;
+
+/* False with StateError set; else the GIL is released until turn_end(). */
+static bool turn_begin(turn *t, PyObject *self) {
+    if (!open_job(self)) return false;
+    memset(t, 0, sizeof *t);
+    t->self = (job_object *)self;
+    t->job = t->self->handle;
+    if (t->self->busy) {
+        error_state("another thread is using this job");
+        return false;
+    }
+    t->self->busy = true;
+    t->wait = module_wait(&t->thread, 0);
+    t->thread = PyEval_SaveThread();
+    return true;
+}
+
+/* False with an exception set. */
+static bool turn_end(turn *t, cpl_status status) {
+    PyEval_RestoreThread(t->thread);
+    t->self->busy = false;
+    return module_done(status, &t->err);
+}
+
+/* ---- what the job says ---- */
+
+static PyObject *get_field(PyObject *self, void *field) {
+    const cpl_job *job = open_job(self);
+    return job ? module_text(cpl_job_text(job, (cpl_job_field)(intptr_t)field)) : NULL;
+}
+
+static PyObject *get_state(PyObject *self, void *unused) {
+    (void)unused;
+    const cpl_job *job = open_job(self);
+    if (!job) return NULL;
+    const char *text = cpl_job_text(job, CPL_JOB_STATE);
+    if (!text) Py_RETURN_NONE;
+    cpl_cursor cursor;
+    cpl_cursor_init(&cursor, cpl_str_of(text));
+    return convert_read(state_of(self), &cursor, false);
+}
+
+static PyObject *get_configuration(PyObject *self, void *unused) {
+    (void)unused;
+    cpl_cursor cursor;
+    const cpl_job *job = open_job(self);
+    if (!job) return NULL;
+    cpl_job_configuration(job, &cursor);
+    return convert_read(state_of(self), &cursor, false);
+}
+
+static PyObject *names_of(const cpl_job *job, size_t count, const char *(*name)(const cpl_job *, size_t)) {
+    PyObject *names = PyTuple_New((Py_ssize_t)count);
+    for (size_t i = 0; names && i < count; i++) {
+        PyObject *text = module_text(name(job, i));
+        if (!text) {
+            Py_CLEAR(names);
+        } else {
+            PyTuple_SetItem(names, (Py_ssize_t)i, text);
+        }
+    }
+    return names;
+}
+
+static PyObject *get_inputs(PyObject *self, void *unused) {
+    (void)unused;
+    const cpl_job *job = open_job(self);
+    return job ? names_of(job, cpl_job_input_count(job), cpl_job_input_name) : NULL;
+}
+
+static PyObject *get_outputs(PyObject *self, void *unused) {
+    (void)unused;
+    const cpl_job *job = open_job(self);
+    return job ? names_of(job, cpl_job_output_count(job), cpl_job_output_name) : NULL;
+}
+
+static PyObject *get_action_type(PyObject *self, void *unused) {
+    (void)unused;
+    const cpl_job *job = open_job(self);
+    return job ? PyLong_FromLong(cpl_job_action_type(job)) : NULL;
+}
+
+static PyObject *get_answered(PyObject *self, void *unused) {
+    (void)unused;
+    const cpl_job *job = open_job(self);
+    return job ? PyBool_FromLong(cpl_job_answered(job)) : NULL;
+}
+
+static PyObject *job_data(PyObject *self, PyObject *args) {
+    int secrets;
+    cpl_cursor cursor;
+    if (!PyArg_ParseTuple(args, "p:data", &secrets)) return NULL;
+    const cpl_job *job = open_job(self);
+    if (!job) return NULL;
+    cpl_job_data(job, &cursor);
+    return convert_read(state_of(self), &cursor, !secrets);
+}
+
+/* ---- artifacts ---- */
+
+static PyObject *job_work_dir(PyObject *self, PyObject *unused) {
+    (void)unused;
+    turn t;
+    const char *path;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_work_dir(t.job, &path, &t.err))) return NULL;
+    return PyUnicode_DecodeFSDefault(path);
+}
+
+static PyObject *job_input_path(PyObject *self, PyObject *args) {
+    turn t;
+    cpl_str name;
+    const char *path;
+    if (!PyArg_ParseTuple(args, "s#:input_path", &name.p, &name.n)) return NULL;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_input_path(t.job, name, &t.wait, &path, &t.err))) return NULL;
+    return PyUnicode_DecodeFSDefault(path);
+}
+
+static PyObject *job_input_extract(PyObject *self, PyObject *args) {
+    turn t;
+    cpl_str name, directory;
+    const char *path;
+    if (!PyArg_ParseTuple(args, "s#y#:input_extract", &name.p, &name.n, &directory.p, &directory.n)) return NULL;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_input_extract(t.job, name, directory, &t.wait, &path, &t.err))) {
+        return NULL;
+    }
+    return PyUnicode_DecodeFSDefault(path);
+}
+
+static PyObject *job_output_pack(PyObject *self, PyObject *args) {
+    turn t;
+    cpl_str name, path;
+    if (!PyArg_ParseTuple(args, "s#y#:output_pack", &name.p, &name.n, &path.p, &path.n)) return NULL;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_output_pack(t.job, name, path, &t.wait, &t.err))) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *job_output_write(PyObject *self, PyObject *args) {
+    turn t;
+    cpl_str name, bytes;
+    if (!PyArg_ParseTuple(args, "s#y#:output_write", &name.p, &name.n, &bytes.p, &bytes.n)) return NULL;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_output_write(t.job, name, bytes, &t.err))) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *job_output_digest(PyObject *self, PyObject *args) {
+    turn t;
+    cpl_str name;
+    char digest[65];
+    if (!PyArg_ParseTuple(args, "s#:output_digest", &name.p, &name.n)) return NULL;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_output_digest(t.job, name, digest, &t.err))) return NULL;
+    return module_text(digest);
+}
+
+/* ---- the result ---- */
+
+/* Result members from keywords. *variables: the writer that holds output_variables, for the caller to free. */
+static bool parse_result(PyObject *self, PyObject *kwargs, cpl_result *r, cpl_writer **variables) {
+    static char *names[] = {"output_variables", "summary",           "external_execution_id", "percent_complete",
+                            "revision",         "change_identifier", "revision_summary",      NULL};
+    PyObject *values = Py_None;
+    PyObject *none = PyTuple_New(0);
+    bool ok = none &&
+              PyArg_ParseTupleAndKeywords(none, kwargs, "|$Oz#z#iz#z#z#:result", names, &values, &r->summary.p,
+                                          &r->summary.n, &r->external_execution_id.p, &r->external_execution_id.n,
+                                          &r->percent_complete, &r->revision.p, &r->revision.n, &r->change_identifier.p,
+                                          &r->change_identifier.n, &r->revision_summary.p, &r->revision_summary.n);
+    Py_XDECREF(none);
+    if (!ok || values == Py_None) return ok;
+    *variables = convert_text(state_of(self), values, &r->output_variables);
+    return *variables != NULL;
+}
+
+static PyObject *job_succeed(PyObject *self, PyObject *args, PyObject *kwargs) {
+    turn t;
+    cpl_result result = {0};
+    cpl_writer *variables = NULL;
+    bool ok = PyArg_ParseTuple(args, ":succeed") && parse_result(self, kwargs, &result, &variables) &&
+              turn_begin(&t, self) && turn_end(&t, cpl_job_succeed(t.job, &result, &t.wait, &t.err));
+    cpl_writer_free(variables);
+    if (!ok) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *job_later(PyObject *self, PyObject *args, PyObject *kwargs) {
+    turn t;
+    PyObject *state;
+    double after;
+    cpl_str text;
+    cpl_result result = {0};
+    cpl_writer *variables = NULL;
+    if (!PyArg_ParseTuple(args, "Od:later", &state, &after)) return NULL;
+    cpl_writer *writer = convert_text(state_of(self), state, &text);
+    bool ok = writer && parse_result(self, kwargs, &result, &variables) && turn_begin(&t, self) &&
+              turn_end(&t, cpl_job_later(t.job, text, after, &result, &t.wait, &t.err));
+    cpl_writer_free(variables);
+    cpl_writer_free(writer);
+    if (!ok) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *job_fail(PyObject *self, PyObject *args) {
+    turn t;
+    cpl_str type, message, id;
+    if (!PyArg_ParseTuple(args, "s#z#z#:fail", &message.p, &message.n, &type.p, &type.n, &id.p, &id.n)) return NULL;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_fail(t.job, type, message, id, &t.wait, &t.err))) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *job_free(PyObject *self, PyObject *unused) {
+    (void)unused;
+    turn t;
+    if (!((job_object *)self)->handle) Py_RETURN_NONE;
+    if (!turn_begin(&t, self)) return NULL;
+    cpl_job_free(t.job); /* removes its folder: I/O */
+    t.self->handle = NULL;
+    turn_end(&t, CPL_OK);
+    Py_RETURN_NONE;
+}
+
+/* ---- the type ---- */
+
+static PyMethodDef methods[] = {
+    {"data", job_data, METH_VARARGS,
+     "data(secrets, /)\n--\n\nThe whole job as the service gave it; credentials are \"***\" unless secrets is true."},
+    {"work_dir", job_work_dir, METH_NOARGS, "work_dir()\n--\n\nA folder of the job's own, made on first use."},
+    {"input_path", job_input_path, METH_VARARGS, "input_path(name, /)\n--\n\nFetches an input; where it lies."},
+    {"input_extract", job_input_extract, METH_VARARGS,
+     "input_extract(name, directory, /)\n--\n\nUnpacks an input into directory (bytes; empty: the job's own folder)."},
+    {"output_pack", job_output_pack, METH_VARARGS, "output_pack(name, path, /)\n--\n\nStages a zip of path (bytes)."},
+    {"output_write", job_output_write, METH_VARARGS, "output_write(name, data, /)\n--\n\nStages bytes."},
+    {"output_digest", job_output_digest, METH_VARARGS, "output_digest(name, /)\n--\n\nSHA-256 in hexadecimal."},
+    {"succeed", (PyCFunction)(void (*)(void))job_succeed, METH_VARARGS | METH_KEYWORDS,
+     "succeed(**result)\n--\n\nSends the outputs, then the result."},
+    {"later", (PyCFunction)(void (*)(void))job_later, METH_VARARGS | METH_KEYWORDS,
+     "later(state, after, /, **result)\n--\n\nContinues in a new job, after seconds from now or later."},
+    {"fail", job_fail, METH_VARARGS, "fail(message, type, external_execution_id, /)\n--\n\nReports a failure."},
+    {"free", job_free, METH_NOARGS, "free()\n--\n\nRemoves the job's folder; the job is over."},
+    {NULL, NULL, 0, NULL}};
+
+#define FIELD(name, field, doc) \
+    { name, get_field, NULL, doc, (void *)(intptr_t)(field) }
+static PyGetSetDef properties[] = {
+    FIELD("id", CPL_JOB_ID, "The job's id."),
+    FIELD("nonce", CPL_JOB_NONCE, "The nonce of this delivery."),
+    FIELD("account_id", CPL_JOB_ACCOUNT_ID, "The pipeline's account."),
+    FIELD("category", CPL_JOB_CATEGORY, "Of the action type."),
+    FIELD("provider", CPL_JOB_PROVIDER, "Of the action type."),
+    FIELD("version", CPL_JOB_VERSION, "Of the action type."),
+    FIELD("pipeline", CPL_JOB_PIPELINE_NAME, "The pipeline's name."),
+    FIELD("pipeline_arn", CPL_JOB_PIPELINE_ARN, "The pipeline's ARN."),
+    FIELD("execution_id", CPL_JOB_EXECUTION_ID, "Of the pipeline."),
+    FIELD("stage", CPL_JOB_STAGE_NAME, "The stage's name."),
+    FIELD("action", CPL_JOB_ACTION_NAME, "The action's name."),
+    FIELD("action_execution_id", CPL_JOB_ACTION_EXECUTION_ID, "Of the action."),
+    FIELD("continuation_token", CPL_JOB_CONTINUATION_TOKEN, "As the service gave it."),
+    FIELD("user_parameters", CPL_JOB_USER_PARAMETERS, "The configuration's UserParameters."),
+    {"state", get_state, NULL, "What later() was given before this job.", NULL},
+    {"configuration", get_configuration, NULL, "A new dict of str.", NULL},
+    {"inputs", get_inputs, NULL, "Names of the input artifacts.", NULL},
+    {"outputs", get_outputs, NULL, "Names of the output artifacts.", NULL},
+    {"action_type", get_action_type, NULL, "What Worker.add() answered for its type.", NULL},
+    {"answered", get_answered, NULL, "A result was accepted.", NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+#undef FIELD
+
+static PyType_Slot slots[] = {{Py_tp_new, job_refuse_new},
+                              {Py_tp_dealloc, job_dealloc},
+                              {Py_tp_methods, methods},
+                              {Py_tp_getset, properties},
+                              {Py_tp_doc, "One job; see codepipeline.Job."},
+                              {0, NULL}};
+
+PyType_Spec job_spec = {"codepipeline._core.Job", sizeof(job_object), 0, Py_TPFLAGS_DEFAULT, slots};

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * codepipeline._core, in Python's words:
+ *
+ *     version: str
+ *     def operations() -> list[tuple]: ...          # what the model knows, one row an operation
+ *     def error_names() -> tuple[str, ...]: ...
+ *     def failure_type(status, code, http_status, retryable) -> str: ...
+ *     def emulator_main(argv) -> int: ...
+ *     class Client, Worker, Job, Emulator           # handles of the core
+ *
+ * The package codepipeline around it gives these their public form.
+ */
+#include "module.h"
+
+/* ---- what the files share ---- */
+
+static int tick(void *context) {
+    PyThreadState **thread = context;
+    PyEval_RestoreThread(*thread);
+    int stop = PyErr_CheckSignals();
+    *thread = PyEval_SaveThread();
+    return stop;
+}
+
+cpl_wait module_wait(PyThreadState **thread, int64_t timeout_ms) {
+    return (cpl_wait){.tick = tick, .context = thread, .timeout_ms = timeout_ms};
+}
+
+bool module_done(cpl_status status, const cpl_error *err) {
+    /* A signal handler may raise in the very tick in which the call succeeds; its exception is not lost either. */
+    if (PyErr_Occurred()) return false;
+    if (status == CPL_OK) return true;
+    error_raise(err);
+    return false;
+}
+
+int module_milliseconds(PyObject *seconds, void *out) {
+    int64_t *milliseconds = out;
+    *milliseconds = 0;
+    if (seconds == Py_None) return 1;
+    double value = PyFloat_AsDouble(seconds);
+    if (PyErr_Occurred()) return 0;
+    if (!(value > 0 && value < 1e9)) {
+        PyErr_Format(PyExc_ValueError, "not a duration in seconds above 0: %R", seconds);
+        return 0;
+    }
+    *milliseconds = (int64_t)(value * 1000);
+    if (*milliseconds == 0) *milliseconds = 1; /* 0 would mean the default */
+    return 1;
+}
+
+PyObject *module_text(const char *text) {
+    if (!text) Py_RETURN_NONE;
+    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+}
+
+void module_dealloc(PyObject *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+PyObject *module_add_type(PyObject *module, PyType_Spec *spec, const char *name) {
+    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
+    if (!type) return NULL;
+    Py_INCREF(type);
+    if (PyModule_AddObject(module, name, type) < 0) {
+        Py_DECREF(type);
+        Py_CLEAR(type);
+    }
+    return type;
+}
+
+/* ---- functions ---- */
+
+static PyObject *operations(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    Py_ssize_t count = (Py_ssize_t)cpl_model_operation_count();
+    PyObject *list = PyList_New(count);
+    for (Py_ssize_t i = 0; list && i < count; i++) {
+        const cpl_operation_info *info = cpl_model_operation_info((size_t)i);
+        PyObject *row = Py_BuildValue("(sssssss)", info->name, info->method, info->doc, info->input_token,
+                                      info->output_token, info->result_key, info->limit_key);
+        if (!row) {
+            Py_CLEAR(list);
+        } else {
+            PyList_SetItem(list, i, row);
+        }
+    }
+    return list;
+}
+
+static PyObject *error_names(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    Py_ssize_t count = (Py_ssize_t)cpl_model_error_count();
+    PyObject *names = PyTuple_New(count);
+    for (Py_ssize_t i = 0; names && i < count; i++) {
+        PyObject *name = PyUnicode_FromString(cpl_model_error_name((size_t)i));
+        if (!name) {
+            Py_CLEAR(names);
+        } else {
+            PyTuple_SetItem(names, i, name);
+        }
+    }
+    return names;
+}
+
+static PyMethodDef functions[] = {
+    {"operations", operations, METH_NOARGS,
+     "operations()\n--\n\nOne tuple an operation: name, method, doc, input_token, output_token, result_key, "
+     "limit_key."},
+    {"error_names", error_names, METH_NOARGS, "error_names()\n--\n\nThe error codes the service may answer, sorted."},
+    {"failure_type", error_failure_type, METH_VARARGS,
+     "failure_type(status, code, http_status, retryable)\n--\n\nThe FailureType that tells best what an error means."},
+    {"emulator_main", emulator_command, METH_O,
+     "emulator_main(argv)\n--\n\nRuns the codepipeline-emulator command; returns its exit status."},
+    {NULL, NULL, 0, NULL}};
+
+/* ---- the module ---- */
+
+static int add_keys(module_state *state) {
+    static const char *const texts[KEY_COUNT] = {
+        [KEY_RESPONSE_METADATA] = "ResponseMetadata", [KEY_REQUEST_ID] = "RequestId",
+        [KEY_HTTP_STATUS] = "HTTPStatusCode",         [KEY_HTTP_HEADERS] = "HTTPHeaders",
+        [KEY_RETRY_ATTEMPTS] = "RetryAttempts",
+    };
+    for (int i = 0; i < KEY_COUNT; i++) {
+        state->keys[i] = PyUnicode_InternFromString(texts[i]);
+        if (!state->keys[i]) return -1;
+    }
+    return 0;
+}
+
+static int module_exec(PyObject *module) {
+    module_state *state = PyModule_GetState(module);
+    size_t size = cpl_model_name_count() * sizeof *state->names;
+    state->names = PyMem_Malloc(size);
+    if (!state->names) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memset(state->names, 0, size);
+    state->client_type = module_add_type(module, &client_spec, "Client");
+    state->job_type = module_add_type(module, &job_spec, "Job");
+    if (!state->client_type || !state->job_type) return -1;
+    PyObject *worker = module_add_type(module, &worker_spec, "Worker");
+    PyObject *emulator = module_add_type(module, &emulator_spec, "Emulator");
+    Py_XDECREF(worker);
+    Py_XDECREF(emulator);
+    if (!worker || !emulator || add_keys(state) < 0) return -1;
+    return PyModule_AddStringConstant(module, "version", CPL_VERSION);
+}
+
+/* Visits every object the state holds; traverse and clear differ only in what they do with it. */
+static int module_traverse(PyObject *module, visitproc visit, void *arg) {
+    module_state *state = PyModule_GetState(module);
+    Py_VISIT(state->client_type);
+    Py_VISIT(state->job_type);
+    Py_VISIT(state->datetime);
+    Py_VISIT(state->from_timestamp);
+    Py_VISIT(state->utc);
+    return 0; /* the rest is str, which refers to nothing */
+}
+
+static int module_clear(PyObject *module) {
+    module_state *state = PyModule_GetState(module);
+    Py_CLEAR(state->client_type);
+    Py_CLEAR(state->job_type);
+    Py_CLEAR(state->datetime);
+    Py_CLEAR(state->from_timestamp);
+    Py_CLEAR(state->utc);
+    return 0;
+}
+
+static void module_free(void *module) {
+    module_state *state = PyModule_GetState(module);
+    module_clear(module);
+    for (int i = 0; i < KEY_COUNT; i++) Py_CLEAR(state->keys[i]);
+    for (size_t i = 0; state->names && i < cpl_model_name_count(); i++) Py_CLEAR(state->names[i]);
+    PyMem_Free(state->names);
+    state->names = NULL;
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "codepipeline._core",
+    .m_doc = "The C core's handles; use the package codepipeline instead.",
+    .m_size = sizeof(module_state),
+    .m_methods = functions,
+    .m_slots = slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+/* The one symbol the module exports. */
+PyMODINIT_FUNC PyInit__core(void) {
+    return PyModuleDef_Init(&definition);
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The extension module codepipeline._core: views in, Python objects out, nothing else. No defaults, no retries, no parsing:
+ * those are the core's. One noun a file; this header is what they share.
+ *
+ * Rules:
+ * - All state is in module_state, one per module object; no static variable is ever written.
+ * - The GIL is released around one core call and nothing more, see module_wait(). Views handed to the core point into
+ *   objects the caller's argument tuple keeps alive; nothing borrowed is kept after the call.
+ * - The types cannot be subclassed, so Py_TYPE(self) always leads to the module.
+ */
+#ifndef CODEPIPELINE_MODULE_H
+#define CODEPIPELINE_MODULE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "../../core/codepipeline.h"
+
+/* Keys of every answer's ResponseMetadata, made once. */
+typedef enum module_key {
+    KEY_RESPONSE_METADATA,
+    KEY_REQUEST_ID,
+    KEY_HTTP_STATUS,
+    KEY_HTTP_HEADERS,
+    KEY_RETRY_ATTEMPTS,
+    KEY_COUNT
+} module_key;
+
+typedef struct module_state {
+    PyObject *job_type;
+    PyObject *client_type;
+    PyObject *keys[KEY_COUNT];
+    PyObject **names;         /* the model's member names as str, each made when first met */
+    PyObject *datetime;       /* datetime.datetime; this and the next two are looked up when first needed */
+    PyObject *from_timestamp; /* datetime.datetime.fromtimestamp */
+    PyObject *utc;            /* datetime.timezone.utc */
+} module_state;
+
+static inline module_state *state_of(PyObject *self) {
+    return PyType_GetModuleState(Py_TYPE(self));
+}
+
+/* ---- module.c ---- */
+
+/*
+ * How the core waits while the GIL is released: its tick takes the GIL for a moment and lets signal handlers run. Use:
+ *     PyThreadState *thread;
+ *     cpl_wait wait = module_wait(&thread, timeout_ms);
+ *     thread = PyEval_SaveThread();
+ *     status = cpl_...(..., &wait, &err);
+ *     PyEval_RestoreThread(thread);
+ *     if (!module_done(status, &err)) ...
+ */
+cpl_wait module_wait(PyThreadState **thread, int64_t timeout_ms);
+/* False with an exception set: the one a signal handler raised, or what err says. */
+bool module_done(cpl_status status, const cpl_error *err);
+/* For "O&": a number of seconds above 0, or None for the default, into an int64_t of milliseconds. */
+int module_milliseconds(PyObject *seconds, void *out);
+/* A new str, or None for NULL. */
+PyObject *module_text(const char *text);
+/* Frees an instance of a heap type after its contents. */
+void module_dealloc(PyObject *self);
+/* A new reference to a type made from spec and added to the module; NULL with an exception set. */
+PyObject *module_add_type(PyObject *module, PyType_Spec *spec, const char *name);
+
+/* ---- error.c: the one way from a cpl_error to an exception ---- */
+
+/* A new exception object, or NULL with another exception set. */
+PyObject *error_object(const cpl_error *err);
+/* Raises it; always NULL. A pending exception after CPL_CANCELLED is left as it is. */
+PyObject *error_raise(const cpl_error *err);
+/* Raises ParamValidationError "path: text"; always NULL. */
+PyObject *error_refuse(const char *path, const char *text);
+/* Raises StateError; always NULL. */
+PyObject *error_state(const char *text);
+/* The module function failure_type(status, code, http_status, retryable). */
+PyObject *error_failure_type(PyObject *module, PyObject *args);
+
+/* ---- convert.c: Python objects <-> JSON ---- */
+
+/*
+ * value as JSON in *text: dict with str keys, list, tuple, str, bool, int, float, None, and datetime as seconds since 1970
+ * (a naive one is taken as UTC). Answers the writer that holds the text, for cpl_writer_free(), or NULL with
+ * ParamValidationError set, naming the member at fault.
+ */
+cpl_writer *convert_text(module_state *state, PyObject *value, cpl_str *text);
+/*
+ * The document the cursor stands before, as Python objects; NULL with an exception set. Timestamps become aware datetime
+ * objects. mask: sensitive values become "***". Releases the cursor.
+ */
+PyObject *convert_read(module_state *state, cpl_cursor *cursor, bool mask);
+/* An answer as a dict with ResponseMetadata. */
+PyObject *convert_reply(module_state *state, const cpl_reply *reply);
+
+/* ---- the types ---- */
+
+extern PyType_Spec client_spec, worker_spec, job_spec, emulator_spec;
+
+cpl_client *client_handle(PyObject *client);
+/* Takes job over, also when it fails. */
+PyObject *job_new(module_state *state, cpl_job *job);
+/* The module function emulator_main(argv). */
+PyObject *emulator_command(PyObject *module, PyObject *argv);
+
+#endif

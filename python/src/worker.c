@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* _core.Worker: the core's pull interface, next() hands out one _core.Job. */
+#include "module.h"
+
+typedef struct worker_object {
+    PyObject_HEAD cpl_worker *handle;
+    bool busy; /* a thread is in next(); guarded by the GIL */
+} worker_object;
+
+static cpl_worker *handle_of(PyObject *self) {
+    return ((worker_object *)self)->handle;
+}
+
+static PyObject *worker_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"client", "concurrency", "poll_interval", "work_dir", "artifact_limit", NULL};
+    cpl_worker_options options = {0};
+    cpl_error err = {0};
+    Py_ssize_t limit = 0;
+    PyObject *client;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$iO&z#n:Worker", names, &client, &options.concurrency,
+                                     module_milliseconds, &options.poll_interval_ms, &options.work_dir.p,
+                                     &options.work_dir.n, &limit)) {
+        return NULL;
+    }
+    module_state *state = PyType_GetModuleState(type);
+    if ((PyObject *)Py_TYPE(client) != state->client_type) {
+        PyErr_SetString(PyExc_TypeError, "client must be a Client");
+        return NULL;
+    }
+    if (limit < 0) {
+        PyErr_SetString(PyExc_ValueError, "artifact_limit cannot be negative");
+        return NULL;
+    }
+    options.artifact_limit = (size_t)limit;
+    worker_object *self = (worker_object *)PyType_GenericAlloc(type, 0);
+    if (self && cpl_worker_new(&self->handle, client_handle(client), &options, &err) != CPL_OK) {
+        error_raise(&err);
+        Py_CLEAR(self);
+    }
+    return (PyObject *)self;
+}
+
+static void worker_dealloc(PyObject *self) {
+    cpl_worker_free(handle_of(self));
+    module_dealloc(self);
+}
+
+static PyObject *worker_add(PyObject *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"category", "provider", "version", "query_key", "query_value", NULL};
+    cpl_action_type type = {0};
+    cpl_error err = {0};
+    int index;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s#s#s#|z#z#:add", names, &type.category.p, &type.category.n,
+                                     &type.provider.p, &type.provider.n, &type.version.p, &type.version.n,
+                                     &type.query_key.p, &type.query_key.n, &type.query_value.p, &type.query_value.n)) {
+        return NULL;
+    }
+    if (cpl_worker_add(handle_of(self), &type, &index, &err) != CPL_OK) return error_raise(&err);
+    return PyLong_FromLong(index);
+}
+
+/* (job, None), (None, error) after a poll that failed and will be repeated, or (None, None). */
+static PyObject *handed_out(module_state *state, cpl_job *job, const cpl_error *err) {
+    PyObject *trouble = NULL;
+    PyObject *object = job ? job_new(state, job) : module_text(NULL);
+    if (!object) return NULL;
+    trouble = err->status == CPL_OK ? module_text(NULL) : error_object(err);
+    if (trouble) return Py_BuildValue("(NN)", object, trouble);
+    Py_DECREF(object);
+    return NULL;
+}
+
+static PyObject *worker_next(PyObject *self, PyObject *timeout) {
+    worker_object *worker = (worker_object *)self;
+    int64_t timeout_ms;
+    if (!module_milliseconds(timeout, &timeout_ms)) return NULL;
+    if (worker->busy) return error_state("another thread is waiting for this worker's next job");
+
+    PyThreadState *thread;
+    cpl_wait wait = module_wait(&thread, timeout_ms);
+    cpl_job *job = NULL;
+    cpl_error err = {0};
+    worker->busy = true;
+    thread = PyEval_SaveThread();
+    cpl_status status = cpl_worker_next(worker->handle, &wait, &job, &err);
+    PyEval_RestoreThread(thread);
+    worker->busy = false;
+
+    if (module_done(status, &err)) return handed_out(state_of(self), job, &err);
+    cpl_job_free(job);
+    return NULL;
+}
+
+static PyObject *worker_stop(PyObject *self, PyObject *unused) {
+    (void)unused;
+    cpl_worker_stop(handle_of(self));
+    Py_RETURN_NONE;
+}
+
+static PyObject *get_stopping(PyObject *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(cpl_worker_stopping(handle_of(self)));
+}
+
+static PyObject *get_running(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromLong(cpl_worker_running(handle_of(self)));
+}
+
+static PyMethodDef methods[] = {
+    {"add", (PyCFunction)(void (*)(void))worker_add, METH_VARARGS | METH_KEYWORDS,
+     "add(category, provider, version, query_key=None, query_value=None)\n--\n\n"
+     "Adds an action type; its index, counting from 0."},
+    {"next", worker_next, METH_O,
+     "next(timeout, /)\n--\n\n"
+     "(job, None); (None, error) after a poll that failed and will be repeated; (None, None) after timeout seconds\n"
+     "or when the worker is stopping."},
+    {"stop", worker_stop, METH_NOARGS, "stop()\n--\n\nEnds polling, from any thread."},
+    {NULL, NULL, 0, NULL}};
+
+static PyGetSetDef properties[] = {{"stopping", get_stopping, NULL, "Whether stop() was called.", NULL},
+                                   {"running", get_running, NULL, "Jobs handed out and not yet answered.", NULL},
+                                   {NULL, NULL, NULL, NULL, NULL}};
+
+static PyType_Slot slots[] = {{Py_tp_new, worker_new},
+                              {Py_tp_dealloc, worker_dealloc},
+                              {Py_tp_methods, methods},
+                              {Py_tp_getset, properties},
+                              {Py_tp_doc, "Takes jobs for custom actions; see codepipeline.Worker."},
+                              {0, NULL}};
+
+PyType_Spec worker_spec = {"codepipeline._core.Worker", sizeof(worker_object), 0, Py_TPFLAGS_DEFAULT, slots};
