@@ -5,8 +5,8 @@
 #   make rock                           the Lua module for LuaRocks, in build/rock
 #   make O=build/asan SAN=1 ctests      another tree, with AddressSanitizer and UBSan (TSAN=1: ThreadSanitizer)
 #
-# CC, CFLAGS, CPPFLAGS, LDFLAGS, LIBFLAG, LUA_INCDIR, PYTHON and PKG_CONFIG are the caller's. Everything is compiled with
-# -fvisibility=hidden; the two modules export their entry point alone.
+# CC, CFLAGS, CPPFLAGS, LDFLAGS, LIBFLAG, LUA_INCDIR, PYTHON and PKG_CONFIG are the caller's. Everything is compiled
+# with -fvisibility=hidden; the two modules export their entry point alone.
 
 O ?= build
 PYTHON ?= python3
@@ -27,8 +27,8 @@ LUA_CFLAGS = $(call once,LUA_CFLAGS,$(PKG_CONFIG) --cflags $(LUA_PC))
 PY_CFLAGS = $(call once,PY_CFLAGS,$(PYTHON) -c 'import sysconfig as s; print("-I" + s.get_path("include"))')
 
 DEFINES = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
-ALL_CFLAGS = $(NEED_PACKAGES)-std=c11 $(OPT) -fPIC -fvisibility=hidden -pthread $(WARN) $(SANITIZE) $(DEFINES) $(PACKAGE_CFLAGS) \
-             $(CPPFLAGS) $(CFLAGS)
+ALL_CFLAGS = $(NEED_PACKAGES)-std=c11 $(OPT) -fPIC -fvisibility=hidden -pthread $(WARN) $(SANITIZE) \
+             $(DEFINES) $(PACKAGE_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 LIBS = $(PACKAGE_LIBS) -lm -pthread
 ifdef SAN
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer

@@ -2,7 +2,8 @@ rockspec_format = "3.0"
 package = "codepipeline"
 version = "0.1.0-1"
 source = {
-  url = "codepipeline-0.1.0.tar.gz", -- the release archive, which is Python's sdist too; see docs/adr/0005-luarocks-make.md
+  -- the release archive beside this file, which is Python's sdist too: docs/adr/0005-luarocks-make.md
+  url = "codepipeline-0.1.0.tar.gz",
   dir = "codepipeline-0.1.0",
 }
 description = {
@@ -12,13 +13,13 @@ description = {
 }
 dependencies = { "lua >= 5.4, < 5.5" }
 external_dependencies = {
-  CURL = { header = "curl/curl.h" },
-  CRYPTO = { header = "openssl/evp.h" },
-  CJSON = { header = "cjson/cJSON.h" },
-  ARCHIVE = { header = "archive.h" },
-  SQLITE3 = { header = "sqlite3.h" },
-  EXPAT = { header = "expat.h" },
-  MICROHTTPD = { header = "microhttpd.h" },
+  CURL = { library = "curl" },
+  CRYPTO = { library = "crypto" },
+  CJSON = { library = "cjson" },
+  ARCHIVE = { library = "archive" },
+  SQLITE3 = { library = "sqlite3" },
+  EXPAT = { library = "expat" },
+  MICROHTTPD = { library = "microhttpd" },
 }
 build = {
   type = "make",
