@@ -257,6 +257,25 @@ const char *cpl_reply_request_id(const cpl_reply *reply); /* "" if there was non
 /* The i-th response header, names in lower case; false past the end. */
 bool cpl_reply_header(const cpl_reply *reply, size_t i, cpl_str *name, cpl_str *value);
 
+/* ---- files and objects ---------------------------------------------------------------------------------------- */
+
+/*
+ * A source revision on its way to the bucket that a pipeline watches, an artifact on its way back; with the client's own
+ * credentials, in parts when large. download writes path whole or not at all.
+ */
+cpl_status cpl_client_upload(cpl_client *client, cpl_str path, cpl_str bucket, cpl_str key, const cpl_wait *wait,
+                             cpl_error *err);
+cpl_status cpl_client_download(cpl_client *client, cpl_str bucket, cpl_str key, cpl_str path, const cpl_wait *wait,
+                               cpl_error *err);
+
+/* Zips a folder's contents or one file, in an order that does not depend on the file system; archive is made anew. */
+cpl_status cpl_pack(cpl_str path, cpl_str archive, const cpl_wait *wait, cpl_error *err);
+/*
+ * Unpacks a zip, tar or tar.gz into directory. CPL_ARCHIVE: damaged, larger than limit bytes (0: 8 GiB), or with an entry
+ * that would leave the directory; the directory is then as it was.
+ */
+cpl_status cpl_extract(cpl_str archive, cpl_str directory, int64_t limit, const cpl_wait *wait, cpl_error *err);
+
 /* ---- worker -------------------------------------------------------------------------------------------------- */
 
 /*
@@ -401,6 +420,8 @@ void cpl_emulator_stop(cpl_emulator *emulator); /* stops the thread and frees; N
 const char *cpl_emulator_url(const cpl_emulator *emulator);
 /* The i-th environment variable that points an AWS SDK at the emulator; false past the end. */
 bool cpl_emulator_environ(const cpl_emulator *emulator, size_t i, const char **name, const char **value);
+/* Makes an empty bucket; nothing happens when it is there. */
+cpl_status cpl_emulator_create_bucket(cpl_emulator *emulator, cpl_str bucket, cpl_error *err);
 /* The codepipeline-emulator command; returns the exit status. */
 int cpl_emulator_main(int argc, char **argv);
 
