@@ -49,6 +49,19 @@ function codepipeline.worker(client, options)
   return worker.new(client, options)
 end
 
+--- Zips a folder's contents, or one file, into a new archive.
+-- @return true, or nil and err
+function codepipeline.pack(path, archive)
+  return core.pack(path, archive)
+end
+
+--- Unpacks a zip, tar or tar.gz into directory; a refused archive (damaged, unsafe names) leaves it as it was.
+-- @param limit bytes it may unpack to (default 8 GiB)
+-- @return true, or nil and err
+function codepipeline.extract(archive, directory, limit)
+  return core.extract(archive, directory, limit)
+end
+
 local paging = {} -- by operation name and by method name
 for _, operation in ipairs(core.operations()) do
   paging[operation.name], paging[operation.method] = operation, operation

@@ -137,6 +137,30 @@ static int client_call(lua_State *L) {
     return call(L, check_self(L), check_str(L, 2), 3);
 }
 
+/* client:upload_file(path, bucket, key) -> true | nil, err */
+static int client_upload_file(lua_State *L) {
+    cpl_client *client = check_self(L)->client;
+    cpl_str path = check_str(L, 2), bucket = check_str(L, 3), key = check_str(L, 4);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_client_upload(client, path, bucket, key, &wait, &err);
+    tick_raise(&tick);
+    return push_done(L, status, &err);
+}
+
+/* client:download_file(bucket, key, path) -> true | nil, err */
+static int client_download_file(lua_State *L) {
+    cpl_client *client = check_self(L)->client;
+    cpl_str bucket = check_str(L, 2), key = check_str(L, 3), path = check_str(L, 4);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_client_download(client, bucket, key, path, &wait, &err);
+    tick_raise(&tick);
+    return push_done(L, status, &err);
+}
+
 /* A method made for one operation; its name is the upvalue. */
 static int client_operation(lua_State *L) {
     return call(L, check_self(L), check_str(L, lua_upvalueindex(1)), 2);

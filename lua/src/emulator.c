@@ -39,6 +39,15 @@ static int emulator_close(lua_State *L) {
     return 0;
 }
 
+/* emulator:create_bucket(name) -> true | nil, err */
+static int emulator_create_bucket(lua_State *L) {
+    lua_emulator *self = luaL_checkudata(L, 1, EMULATOR_CLASS);
+    cpl_str bucket = check_str(L, 2);
+    cpl_error err;
+    if (self->emulator == NULL) return luaL_error(L, "the emulator is closed");
+    return push_done(L, cpl_emulator_create_bucket(self->emulator, bucket, &err), &err);
+}
+
 static void push_environ(lua_State *L, const cpl_emulator *emulator) {
     const char *name, *value;
     lua_newtable(L);
@@ -88,6 +97,7 @@ static int emulator_main(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
+    {"create_bucket", emulator_create_bucket},
     {"close", emulator_close},
     {NULL, NULL},
 };

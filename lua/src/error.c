@@ -38,6 +38,12 @@ int push_failure(lua_State *L, const cpl_error *err) {
     return 2;
 }
 
+int push_done(lua_State *L, cpl_status status, const cpl_error *err) {
+    if (status) return push_failure(L, err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* "PipelineNotFoundException: no such pipeline (GetPipeline, request 1b2c)" */
 static int error_tostring(lua_State *L) {
     luaL_Buffer b;

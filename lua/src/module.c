@@ -95,11 +95,32 @@ static int module_operations(lua_State *L) {
     return 1;
 }
 
+/* pack(path, archive) -> true | nil, err */
+static int module_pack(lua_State *L) {
+    cpl_str path = check_str(L, 1), archive = check_str(L, 2);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_pack(path, archive, &wait, &err);
+    tick_raise(&tick);
+    return push_done(L, status, &err);
+}
+
+/* extract(archive, directory, limit in bytes) -> true | nil, err */
+static int module_extract(lua_State *L) {
+    cpl_str archive = check_str(L, 1), directory = check_str(L, 2);
+    lua_Integer limit = luaL_optinteger(L, 3, 0);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_extract(archive, directory, (int64_t)limit, &wait, &err);
+    tick_raise(&tick);
+    return push_done(L, status, &err);
+}
+
 static const luaL_Reg functions[] = {
-    {"encode", module_encode},
-    {"decode", module_decode},
-    {"operations", module_operations},
-    {NULL, NULL},
+    {"encode", module_encode}, {"decode", module_decode},   {"operations", module_operations},
+    {"pack", module_pack},     {"extract", module_extract}, {NULL, NULL},
 };
 
 EXPORT int luaopen_codepipeline_core(lua_State *L);

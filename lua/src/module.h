@@ -26,6 +26,8 @@ void tick_raise(lua_tick *tick);
 
 /* error.c: pushes nil and the error table; returns 2, so that a function can return it. */
 int push_failure(lua_State *L, const cpl_error *err);
+/* The same, or true when status is CPL_OK. */
+int push_done(lua_State *L, cpl_status status, const cpl_error *err);
 void open_errors(lua_State *L);
 
 /* convert.c */

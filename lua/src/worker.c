@@ -234,12 +234,6 @@ static int push_text_or_failure(lua_State *L, cpl_status status, const char *tex
     return 1;
 }
 
-static int push_done(lua_State *L, cpl_status status, const cpl_error *err) {
-    if (status) return push_failure(L, err);
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
 static int job_work_dir(lua_State *L) {
     cpl_error err;
     const char *path = NULL;
