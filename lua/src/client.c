@@ -190,7 +190,12 @@ static int client_tostring(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"call", client_call}, {"close", client_close}, {"region", client_region}, {"endpoint_url", client_endpoint_url},
+    {"call", client_call},
+    {"upload_file", client_upload_file},
+    {"download_file", client_download_file},
+    {"close", client_close},
+    {"region", client_region},
+    {"endpoint_url", client_endpoint_url},
     {NULL, NULL},
 };
 
