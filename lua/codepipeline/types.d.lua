@@ -12,6 +12,20 @@
 ---@class codepipeline.types.EmptyOutput
 ---@field ResponseMetadata codepipeline.types.Metadata
 
+---What went wrong; tostring() tells it in a line.
+---@class codepipeline.Error
+---@field status string The kind: "INVALID", "NETWORK", "TIMEOUT", "SERVICE", ...
+---@field message string
+---@field code? codepipeline.types.ErrorCode|string What the service calls it.
+---@field path? string The member at fault, "pipeline.stages[0].name".
+---@field operation? string
+---@field http_status? integer
+---@field request_id? string
+---@field attempts? integer How many times the request was sent.
+---@field retry_delay? number Seconds spent waiting between the attempts.
+---@field retryable boolean The same request may succeed later.
+---@field failure_type codepipeline.types.FailureType As what a worker reports it.
+
 ---@alias codepipeline.types.ActionCategory "Source" | "Build" | "Deploy" | "Test" | "Invoke" | "Approval" | "Compute"
 ---@alias codepipeline.types.ActionConfigurationPropertyType "String" | "Number" | "Boolean"
 ---@alias codepipeline.types.ActionExecutionStatus "InProgress" | "Abandoned" | "Succeeded" | "Failed"
@@ -47,6 +61,7 @@
 ---@alias codepipeline.types.TargetFilterName "TARGET_STATUS"
 ---@alias codepipeline.types.TriggerType "CreatePipeline" | "StartPipelineExecution" | "PollForSourceChanges" | "Webhook" | "CloudWatchEvent" | "PutActionRevision" | "WebhookV2" | "ManualRollback" | "AutomatedRollback"
 ---@alias codepipeline.types.WebhookAuthenticationType "GITHUB_HMAC" | "IP" | "UNAUTHENTICATED"
+---@alias codepipeline.types.ErrorCode "ActionExecutionNotFoundException" | "ActionNotFoundException" | "ActionTypeAlreadyExistsException" | "ActionTypeNotFoundException" | "ApprovalAlreadyCompletedException" | "ConcurrentModificationException" | "ConcurrentPipelineExecutionsLimitExceededException" | "ConditionNotOverridableException" | "ConflictException" | "DuplicatedStopRequestException" | "InvalidActionDeclarationException" | "InvalidApprovalTokenException" | "InvalidArnException" | "InvalidBlockerDeclarationException" | "InvalidClientTokenException" | "InvalidJobException" | "InvalidJobStateException" | "InvalidNextTokenException" | "InvalidNonceException" | "InvalidStageDeclarationException" | "InvalidStructureException" | "InvalidTagsException" | "InvalidWebhookAuthenticationParametersException" | "InvalidWebhookFilterPatternException" | "JobNotFoundException" | "LimitExceededException" | "NotLatestPipelineExecutionException" | "OutputVariablesSizeExceededException" | "PipelineExecutionNotFoundException" | "PipelineExecutionNotStoppableException" | "PipelineExecutionOutdatedException" | "PipelineNameInUseException" | "PipelineNotFoundException" | "PipelineVersionNotFoundException" | "RequestFailedException" | "ResourceNotFoundException" | "StageNotFoundException" | "StageNotRetryableException" | "TooManyTagsException" | "UnableToRollbackStageException" | "ValidationException" | "WebhookNotFoundException"
 
 ---Credentials of the pipeline for the artifacts of one job; they expire.
 ---@class codepipeline.types.AWSSessionCredentials
@@ -1150,6 +1165,17 @@
 
 ---@class codepipeline.Client
 local Client = {}
+
+---Iterates over the items of all pages; a page that cannot be had raises its error.
+---@overload fun(self, operation: "list_action_executions", params: codepipeline.types.ListActionExecutionsInput): fun(): codepipeline.types.ActionExecutionDetail?
+---@overload fun(self, operation: "list_action_types", params?: codepipeline.types.ListActionTypesInput): fun(): codepipeline.types.ActionType?
+---@overload fun(self, operation: "list_deploy_action_execution_targets", params: codepipeline.types.ListDeployActionExecutionTargetsInput): fun(): codepipeline.types.DeployActionExecutionTarget?
+---@overload fun(self, operation: "list_pipeline_executions", params: codepipeline.types.ListPipelineExecutionsInput): fun(): codepipeline.types.PipelineExecutionSummary?
+---@overload fun(self, operation: "list_pipelines", params?: codepipeline.types.ListPipelinesInput): fun(): codepipeline.types.PipelineSummary?
+---@overload fun(self, operation: "list_rule_executions", params: codepipeline.types.ListRuleExecutionsInput): fun(): codepipeline.types.RuleExecutionDetail?
+---@overload fun(self, operation: "list_tags_for_resource", params: codepipeline.types.ListTagsForResourceInput): fun(): codepipeline.types.Tag?
+---@overload fun(self, operation: "list_webhooks", params?: codepipeline.types.ListWebhooksInput): fun(): codepipeline.types.ListWebhookItem?
+function Client:paginate(operation, params) end
 
 ---Takes a job that poll_for_jobs offered: with the job's latest nonce it becomes this worker's, and InProgress.
 ---@param params codepipeline.types.AcknowledgeJobInput
