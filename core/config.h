@@ -17,9 +17,11 @@ typedef struct cpl_config cpl_config;
 cpl_status cpl_config_load(cpl_config **out, cpl_str profile, cpl_error *err);
 void cpl_config_free(cpl_config *config); /* wipes */
 const char *cpl_config_profile(const cpl_config *config);
-/* An environment variable, NULL when unset or empty. */
+/* The profile was named by the caller, not by the environment: then its credentials go before the environment's. */
+bool cpl_config_profile_given(const cpl_config *config);
+/* An environment variable (HOME or one whose name begins with AWS_), NULL when unset or empty. */
 const char *cpl_config_env(const cpl_config *config, const char *name);
-/* A property of the chosen profile (credentials file before config file), NULL when absent. Keys in lower case. */
+/* A property of the chosen profile (credentials file before config file), NULL when absent or empty. Keys in lower case. */
 const char *cpl_config_value(const cpl_config *config, const char *key);
 /* The same of another profile. */
 const char *cpl_config_profile_value(const cpl_config *config, const char *profile, const char *key);

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+#include "config.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "err.h"
+#include "profiles.h"
+
+#define FILE_MAX ((size_t)1 << 20)
+#define NAME_MAX_BYTES 128 /* of an environment variable or a nested key that is put together here */
+
+struct cpl_config {
+    char *profile;
+    bool profile_given;
+    char *config_path; /* "" when there is no HOME to look in */
+    char *credentials_path;
+    cpl_profiles profiles;
+    char **env; /* "NAME=value" */
+    size_t env_count;
+};
+
+/* ---- environment ---- */
+
+static bool is_ours(const char *variable) {
+    return strncmp(variable, "AWS_", 4) == 0 || strncmp(variable, "HOME=", 5) == 0;
+}
+
+/* A copy, because another thread may change the environment while a caller still holds what it was told. */
+static bool copy_environment(cpl_config *config) {
+    size_t count = 0;
+    for (char **v = environ; v && *v; v++) count += is_ours(*v);
+    config->env = cpl_calloc(count, sizeof *config->env);
+    if (config->env == NULL) return false;
+    for (char **v = environ; v && *v && config->env_count < count; v++) {
+        char *copy;
+        if (!is_ours(*v)) continue;
+        copy = cpl_strdup(cpl_str_of(*v));
+        if (copy == NULL) return false;
+        config->env[config->env_count++] = copy;
+    }
+    return true;
+}
+
+const char *cpl_config_env(const cpl_config *config, const char *name) {
+    size_t n = strlen(name);
+    for (size_t i = 0; i < config->env_count; i++) {
+        const char *variable = config->env[i];
+        if (strncmp(variable, name, n) == 0 && variable[n] == '=') return variable[n + 1] ? variable + n + 1 : NULL;
+    }
+    return NULL;
+}
+
+/* ---- files ---- */
+
+/* Where a file is: where the variable says ("~/" is the home), else under the home. NULL when out of memory. */
+static char *locate(const cpl_config *config, const char *variable, const char *under_home) {
+    const char *home = cpl_config_env(config, "HOME"), *given = cpl_config_env(config, variable);
+    cpl_buf path;
+    char *made;
+    cpl_buf_init(&path, FILE_MAX);
+    if (given && !(home && strncmp(given, "~/", 2) == 0)) {
+        cpl_buf_adds(&path, given);
+    } else if (home) {
+        cpl_buf_adds(&path, home);
+        cpl_buf_adds(&path, given ? given + 1 : under_home);
+    }
+    made = cpl_buf_detach(&path);
+    cpl_buf_release(&path);
+    return made;
+}
+
+static cpl_status read_all(FILE *file, const char *path, cpl_buf *out, cpl_error *err) {
+    size_t n = 1;
+    while (n > 0) {
+        char *to = cpl_buf_reserve(out, 4096);
+        if (to == NULL) return cpl_buf_status(out, path, err);
+        n = fread(to, 1, 4096, file);
+        cpl_buf_commit(out, n);
+    }
+    return ferror(file) ? cpl_fail_errno(err, "read", path) : CPL_OK;
+}
+
+static cpl_status read_file(cpl_config *config, cpl_profile_file which, const char *path, cpl_error *err) {
+    cpl_buf text;
+    cpl_status status;
+    FILE *file = path[0] ? fopen(path, "rbe") : NULL;
+    if (file == NULL && (path[0] == '\0' || errno == ENOENT || errno == ENOTDIR)) return CPL_OK;
+    cpl_buf_init(&text, FILE_MAX);
+    status = file ? read_all(file, path, &text, err) : cpl_fail_errno(err, "open", path);
+    if (status == CPL_OK) status = cpl_profiles_parse(&config->profiles, which, path, cpl_buf_str(&text), err);
+    cpl_buf_wipe(&text);
+    cpl_buf_release(&text);
+    if (file) fclose(file);
+    return status;
+}
+
+/* A file that is too large or cannot be read is the same to a caller as one that cannot be parsed. */
+static cpl_status as_config(cpl_status status, cpl_error *err) {
+    if (status != CPL_IO && status != CPL_TOO_LARGE) return status;
+    if (err) err->status = CPL_CONFIG;
+    return CPL_CONFIG;
+}
+
+static cpl_status check_profile(const cpl_config *config, cpl_error *err) {
+    bool by_name = config->profile_given || cpl_config_env(config, "AWS_PROFILE");
+    if (!by_name || cpl_profiles_has(&config->profiles, CPL_SECTION_PROFILE, config->profile)) return CPL_OK;
+    return cpl_fail(err, CPL_CONFIG, "profile \"%s\" is neither in \"%s\" nor in \"%s\"", config->profile,
+                    config->config_path, config->credentials_path);
+}
+
+static cpl_status load(cpl_config *config, cpl_str profile, cpl_error *err) {
+    cpl_status status;
+    if (!copy_environment(config)) return cpl_fail_nomem(err);
+    config->profile_given = profile.n > 0;
+    if (profile.n == 0) profile = cpl_str_of(cpl_config_env(config, "AWS_PROFILE"));
+    if (profile.n == 0) profile = CPL_LIT("default");
+    config->profile = cpl_strdup(profile);
+    config->config_path = locate(config, "AWS_CONFIG_FILE", "/.aws/config");
+    config->credentials_path = locate(config, "AWS_SHARED_CREDENTIALS_FILE", "/.aws/credentials");
+    if (!config->profile || !config->config_path || !config->credentials_path) return cpl_fail_nomem(err);
+    status = read_file(config, CPL_FILE_CONFIG, config->config_path, err);
+    if (status == CPL_OK) status = read_file(config, CPL_FILE_CREDENTIALS, config->credentials_path, err);
+    return status ? as_config(status, err) : check_profile(config, err);
+}
+
+cpl_status cpl_config_load(cpl_config **out, cpl_str profile, cpl_error *err) {
+    cpl_config *config = cpl_calloc(1, sizeof *config);
+    cpl_status status;
+    *out = NULL;
+    if (config == NULL) return cpl_fail_nomem(err);
+    cpl_profiles_init(&config->profiles);
+    status = load(config, profile, err);
+    if (status) {
+        cpl_config_free(config);
+        return status;
+    }
+    *out = config;
+    return CPL_OK;
+}
+
+void cpl_config_free(cpl_config *config) {
+    if (config == NULL) return;
+    for (size_t i = 0; i < config->env_count; i++) {
+        cpl_wipe(config->env[i], strlen(config->env[i]));
+        cpl_free(config->env[i]);
+    }
+    cpl_free(config->env);
+    cpl_profiles_release(&config->profiles);
+    cpl_free(config->profile);
+    cpl_free(config->config_path);
+    cpl_free(config->credentials_path);
+    cpl_free(config);
+}
+
+/* ---- answers ---- */
+
+const char *cpl_config_profile(const cpl_config *config) {
+    return config->profile;
+}
+
+bool cpl_config_profile_given(const cpl_config *config) {
+    return config->profile_given;
+}
+
+static const char *unless_empty(const char *value) {
+    return value && value[0] ? value : NULL;
+}
+
+const char *cpl_config_profile_value(const cpl_config *config, const char *profile, const char *key) {
+    return unless_empty(cpl_profiles_find(&config->profiles, CPL_SECTION_PROFILE, profile, key));
+}
+
+const char *cpl_config_value(const cpl_config *config, const char *key) {
+    return cpl_config_profile_value(config, config->profile, key);
+}
+
+const char *cpl_config_service_value(const cpl_config *config, const char *service, const char *key) {
+    const char *section = cpl_config_value(config, "services");
+    char nested[NAME_MAX_BYTES];
+    int n = snprintf(nested, sizeof nested, "%s %s", service, key);
+    if (section == NULL || n < 0 || (size_t)n >= sizeof nested) return NULL;
+    return unless_empty(cpl_profiles_find(&config->profiles, CPL_SECTION_SERVICES, section, nested));
+}
+
+const char *cpl_config_setting(const cpl_config *config, const char *env, const char *key) {
+    const char *value = env ? cpl_config_env(config, env) : NULL;
+    return value || key == NULL ? value : cpl_config_value(config, key);
+}
+
+static const char *service_env(const cpl_config *config, const char *service) {
+    char name[NAME_MAX_BYTES];
+    int n = snprintf(name, sizeof name, "AWS_ENDPOINT_URL_%s", service);
+    if (n < 0 || (size_t)n >= sizeof name) return NULL;
+    for (char *c = name; *c; c++) {
+        if (*c >= 'a' && *c <= 'z') *c = (char)(*c - 'a' + 'A');
+    }
+    return cpl_config_env(config, name);
+}
+
+const char *cpl_config_endpoint_url(const cpl_config *config, const char *service) {
+    const char *url,
+        *ignore = cpl_config_setting(config, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls");
+    if (ignore && cpl_str_is_nocase(cpl_str_of(ignore), "true")) return NULL;
+    url = service_env(config, service);
+    if (url == NULL) url = cpl_config_env(config, "AWS_ENDPOINT_URL");
+    if (url == NULL) url = cpl_config_service_value(config, service, "endpoint_url");
+    return url ? url : cpl_config_value(config, "endpoint_url");
+}
