@@ -58,7 +58,7 @@ lib: $(LIB)
 python: $(PY_MODULE)
 lua: $(LUA_MODULE)
 rock:
-	+$(MAKE) O=build/rock lua
+	+$(MAKE) -j$(call once,JOBS,nproc 2>/dev/null || echo 2) O=build/rock lua
 ctests: $(CTESTS)
 benches: $(BENCHES)
 

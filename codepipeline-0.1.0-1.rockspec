@@ -34,6 +34,8 @@ build = {
   install = {
     lua = {
       ["codepipeline"] = "lua/codepipeline/init.lua",
+      ["codepipeline.types"] = "lua/codepipeline/types.d.lua",
+      ["codepipeline.worker"] = "lua/codepipeline/worker.lua",
     },
     lib = {
       ["codepipeline.core"] = "build/rock/lua/codepipeline/core.so",

@@ -320,7 +320,7 @@ def test_the_rockspec_lists_every_lua_file():
     there = {}
     for path in files("lua/codepipeline/**/*.lua"):
         module = ".".join(path.relative_to(ROOT / "lua").with_suffix("").parts)
-        there[module.replace(".init", "")] = name_of(path)
+        there[re.sub(r"\.(init|d)$", "", module)] = name_of(path)
     assert listed == there
 
 

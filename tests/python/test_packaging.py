@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MIT
+"""The packages, built from the one source archive as a user would, far from this tree."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+CALL_IN_PYTHON = """
+import codepipeline
+with codepipeline.Emulator() as emulator:
+    client = codepipeline.Client(
+        endpoint_url=emulator.url,
+        region="us-east-1",
+        access_key_id=emulator.environ["AWS_ACCESS_KEY_ID"],
+        secret_access_key=emulator.environ["AWS_SECRET_ACCESS_KEY"],
+    )
+    print(codepipeline.__version__, client.list_pipelines()["pipelines"])
+"""
+
+CALL_IN_LUA = """
+local codepipeline = require "codepipeline"
+local emulator = assert(codepipeline.emulator{})
+local client = assert(codepipeline.client{
+  endpoint_url = emulator.url,
+  region = "us-east-1",
+  access_key_id = emulator.environ.AWS_ACCESS_KEY_ID,
+  secret_access_key = emulator.environ.AWS_SECRET_ACCESS_KEY,
+})
+print(codepipeline._VERSION, #assert(client:list_pipelines()).pipelines)
+emulator:close()
+"""
+
+
+def run(*command, env=None, **options):
+    """The standard output; on failure the test shows everything."""
+    env = {name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None}
+    done = subprocess.run(
+        list(map(str, command)), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+# so that nothing comes from this tree, whoever runs the tests
+ELSEWHERE = dict.fromkeys(["PYTHONPATH", "LUA_PATH", "LUA_CPATH", "LUA_PATH_5_4", "LUA_CPATH_5_4"])
+
+
+@pytest.fixture(scope="module")
+def sdist(tmp_path_factory):
+    if importlib.util.find_spec("build") is None:
+        pytest.skip("no build package; ./dev test installs it")
+    tree, out = tmp_path_factory.mktemp("tree") / "copy", tmp_path_factory.mktemp("dist")
+    made = shutil.ignore_patterns(
+        ".git", ".dev", ".venv", "build", "build-*", "node_modules", "__pycache__", "*.egg-info"
+    )
+    shutil.copytree(ROOT, tree, ignore=made)
+    run(sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", out, tree)
+    (archive,) = out.iterdir()
+    return archive
+
+
+@pytest.fixture(scope="module")
+def unpacked(sdist, tmp_path_factory):
+    out = tmp_path_factory.mktemp("unpacked")
+    shutil.unpack_archive(sdist, out)
+    (tree,) = out.iterdir()
+    return tree
+
+
+@pytest.fixture(scope="module")
+def wheel(sdist, tmp_path_factory):
+    out = tmp_path_factory.mktemp("wheel")
+    options = ["--no-build-isolation", "--no-deps", "--no-index", "--wheel-dir", out]
+    run(sys.executable, "-m", "pip", "wheel", "--disable-pip-version-check", *options, sdist)
+    (path,) = out.iterdir()
+    return path
+
+
+def names_in(folder, *patterns):
+    return {str(path.relative_to(folder)) for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+
+
+def test_the_source_archive_has_all_that_is_built_from_and_nothing_built(unpacked):
+    wanted = ("core/**/*.[ch]", "python/src/*.[ch]", "python/codepipeline/*.py*", "lua/**/*", "tests/c/*.[ch]")
+    alone = ("Makefile", "dev", "LICENSE", "README.md", "*.rockspec", "core/model/*.py", "core/model/*.api")
+    assert names_in(unpacked, *wanted, *alone) >= names_in(ROOT, *wanted, *alone)
+    assert names_in(unpacked, "**/*.so", "**/*.o", "**/*.a", "**/*.pyc") == set()
+
+
+def test_the_wheel_holds_the_package_and_serves_every_python_from_3_9(wheel):
+    assert "-cp39-abi3-" in wheel.name
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if name.startswith("codepipeline/")}
+    here = {f"codepipeline/{name}" for name in names_in(ROOT / "python/codepipeline", "*.py", "*.pyi", "py.typed")}
+    assert names == here | {"codepipeline/_core.abi3.so"}
+
+
+def test_the_wheel_installs_and_works(wheel, tmp_path):
+    run(sys.executable, "-m", "venv", "--without-pip", tmp_path)
+    python = tmp_path / "bin" / "python"
+    run(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index", wheel)
+    assert run(python, "-c", CALL_IN_PYTHON, env=ELSEWHERE, cwd=tmp_path).split() == [wheel.name.split("-")[1], "[]"]
+    assert "--port" in run(tmp_path / "bin" / "codepipeline-emulator", "--help", env=ELSEWHERE, cwd=tmp_path)
+
+
+def test_a_missing_library_is_named_with_its_package(unpacked, tmp_path):
+    env = {"PKG_CONFIG_LIBDIR": str(tmp_path), "PKG_CONFIG_PATH": None}
+    env = {name: value for name, value in {**os.environ, **env}.items() if value is not None}
+    done = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_ext", "--build-temp", tmp_path / "t", "--build-lib", tmp_path / "l"],
+        cwd=unpacked, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert '"libcjson" (cjson/cJSON.h) was not found' in done.stdout
+    assert "apt-get install libcurl4-openssl-dev libssl-dev libcjson-dev" in done.stdout
+
+
+# ---- LuaRocks ----
+
+
+def luarocks(*arguments, **options):
+    if shutil.which("luarocks") is None:
+        pytest.skip("no luarocks")
+    return run("luarocks", "--lua-version", "5.4", *arguments, env=ELSEWHERE, **options)
+
+
+def check_tree(tree):
+    """What LuaRocks installed is what the rockspec lists, and it works."""
+    share, lib = tree / "share/lua/5.4", tree / "lib/lua/5.4"
+    sources = {name.replace(".d.lua", ".lua") for name in names_in(ROOT / "lua", "codepipeline/**/*.lua")}
+    sources = {"codepipeline.lua" if name == "codepipeline/init.lua" else name for name in sources}
+    assert names_in(share, "**/*") == sources
+    assert names_in(lib, "**/*") == {"codepipeline/core.so"}
+    paths = {"LUA_PATH": f"{share}/?.lua;{share}/?/init.lua", "LUA_CPATH": f"{lib}/?.so"}
+    assert run("lua5.4", "-e", CALL_IN_LUA, env={**ELSEWHERE, **paths}, cwd=tree).split()[1:] == ["0"]
+    assert "--port" in run(tree / "bin" / "codepipeline-emulator", "--help", env=ELSEWHERE, cwd=tree)
+
+
+def test_luarocks_make_compiles_c_with_its_flags_and_installs_what_is_listed(unpacked, tmp_path):
+    log = luarocks("make", "--tree", tmp_path, "CFLAGS=-O1 -fPIC -DASKED_FOR", cwd=unpacked)
+    compiled = [line for line in log.splitlines() if " -c " in line]
+    assert compiled and all("-DASKED_FOR" in line for line in compiled)
+    assert "gen.py" not in log and "cmake" not in log
+    check_tree(tmp_path)
+
+
+def test_a_source_rock_installs_without_a_network(sdist, tmp_path):
+    rock = tmp_path / "codepipeline-{}-1.src.rock".format(sdist.name.split("-")[1].replace(".tar.gz", ""))
+    (rockspec,) = ROOT.glob("*.rockspec")
+    with zipfile.ZipFile(rock, "w") as archive:
+        archive.write(rockspec, rockspec.name)
+        archive.write(sdist, sdist.name)
+    luarocks("install", "--tree", tmp_path / "tree", rock, cwd=tmp_path)
+    check_tree(tmp_path / "tree")
