@@ -73,6 +73,32 @@ static PyObject *client_call(PyObject *self, PyObject *args) {
     return answer;
 }
 
+static PyObject *client_upload(PyObject *self, PyObject *args) {
+    cpl_str path, bucket, key;
+    if (!PyArg_ParseTuple(args, "y#s#s#:upload", &path.p, &path.n, &bucket.p, &bucket.n, &key.p, &key.n)) return NULL;
+    PyThreadState *thread;
+    cpl_wait wait = module_wait(&thread, 0);
+    cpl_error err = {0};
+    thread = PyEval_SaveThread();
+    cpl_status status = cpl_client_upload(client_handle(self), path, bucket, key, &wait, &err);
+    PyEval_RestoreThread(thread);
+    if (!module_done(status, &err)) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *client_download(PyObject *self, PyObject *args) {
+    cpl_str bucket, key, path;
+    if (!PyArg_ParseTuple(args, "s#s#y#:download", &bucket.p, &bucket.n, &key.p, &key.n, &path.p, &path.n)) return NULL;
+    PyThreadState *thread;
+    cpl_wait wait = module_wait(&thread, 0);
+    cpl_error err = {0};
+    thread = PyEval_SaveThread();
+    cpl_status status = cpl_client_download(client_handle(self), bucket, key, path, &wait, &err);
+    PyEval_RestoreThread(thread);
+    if (!module_done(status, &err)) return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *client_close(PyObject *self, PyObject *unused) {
     (void)unused;
     cpl_client_close(client_handle(self));
@@ -97,6 +123,8 @@ static PyObject *get_endpoint_url(PyObject *self, void *unused) {
 static PyMethodDef methods[] = {
     {"call", client_call, METH_VARARGS,
      "call(operation, params, /)\n--\n\nRuns one operation; the answer as a dict with ResponseMetadata."},
+    {"upload", client_upload, METH_VARARGS, "upload(path, bucket, key, /)\n--\n\nA file into a bucket."},
+    {"download", client_download, METH_VARARGS, "download(bucket, key, path, /)\n--\n\nAn object into a file."},
     {"close", client_close, METH_NOARGS, "close()\n--\n\nCloses the connections; new calls are StateError."},
     {NULL, NULL, 0, NULL}};
 

@@ -45,6 +45,16 @@ static PyObject *emulator_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     return (PyObject *)self;
 }
 
+static PyObject *emulator_create_bucket(PyObject *object, PyObject *args) {
+    emulator_object *self = (emulator_object *)object;
+    cpl_str name;
+    cpl_error err = {0};
+    if (!PyArg_ParseTuple(args, "s#:create_bucket", &name.p, &name.n)) return NULL;
+    if (!self->handle) return error_state("the emulator is closed");
+    if (cpl_emulator_create_bucket(self->handle, name, &err) != CPL_OK) return error_raise(&err);
+    Py_RETURN_NONE;
+}
+
 static PyObject *emulator_close(PyObject *object, PyObject *unused) {
     (void)unused;
     emulator_object *self = (emulator_object *)object;
@@ -116,6 +126,7 @@ PyObject *emulator_command(PyObject *module, PyObject *argv) {
 }
 
 static PyMethodDef methods[] = {
+    {"create_bucket", emulator_create_bucket, METH_VARARGS, "create_bucket(name, /)\n--\n\nMakes an empty bucket."},
     {"close", emulator_close, METH_NOARGS, "close()\n--\n\nStops the emulator; a second close does nothing."},
     {NULL, NULL, 0, NULL}};
 

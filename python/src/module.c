@@ -6,6 +6,7 @@
  *     def operations() -> list[tuple]: ...          # what the model knows, one row an operation
  *     def error_names() -> tuple[str, ...]: ...
  *     def failure_type(status, code, http_status, retryable) -> str: ...
+ *     def pack(path, archive), def extract(archive, directory, limit)
  *     def emulator_main(argv) -> int: ...
  *     class Client, Worker, Job, Emulator           # handles of the core
  *
@@ -113,6 +114,9 @@ static PyMethodDef functions[] = {
     {"error_names", error_names, METH_NOARGS, "error_names()\n--\n\nThe error codes the service may answer, sorted."},
     {"failure_type", error_failure_type, METH_VARARGS,
      "failure_type(status, code, http_status, retryable)\n--\n\nThe FailureType that tells best what an error means."},
+    {"pack", archive_pack, METH_VARARGS, "pack(path, archive, /)\n--\n\nZips a folder's contents or one file."},
+    {"extract", archive_extract, METH_VARARGS,
+     "extract(archive, directory, limit, /)\n--\n\nUnpacks at most limit bytes (0: 8 GiB) into directory."},
     {"emulator_main", emulator_command, METH_O,
      "emulator_main(argv)\n--\n\nRuns the codepipeline-emulator command; returns its exit status."},
     {NULL, NULL, 0, NULL}};

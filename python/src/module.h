@@ -93,14 +93,16 @@ PyObject *convert_read(module_state *state, cpl_cursor *cursor, bool mask);
 /* An answer as a dict with ResponseMetadata. */
 PyObject *convert_reply(module_state *state, const cpl_reply *reply);
 
-/* ---- the types ---- */
+/* ---- the types, and functions of the module ---- */
 
 extern PyType_Spec client_spec, worker_spec, job_spec, emulator_spec;
 
 cpl_client *client_handle(PyObject *client);
 /* Takes job over, also when it fails. */
 PyObject *job_new(module_state *state, cpl_job *job);
-/* The module function emulator_main(argv). */
+/* The module functions pack(path, archive), extract(archive, directory, limit) and emulator_main(argv). */
+PyObject *archive_pack(PyObject *module, PyObject *args);
+PyObject *archive_extract(PyObject *module, PyObject *args);
 PyObject *emulator_command(PyObject *module, PyObject *argv);
 
 #endif

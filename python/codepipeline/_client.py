@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""The client: 44 operations, made from the core's model when this module is loaded. Typed in _client.pyi."""
+
+import os
+
+from . import _core
+
+_OPERATIONS = {}  # by "ListPipelines" and by "list_pipelines"
+
+# What boto3.client() calls the options of Client.
+_BOTO3_NAMES = {
+    "region_name": "region",
+    "profile_name": "profile",
+    "aws_access_key_id": "access_key_id",
+    "aws_secret_access_key": "secret_access_key",
+    "aws_session_token": "session_token",
+}
+
+
+class _Operation:
+    __slots__ = ("name", "method", "doc", "input_token", "output_token", "result_key", "limit_key")
+
+    def __init__(self, row):
+        for name, value in zip(self.__slots__, row):
+            setattr(self, name, value)
+
+
+def own_names(options):
+    """Options by our names, without those that are None."""
+    own = {}
+    for name, value in options.items():
+        name = _BOTO3_NAMES.get(name, name)
+        if name in own:
+            raise TypeError(f"{name} is given twice, by our name and by boto3's")
+        if value is not None:
+            own[name] = os.fsencode(value) if name == "ca_bundle" else value
+    return own
+
+
+class Meta:
+    """Client.meta, as far as boto3's has it for a script: region_name and endpoint_url."""
+
+    __slots__ = ("region_name", "endpoint_url")
+
+    def __init__(self, core):
+        self.region_name = core.region
+        self.endpoint_url = core.endpoint_url
+
+
+class Client:
+    """Speaks to the service. Every operation is a method with keyword arguments in the service's own spelling, and
+    answers a dict as boto3's does, ResponseMetadata included; times in it are aware datetime objects (UTC).
+
+    One client may be used by several threads, and survives fork. It is a context manager; leaving it closes it.
+
+    region             default: AWS_REGION, AWS_DEFAULT_REGION, the profile's region
+    profile            default: AWS_PROFILE, "default"
+    access_key_id, secret_access_key, session_token
+                       default: the environment, the shared files
+    endpoint_url       default: AWS_ENDPOINT_URL_CODEPIPELINE, AWS_ENDPOINT_URL, the profile, the region's
+    s3_endpoint_url    the same for artifacts, with AWS_ENDPOINT_URL_S3
+    ca_bundle          a PEM file or a hashed folder; default: AWS_CA_BUNDLE, the system's
+    connect_timeout    seconds; default 3.1
+    read_timeout       longest silence on a connection, in seconds; default 60
+    total_timeout      one attempt, in seconds; default: no limit
+    max_attempts       default: AWS_MAX_ATTEMPTS, 3
+    response_limit     bytes; default 64 MiB
+    user_agent_extra   appended to the User-Agent
+
+    The names boto3 has for them (region_name, profile_name, aws_access_key_id, aws_secret_access_key,
+    aws_session_token) are understood too. None means the default.
+
+    Raises ConfigurationError when there is no region or the profile cannot be read, ParamValidationError when an option
+    is malformed. A call raises a subclass of exceptions.ClientError when the service refuses it, ParamValidationError
+    when an argument is wrong (nothing is sent then), NetworkError or TimeoutError when the service cannot be reached.
+    """
+
+    def __init__(self, region=None, **options):
+        if region is not None:
+            options["region"] = region
+        self._core = _core.Client(**own_names(options))
+        self._call = self._core.call
+
+    def call(self, operation, /, **params):
+        """Runs an operation by its name, "ListPipelines" or "list_pipelines"."""
+        return self._call(operation, params)
+
+    def paginate(self, operation, /, **params):
+        """Iterates over the items of all pages: ``for pipeline in client.paginate("list_pipelines")``.
+
+        Pages are asked for as the iteration gets there. Raises ParamValidationError when there is no such operation or
+        it has no pages.
+        """
+        info = _OPERATIONS.get(operation)
+        if info is None or info.output_token is None:
+            what = "has no pages" if info else "is not an operation"
+            raise self.exceptions.ParamValidationError(f'"{operation}" {what}', path="operation")
+        return self._items(info, params)
+
+    def _items(self, info, params):
+        params = dict(params)
+        while True:
+            page = self._call(info.name, params)
+            yield from page.get(info.result_key, ())
+            token = page.get(info.output_token)
+            if not token:
+                return
+            if token == params.get(info.input_token):
+                raise self.exceptions.ProtocolError("the service repeated a page token", operation=info.name)
+            params[info.input_token] = token
+
+    def upload_file(self, filename, bucket, key):
+        """A file into a bucket, with the client's own credentials, in parts when large: a source revision on its way to
+        the bucket that a pipeline watches."""
+        self._core.upload(os.fsencode(filename), bucket, key)
+
+    def download_file(self, bucket, key, filename):
+        """An object into a file, which is written whole or not at all."""
+        self._core.download(bucket, key, os.fsencode(filename))
+
+    @property
+    def operations(self):
+        """The names of all operations, as methods."""
+        return [row[1] for row in _core.operations()]
+
+    @property
+    def exceptions(self):
+        """The module codepipeline.exceptions."""
+        from . import exceptions
+
+        return exceptions
+
+    @property
+    def region(self):
+        return self._core.region
+
+    @property
+    def endpoint_url(self):
+        return self._core.endpoint_url
+
+    @property
+    def meta(self):
+        """region_name and endpoint_url, where boto3 has them."""
+        return Meta(self._core)
+
+    @property
+    def closed(self):
+        return self._core.closed
+
+    def close(self):
+        """Closes the connections. Calls under way finish; new ones raise StateError."""
+        self._core.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.close()
+
+    def __repr__(self):
+        return f"<codepipeline.Client region={self.region!r} endpoint_url={self.endpoint_url!r}>"
+
+
+def _add_operation(info):
+    name = info.name
+
+    def method(self, **params):
+        return self._call(name, params)
+
+    method.__name__ = info.method
+    method.__qualname__ = f"Client.{info.method}"
+    method.__doc__ = f"{info.doc}\n\nThe operation {name}; docs/api.md lists its arguments and its answer."
+    setattr(Client, info.method, method)
+    _OPERATIONS[name] = _OPERATIONS[info.method] = info
+
+
+for _row in _core.operations():
+    _add_operation(_Operation(_row))
+del _row
+
+
+def client(service_name="codepipeline", **options):
+    """A new Client; takes what boto3.client() takes, so ``client("codepipeline", region_name="eu-west-1")`` works."""
+    if service_name != "codepipeline":
+        raise ValueError(f'the only service here is "codepipeline", not {service_name!r}')
+    return Client(**options)

@@ -1,0 +1,470 @@
+# SPDX-License-Identifier: MIT
+"""The worker: takes jobs for custom actions, runs handlers in threads, sends each job's one result."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import threading
+
+from . import _core
+from .exceptions import CodePipelineError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import FrameType
+    from typing import Any, Union
+
+    from ._client import Client
+    from ._core import Path
+
+    Handler = Callable[["Job"], Union[None, dict[str, str], "Outcome"]]
+
+_log = logging.getLogger("codepipeline")
+
+
+class Outcome:
+    """What becomes of a job: made by job.succeed(), job.fail() and job.later(), sent when the handler has returned."""
+
+    name: str
+
+    def send(self, core: _core.Job) -> None:
+        raise NotImplementedError
+
+
+class Result(Outcome):
+    """Success; what a handler may return when a dict of output variables says too little.
+
+    output_variables       a dict of str, for later actions
+    summary                shown in the console; cut to 2048 characters
+    external_execution_id  shown in the console; at most 1500 characters
+    percent_complete       1 to 100
+    revision, change_identifier, revision_summary
+                           Source actions: the revision that was found
+    """
+
+    name = "succeeded"
+
+    def __init__(
+        self,
+        output_variables: Mapping[str, str] | None = None,
+        *,
+        summary: str | None = None,
+        external_execution_id: str | None = None,
+        percent_complete: int | None = None,
+        revision: str | None = None,
+        change_identifier: str | None = None,
+        revision_summary: str | None = None,
+    ) -> None:
+        details = {
+            "output_variables": output_variables,
+            "summary": summary,
+            "external_execution_id": external_execution_id,
+            "percent_complete": percent_complete,
+            "revision": revision,
+            "change_identifier": change_identifier,
+            "revision_summary": revision_summary,
+        }
+        self.details = {name: value for name, value in details.items() if value is not None}
+
+    def send(self, core: _core.Job) -> None:
+        core.succeed(**self.details)
+
+    def __repr__(self) -> str:
+        return f"Result({', '.join(f'{name}={value!r}' for name, value in self.details.items())})"
+
+
+class Later(Outcome):
+    name = "continued"
+
+    def __init__(self, state: Any, after: float, result: Result) -> None:
+        self.state = state
+        self.after = after
+        self.result = result
+
+    def send(self, core: _core.Job) -> None:
+        core.later(self.state, self.after, **self.result.details)
+
+
+class Failure(Outcome):
+    name = "failed"
+
+    def __init__(self, message: str, type: str, external_execution_id: str | None = None) -> None:
+        self.message = message
+        self.type = type
+        self.external_execution_id = external_execution_id
+
+    @classmethod
+    def of(cls, error: BaseException) -> Failure:
+        kind = type(error).__name__
+        try:
+            text = str(error).encode("utf-8", "backslashreplace").decode()
+        except Exception:  # a handler's own exception class may do anything
+            text = "(its text cannot be had)"
+        default = "PermissionError" if isinstance(error, PermissionError) else "JobFailed"
+        return cls(f"{kind}: {text}" if text else kind, getattr(error, "failure_type", default))
+
+    def send(self, core: _core.Job) -> None:
+        core.fail(self.message, self.type, self.external_execution_id)
+
+
+class Input:
+    """An input artifact. It is fetched once, when first asked for, with the job's own credentials."""
+
+    def __init__(self, core: _core.Job, name: str) -> None:
+        self._core = core
+        self.name = name
+
+    def path(self) -> str:
+        """Where the artifact lies as it came, usually a zip file. Lives as long as the job."""
+        return self._core.input_path(self.name)
+
+    def extract(self, directory: Path | None = None) -> str:
+        """Unpacks it into directory, or into a new folder of the job's own; the folder's path.
+
+        An archive with entries that would leave the directory is ArchiveError, and the directory stays as it was.
+        """
+        return self._core.input_extract(self.name, os.fsencode(directory) if directory is not None else b"")
+
+    def read(self) -> bytes:
+        """The artifact's bytes as they came."""
+        with open(self.path(), "rb") as file:
+            return file.read()
+
+    def __repr__(self) -> str:
+        return f"<codepipeline.Input {self.name!r}>"
+
+
+class Output:
+    """An output artifact. What is staged here is sent before the job's result."""
+
+    def __init__(self, core: _core.Job, name: str) -> None:
+        self._core = core
+        self.name = name
+
+    def pack(self, path: Path) -> None:
+        """Stages a zip of a folder's contents, or of one file."""
+        self._core.output_pack(self.name, os.fsencode(path))
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Stages the bytes themselves."""
+        self._core.output_write(self.name, data if isinstance(data, bytes) else memoryview(data).tobytes())
+
+    def digest(self) -> str:
+        """SHA-256 of what is staged, in hexadecimal."""
+        return self._core.output_digest(self.name)
+
+    def __repr__(self) -> str:
+        return f"<codepipeline.Output {self.name!r}>"
+
+
+class Job:
+    """One job of one action, for the handler's thread. The attributes stay readable when the job is over.
+
+    id, nonce, account_id           of the job
+    category, provider, version     of the action type
+    pipeline, pipeline_arn, stage, action
+                                    the names of where it stands
+    execution_id, action_execution_id
+                                    of the pipeline's and of the action's execution
+    configuration                   the action's configuration, a dict of str
+    user_parameters                 the configuration's UserParameters, or None
+    state                           what later() was given before this job, or None
+    continuation_token              as the service gave it, or None
+    inputs, outputs                 names of the artifacts, tuples
+    outcome                         what succeed(), fail() or later() was called with last, else None
+
+    A handler returns None (success), a dict of output variables, or what succeed(), fail() or later() answers; or it
+    calls one of these and returns nothing.
+    """
+
+    def __init__(self, core: _core.Job) -> None:
+        self._core = core
+        self.outcome: Outcome | None = None
+        self.id = core.id
+        self.nonce = core.nonce
+        self.account_id = core.account_id
+        self.category = core.category
+        self.provider = core.provider
+        self.version = core.version
+        self.pipeline = core.pipeline
+        self.pipeline_arn = core.pipeline_arn
+        self.stage = core.stage
+        self.action = core.action
+        self.execution_id = core.execution_id
+        self.action_execution_id = core.action_execution_id
+        self.configuration = core.configuration
+        self.user_parameters = core.user_parameters
+        self.state = core.state
+        self.continuation_token = core.continuation_token
+        self.inputs = core.inputs
+        self.outputs = core.outputs
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The whole job as the service gave it; its credentials read "***"."""
+        return self._core.data(False)
+
+    def raw(self) -> dict[str, Any]:
+        """The same with the credentials in the clear. Do not log it."""
+        return self._core.data(True)
+
+    @property
+    def work_dir(self) -> str:
+        """A folder of the job's own, made on first use and removed with the job."""
+        return self._core.work_dir()
+
+    def input(self, name: str | None = None) -> Input:
+        """The input artifact of that name; without a name the only one."""
+        return Input(self._core, name or "")
+
+    def output(self, name: str | None = None) -> Output:
+        """The output artifact of that name; without a name the only one."""
+        return Output(self._core, name or "")
+
+    def succeed(self, output_variables: Mapping[str, str] | None = None, **details: Any) -> Outcome:
+        """Success; arguments as for Result. Sent, after the staged outputs, when the handler has returned."""
+        self.outcome = Result(output_variables, **details)
+        return self.outcome
+
+    def fail(self, message: str, type: str = "JobFailed", external_execution_id: str | None = None) -> Outcome:
+        """Failure without raising; sent when the handler has returned. message is cut to 5000 characters.
+
+        type: "JobFailed", "ConfigurationError", "PermissionError", "RevisionOutOfSync", "RevisionUnavailable" or
+        "SystemUnavailable".
+        """
+        self.outcome = Failure(message, type, external_execution_id)
+        return self.outcome
+
+    def later(self, state: Any = None, after: float = 0.0, **details: Any) -> Outcome:
+        """Goes on later; sent when the handler has returned. After so many seconds or more the handler is called with
+        a new job, whose .state is what was given here: anything JSON can hold, at most 1900 bytes of it. details:
+        members of a Result (summary, percent_complete, ...)."""
+        self.outcome = Later(state, after, Result(**details))
+        return self.outcome
+
+    def __repr__(self) -> str:
+        return f"<codepipeline.Job {self.id} of {self.pipeline}/{self.stage}/{self.action}>"
+
+
+class Summary(int):
+    """What Worker.run() did. As a number an exit status: 0, or 1 when a result could not be reported.
+
+    succeeded, failed, continued, unreported: how many jobs ended so.
+    """
+
+    def __new__(cls, counts: dict[str, int]) -> Summary:
+        self = super().__new__(cls, 1 if counts["unreported"] else 0)
+        self.__dict__.update(counts)
+        return self
+
+    def __repr__(self) -> str:
+        return f"Summary({', '.join(f'{name}={count}' for name, count in self.__dict__.items())})"
+
+
+class Worker:
+    """Takes jobs for custom actions and runs a handler for each.
+
+        worker = codepipeline.Worker(client, concurrency=8)
+
+        @worker.job(category="Build", provider="MyBuilder", version="1")
+        def build(job):
+            source = job.input("Source").extract()
+            ...
+            job.output("Binary").pack(folder)
+            return {"digest": digest}
+
+        worker.run()
+
+    A handler returns None (success), a dict of output variables, or what job.succeed(), job.fail() or job.later()
+    answers. An exception is a failure with the exception's text, is logged to the logger "codepipeline", and the worker
+    goes on. The failure's type is the exception's failure_type if it has one (all errors of this package do),
+    PermissionError for a PermissionError, and JobFailed otherwise.
+
+    client          default: Client()
+    concurrency     how many handlers run at once, each in a thread; default 1
+    poll_interval   seconds between polls that found nothing, growing to ten times it; default 1
+    work_dir        where jobs get their folders; default: TMPDIR or /tmp
+    artifact_limit  bytes an artifact may unpack to; default 8 GiB
+    """
+
+    def __init__(
+        self,
+        client: Client | None = None,
+        *,
+        concurrency: int = 1,
+        poll_interval: float | None = None,
+        work_dir: Path | None = None,
+        artifact_limit: int | None = None,
+    ) -> None:
+        if client is None:
+            from ._client import Client
+
+            client = Client()
+        if concurrency < 1:
+            raise ValueError("concurrency is at least 1")
+        self.client = client
+        self._concurrency = concurrency
+        self._core = _core.Worker(
+            client._core,
+            concurrency=concurrency,
+            poll_interval=poll_interval,
+            work_dir=None if work_dir is None else os.fsencode(work_dir),
+            artifact_limit=artifact_limit or 0,
+        )
+        self._handlers: list[Handler] = []  # by the index the core gave the action type
+        self._counts = dict.fromkeys(("succeeded", "failed", "continued", "unreported"), 0)
+        self._lock = threading.Lock()
+
+    def job(
+        self, *, category: str, provider: str, version: str = "1", query: Mapping[str, str] | None = None
+    ) -> Callable[[Handler], Handler]:
+        """A decorator: the function handles the jobs of this action type.
+
+        category is Source, Build, Test, Deploy or Invoke. query takes only jobs whose queryable configuration property
+        has a value: {"Project": "site"}. ParamValidationError when the type has a handler already.
+        """
+        if query is not None and len(query) != 1:
+            raise ValueError("query takes one property and its value")
+        pair = next(iter(query.items())) if query else (None, None)
+
+        def register(handler: Handler) -> Handler:
+            self._core.add(category, provider, version, *pair)
+            self._handlers.append(handler)
+            return handler
+
+        return register
+
+    def run(self) -> Summary:
+        """Takes jobs until stop(), SIGTERM or Ctrl-C, then lets what runs finish, and answers a Summary.
+
+        A second signal does what it did before run(). Polls that fail for a reason that passes are logged and repeated;
+        another error ends the run and is raised, after what runs has finished.
+        """
+        jobs: queue.SimpleQueue[_core.Job | None] = queue.SimpleQueue()
+        threads = [threading.Thread(target=self._serve, args=(jobs,)) for _ in range(self._concurrency)]
+        with _StopOnSignal(self.stop):
+            for thread in threads:
+                thread.start()
+            try:
+                while not self._core.stopping:
+                    core = self._next(None)
+                    if core is not None:
+                        jobs.put(core)
+            finally:
+                for _ in threads:
+                    jobs.put(None)
+                for thread in threads:
+                    thread.join()
+        return Summary(self._counts)
+
+    def run_once(self, timeout: float | None = None) -> str | None:
+        """Takes at most one job and runs its handler in this thread; for tests and for loops of one's own.
+
+        Answers the job's outcome ("succeeded", "failed", "continued" or "unreported"), or None when no job came within
+        timeout seconds (None: no limit).
+        """
+        core = self._next(timeout)
+        return None if core is None else self._handle(core)
+
+    def stop(self) -> None:
+        """Ends polling, for good; from any thread, or from a handler."""
+        self._core.stop()
+
+    def _next(self, timeout: float | None) -> _core.Job | None:
+        core, trouble = self._core.next(timeout)
+        if trouble is not None:
+            _log.warning("polling failed and will be repeated: %s", trouble)
+        return core
+
+    def _serve(self, jobs: queue.SimpleQueue[_core.Job | None]) -> None:
+        while True:
+            core = jobs.get()
+            if core is None:
+                return
+            self._handle(core)
+
+    def _handle(self, core: _core.Job) -> str:
+        """Runs the handler and sends the outcome; raises nothing but KeyboardInterrupt."""
+        job = Job(core)
+        interrupt = None
+        _log.info("%r started", job)
+        try:
+            outcome = _outcome(job, self._handlers[core.action_type](job))
+        except BaseException as error:
+            _log.exception("%r: the handler failed", job)
+            outcome = Failure.of(error)
+            if isinstance(error, KeyboardInterrupt):
+                interrupt = error
+        name = _report(job, outcome)
+        with self._lock:
+            self._counts[name] += 1
+        _log.info("%r %s", job, name)
+        _free(job)
+        if interrupt:
+            raise interrupt
+        return name
+
+    def __repr__(self) -> str:
+        return f"<codepipeline.Worker with {len(self._handlers)} handlers, {self._core.running} jobs running>"
+
+
+def _outcome(job: Job, value: object) -> Outcome:
+    """What a handler's return value means."""
+    if value is None:
+        return job.outcome or Result()
+    if isinstance(value, Outcome):
+        return value
+    if isinstance(value, dict):
+        return Result(value)
+    raise TypeError(f"a handler returns None, a dict or what job.succeed() answers, not {type(value).__name__}")
+
+
+def _report(job: Job, outcome: Outcome) -> str:
+    """Sends the outcome. What cannot be sent that way (an output missing, an upload refused) fails the job instead."""
+    try:
+        outcome.send(job._core)
+    except Exception as error:
+        _log.exception("%r: the result could not be sent", job)
+        gone = job._core.answered or getattr(error, "status", "") == "STATE"
+        if isinstance(outcome, Failure) or gone:
+            return "unreported"
+        return _report(job, Failure.of(error))
+    return outcome.name
+
+
+def _free(job: Job) -> None:
+    try:
+        job._core.free()
+    except CodePipelineError:
+        _log.exception("%r is still in use", job)
+
+
+class _StopOnSignal:
+    """Within it the first SIGTERM or Ctrl-C calls stop and puts the previous handlers back. Python allows signal
+    handlers in the main thread only; elsewhere this does nothing."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._previous: dict[int, Any] = {}
+
+    def _restore(self) -> None:
+        while self._previous:
+            number, handler = self._previous.popitem()
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._restore()
+        self._stop()
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is not None:  # None: not Python's to put back
+                    self._previous[number] = signal.signal(number, self._on_signal)
+
+    def __exit__(self, *unused: object) -> None:
+        self._restore()

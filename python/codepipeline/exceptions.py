@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""What goes wrong: one class for each kind, and one for each error the service may answer.
+
+The latter (PipelineNotFoundException and 41 more) are attributes of this module like the others; each is made when it
+is first used. All of them derive from ClientError.
+"""
+
+from __future__ import annotations
+
+import builtins
+
+from . import _core
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._service_errors import *  # noqa: F403
+
+
+class CodePipelineError(Exception):
+    """The base of all errors of this package. What does not apply is None, 0 or False.
+
+    status       the kind: "INVALID", "CONFIG", "CREDENTIALS", "NETWORK", "TIMEOUT", "PROTOCOL", "TOO_LARGE", "SERVICE",
+                 "CANCELLED", "STATE", "IO" or "ARCHIVE"
+    message      what went wrong; for status SERVICE in the service's own words
+    code         the service's error code, "PipelineNotFoundException"
+    path         the member at fault, "pipeline.stages[0].name"
+    operation    "GetPipeline"
+    http_status  of the answer; 0 when none arrived
+    request_id   the service's id of the request
+    attempts     how many times the request was sent
+    retry_delay  seconds spent waiting between the attempts
+    retryable    whether the same request may succeed later
+    """
+
+    status = "STATE"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        status: str | None = None,
+        code: str | None = None,
+        path: str | None = None,
+        operation: str | None = None,
+        http_status: int = 0,
+        request_id: str | None = None,
+        attempts: int = 0,
+        retry_delay: float = 0.0,
+        retryable: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        if status is not None:
+            self.status = status
+        self.code = code
+        self.path = path
+        self.operation = operation
+        self.http_status = http_status
+        self.request_id = request_id
+        self.attempts = attempts
+        self.retry_delay = retry_delay
+        self.retryable = retryable
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        details = {name: value for name, value in self.__dict__.items() if name in _DETAILS}
+        return _rebuild, (type(self), self.message, details)
+
+    @property
+    def response(self) -> dict[str, Any]:
+        """The error in the shape of botocore's e.response."""
+        headers = {"x-amzn-requestid": self.request_id} if self.request_id else {}
+        return {
+            "Error": {"Code": self.code or type(self).__name__, "Message": self.message},
+            "ResponseMetadata": {
+                "RequestId": self.request_id or "",
+                "HTTPStatusCode": self.http_status,
+                "HTTPHeaders": headers,
+                "RetryAttempts": max(self.attempts - 1, 0),
+            },
+        }
+
+    @property
+    def failure_type(self) -> str:
+        """The FailureType under which a worker reports a job whose handler raised this."""
+        return _core.failure_type(self.status, self.code, self.http_status, self.retryable)
+
+
+class ClientError(CodePipelineError):
+    """The service answered with an error; code says which, and a subclass where the model knows it."""
+
+    status = "SERVICE"
+    _code: str | None = None
+
+    def __init__(self, message: str = "", *, code: str | None = None, **details: Any) -> None:
+        super().__init__(message, code=code or self._code, **details)
+
+    def __str__(self) -> str:
+        where = f" when calling the {self.operation} operation" if self.operation else ""
+        return f"An error occurred ({self.code or 'Unknown'}){where}: {self.message}"
+
+    @property
+    def operation_name(self) -> str | None:
+        """The same as operation, by the name botocore gives it."""
+        return self.operation
+
+
+class ParamValidationError(CodePipelineError, ValueError):
+    """An argument is wrong, found before anything was sent; path says which."""
+
+    status = "INVALID"
+
+
+class ConfigurationError(CodePipelineError):
+    """The region, the profile or the endpoint is missing or wrong.
+
+    A handler raises it too, when its action's configuration is wrong: the job then fails as a ConfigurationError.
+    """
+
+    status = "CONFIG"
+
+
+class CredentialsError(CodePipelineError):
+    """No usable credentials were found; the message lists where they were looked for."""
+
+    status = "CREDENTIALS"
+
+
+class NetworkError(CodePipelineError, ConnectionError):
+    """The service could not be reached, or the connection broke."""
+
+    status = "NETWORK"
+
+
+class TimeoutError(CodePipelineError, builtins.TimeoutError):
+    """A time limit passed."""
+
+    status = "TIMEOUT"
+
+
+class ProtocolError(CodePipelineError):
+    """The answer is not what the protocol allows."""
+
+    status = "PROTOCOL"
+
+
+class TooLargeError(CodePipelineError):
+    """A size limit was exceeded."""
+
+    status = "TOO_LARGE"
+
+
+class CancelledError(CodePipelineError):
+    """A call was stopped from outside."""
+
+    status = "CANCELLED"
+
+
+class StateError(CodePipelineError, RuntimeError):
+    """The object is closed, or not in a state that allows this."""
+
+    status = "STATE"
+
+
+class SystemFailure(CodePipelineError, OSError):
+    """A file or the operating system failed: a full disk, a port in use."""
+
+    status = "IO"
+
+
+class ArchiveError(CodePipelineError):
+    """An archive is damaged or unsafe."""
+
+    status = "ARCHIVE"
+
+
+_BY_STATUS = {
+    kind.status: kind
+    for kind in (
+        ClientError,
+        ParamValidationError,
+        ConfigurationError,
+        CredentialsError,
+        NetworkError,
+        TimeoutError,
+        ProtocolError,
+        TooLargeError,
+        CancelledError,
+        StateError,
+        SystemFailure,
+        ArchiveError,
+    )
+}
+_DETAILS = frozenset(
+    ("status", "code", "path", "operation", "http_status", "request_id", "attempts", "retry_delay", "retryable")
+)
+
+
+def _rebuild(kind: type[CodePipelineError], message: str, details: dict[str, Any]) -> CodePipelineError:
+    return kind(message, **details)
+
+
+def from_core(*, status: str, code: str | None, **details: Any) -> CodePipelineError:
+    """The exception for an error of the core, which calls this with all the details it has."""
+    kind = _BY_STATUS.get(status, CodePipelineError)
+    if kind is ClientError and code in _core.error_names():
+        kind = _modelled(code)
+    return kind(status=status, code=code, **details)
+
+
+def _modelled(name: str) -> type[ClientError]:
+    doc = f"The service answered {name}."
+    made: type[ClientError] = type(name, (ClientError,), {"__doc__": doc, "__module__": __name__, "_code": name})
+    first: type[ClientError] = globals().setdefault(name, made)  # another thread may have been first
+    return first
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name not in _core.error_names():
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return _modelled(name)
+
+    def __dir__():
+        return sorted({*globals(), *_core.error_names()})
