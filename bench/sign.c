@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What one signature costs: a typical POST to CodePipeline, signed by the core and by code as one writes it first (the
- * one-shot calls of OpenSSL 3, the key derived anew each time). Both must give the same signature, or it says so and fails.
+ * one-shot calls of OpenSSL 3, the key derived anew each time). Both must give the same signature, or it fails.
  */
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
