@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* The codepipeline-emulator command. The one file of the core that prints. */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+
+#include "../err.h"
+
+static const char usage[] =
+    "usage: codepipeline-emulator [--host ADDRESS] [--port N] [--path FILE] [--region NAME] [--account-id DIGITS]\n";
+
+static const char help[] =
+    "\n"
+    "AWS CodePipeline and the part of S3 it needs, offline, until SIGINT or SIGTERM. For tests.\n"
+    "\n"
+    "  --host ADDRESS       where to listen (127.0.0.1)\n"
+    "  --port N             which port (0: the system picks one)\n"
+    "  --path FILE          keep the state in this SQLite file (in memory)\n"
+    "  --region NAME        the region it plays (us-east-1)\n"
+    "  --account-id DIGITS  the account it plays (123456789012)\n"
+    "  --help, --version\n"
+    "\n"
+    "Prints its URL, then the lines that point an AWS SDK at it from a shell.\n";
+
+typedef enum outcome { RUN, DONE, MISUSED } outcome;
+
+static outcome misused(const char *option, const char *value) {
+    fprintf(stderr, "codepipeline-emulator: %s: \"%s\" is not a number from 0 to 65535\n%s", option, value, usage);
+    return MISUSED;
+}
+
+static outcome read_port(const char *text, cpl_emulator_options *out) {
+    int64_t port;
+    if (!cpl_str_integer(cpl_str_of(text), &port) || port < 0 || port > 65535) return misused("--port", text);
+    out->port = (int)port;
+    return RUN;
+}
+
+static outcome read_option(int option, cpl_emulator_options *out) {
+    cpl_str value = cpl_str_of(optarg);
+    switch (option) {
+    case 'h': out->host = value; return RUN;
+    case 'p': return read_port(optarg, out);
+    case 'f': out->path = value; return RUN;
+    case 'r': out->region = value; return RUN;
+    case 'a': out->account_id = value; return RUN;
+    case '?': printf("%s%s", usage, help); return DONE;
+    case 'v': printf("codepipeline-emulator %s\n", CPL_VERSION); return DONE;
+    default: fputs(usage, stderr); return MISUSED;
+    }
+}
+
+static outcome read_options(int argc, char **argv, cpl_emulator_options *out) {
+    static const struct option options[] = {
+        {"host", required_argument, NULL, 'h'},       {"port", required_argument, NULL, 'p'},
+        {"path", required_argument, NULL, 'f'},       {"region", required_argument, NULL, 'r'},
+        {"account-id", required_argument, NULL, 'a'}, {"help", no_argument, NULL, 'H'},
+        {"version", no_argument, NULL, 'v'},          {NULL, 0, NULL, 0}};
+    outcome result = RUN;
+    int option;
+    optind = 0; /* begins anew, also when the process has parsed options before */
+    while (result == RUN && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        result = read_option(option == 'H' ? '?' : option == '?' ? 0 : option, out);
+    }
+    if (result == RUN && optind < argc) {
+        fprintf(stderr, "codepipeline-emulator: unexpected argument \"%s\"\n%s", argv[optind], usage);
+        result = MISUSED;
+    }
+    return result;
+}
+
+static void announce(const cpl_emulator *emulator) {
+    const char *name, *value;
+    printf("%s\n", cpl_emulator_url(emulator));
+    for (size_t i = 0; cpl_emulator_environ(emulator, i, &name, &value); i++) printf("export %s=%s\n", name, value);
+    fflush(stdout);
+    fputs("codepipeline-emulator: for tests, not for production: it knows one fixed key and keeps no secrets\n",
+          stderr);
+}
+
+/* The signals are blocked before any thread starts, so that they are waited for here and nowhere else. */
+static int run(const cpl_emulator_options *options) {
+    cpl_emulator *emulator;
+    cpl_error err;
+    cpl_status status;
+    sigset_t stops, before;
+    int signal_number = 0;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGTERM);
+    sigprocmask(SIG_BLOCK, &stops, &before);
+    status = cpl_emulator_start(&emulator, options, &err);
+    if (status) {
+        fprintf(stderr, "codepipeline-emulator: %s\n", err.message);
+    } else {
+        announce(emulator);
+        while (sigwait(&stops, &signal_number) != 0) continue;
+        cpl_emulator_stop(emulator);
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return status == CPL_OK ? 0 : status == CPL_INVALID ? 2 : 1;
+}
+
+int cpl_emulator_main(int argc, char **argv) {
+    cpl_emulator_options options = {.port = 0};
+    switch (read_options(argc, argv, &options)) {
+    case DONE: return fflush(stdout) == 0 ? 0 : 1;
+    case MISUSED: return 2;
+    default: return run(&options);
+    }
+}
