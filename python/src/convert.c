@@ -2,6 +2,8 @@
 /* Python objects to JSON text and back, with no tree in between. */
 #include "module.h"
 
+#include <math.h>
+
 /* ---- Python to JSON ---- */
 
 /* Where a value stands: a chain on the C stack, turned into text only when something is wrong. */
@@ -25,14 +27,17 @@ static size_t print_path(const step *at, char *out, size_t size) {
     return n + (size_t)PyOS_snprintf(out + n, size - n, n ? ".%s" : "%s", at->key.p);
 }
 
+/* Raises "PATH: TEXT cannot be sent"; always false. */
 static bool refuse(const step *at, const char *text) {
     char path[256] = "";
+    char message[192];
     print_path(at, path, sizeof path);
-    error_refuse(path, text);
+    PyOS_snprintf(message, sizeof message, "%s cannot be sent", text);
+    error_refuse(path, message);
     return false;
 }
 
-/* "TEXT of type NAME" at this place. */
+/* The same for "TEXT of type NAME". */
 static bool refuse_type(const step *at, const char *text, PyObject *value) {
     char message[160];
     PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(value), "__name__");
@@ -55,7 +60,7 @@ static bool view_of(const step *at, PyObject *text, cpl_str *out) {
     }
     if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) return false;
     PyErr_Clear();
-    return refuse(at, "text with half a surrogate pair, which UTF-8 cannot carry");
+    return refuse(at, "text with half a surrogate pair");
 }
 
 static bool write_any(const target *to, PyObject *value, const step *at);
@@ -72,6 +77,12 @@ static bool write_integer(const target *to, PyObject *value, const step *at) {
     long long number = PyLong_AsLongLongAndOverflow(value, &overflow);
     if (overflow) return refuse(at, "an integer of more than 64 bits");
     cpl_write_integer(to->writer, number);
+    return true;
+}
+
+static bool write_number(const target *to, double number, const step *at) {
+    if (!isfinite(number)) return refuse(at, "a number that is not finite");
+    cpl_write_number(to->writer, number);
     return true;
 }
 
@@ -158,13 +169,11 @@ static bool write_other(const target *to, PyObject *value, const step *at) {
     if (!seconds) return false;
     double number = PyFloat_AsDouble(seconds);
     Py_DECREF(seconds);
-    if (PyErr_Occurred()) return false;
-    cpl_write_number(to->writer, number);
-    return true;
+    return !PyErr_Occurred() && write_number(to, number, at);
 }
 
 static bool write_any(const target *to, PyObject *value, const step *at) {
-    if (at->depth > CPL_JSON_DEPTH_MAX) return refuse(at, "nested too deeply");
+    if (at->depth > CPL_JSON_DEPTH_MAX) return refuse(at, "nesting of more than 64 levels");
     if (PyUnicode_Check(value)) return write_string(to, value, at);
     if (PyDict_Check(value)) return write_dict(to, value, at);
     if (PyList_Check(value) || PyTuple_Check(value)) return write_list(to, value, at);
@@ -177,10 +186,7 @@ static bool write_any(const target *to, PyObject *value, const step *at) {
         return true;
     }
     if (PyLong_Check(value)) return write_integer(to, value, at);
-    if (PyFloat_Check(value)) {
-        cpl_write_number(to->writer, PyFloat_AsDouble(value));
-        return true;
-    }
+    if (PyFloat_Check(value)) return write_number(to, PyFloat_AsDouble(value), at);
     return write_other(to, value, at);
 }
 
@@ -259,7 +265,7 @@ static PyObject *read_timestamp(const source *from) {
 
 static PyObject *not_json(const cpl_cursor *cursor) {
     cpl_error err = {.status = CPL_PROTOCOL};
-    PyOS_snprintf(err.message, sizeof err.message, "not JSON at byte %zu: %s", cursor->offset, cursor->message);
+    PyOS_snprintf(err.message, sizeof err.message, "not JSON: %s", cursor->message);
     return error_raise(&err);
 }
 
