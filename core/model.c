@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Look-ups in the generated tables, and the check of a document. The check walks the text once with a cursor, beside the
- * shapes; it keeps the way it came as a chain of steps on the stack and makes a path of it only for a violation.
+ * Look-ups in the generated tables, and the check of a document. The check walks the text once with a cursor, beside
+ * the shapes; it keeps the way it came as a chain of steps on the stack and makes a path of it only for a violation.
  */
 #include "model.h"
 
@@ -172,8 +172,7 @@ typedef struct checker {
     cpl_cursor cursor;
     char *text;
     bool empty_tables;
-    cpl_violation *violations;
-    size_t max, found;
+    cpl_violations *found;
     uint64_t *keys; /* hashes of the keys of the maps that are open */
     size_t key_count, key_size;
     cpl_buf path;
@@ -216,8 +215,8 @@ static bool make_path(checker *k, const step *at) {
 /* Records a violation of the value (or key, or member name) that the cursor is at. */
 static cpl_violation *report(checker *k, cpl_violation_kind kind, uint16_t shape, const step *at) {
     cpl_violation *v;
-    if (k->found == k->max || !make_path(k, at)) return NULL;
-    v = &k->violations[k->found++];
+    if (k->found->count == k->found->max || !make_path(k, at)) return NULL;
+    v = &k->found->rows[k->found->count++];
     *v = (cpl_violation){.kind = kind, .shape = shape, .got = k->cursor.token};
     CPL_COPY(v->path, cpl_buf_str(&k->path));
     return v;
@@ -343,7 +342,7 @@ static uint64_t hash(cpl_str text) {
 
 #define MAP_MAX 4096 /* looking for a repeated key walks the map */
 
-/* Remembers a map's key; first: where the map's hashes begin. Two keys with one hash would have to be made on purpose. */
+/* Remembers a map's key; first: where the map's hashes begin. Two keys with one hash are made on purpose or never. */
 static bool remember_key(checker *k, size_t first, const step *at) {
     uint64_t h = hash(k->cursor.text);
     for (size_t i = first; i < k->key_count; i++) {
@@ -462,9 +461,10 @@ static void check_value(checker *k, uint16_t shape, const step *at, bool secret)
     }
 }
 
-cpl_status cpl_model_check(char *text, size_t n, uint16_t shape, bool empty_tables, cpl_violation *violations,
-                           size_t max, size_t *found, cpl_error *err) {
-    checker k = {.text = text, .empty_tables = empty_tables, .violations = violations, .max = max, .err = err};
+cpl_status cpl_model_check(char *text, size_t n, uint16_t shape, bool empty_tables, cpl_violations *found,
+                           cpl_error *err) {
+    checker k = {.text = text, .empty_tables = empty_tables, .found = found, .err = err};
+    found->count = 0;
     cpl_buf_init(&k.path, 64 << 10);
     cpl_cursor_init(&k.cursor, (cpl_str){text, n});
     if (next(&k)) check_value(&k, shape, NULL, false);
@@ -472,7 +472,6 @@ cpl_status cpl_model_check(char *text, size_t n, uint16_t shape, bool empty_tabl
     cpl_cursor_release(&k.cursor);
     cpl_buf_release(&k.path);
     cpl_free(k.keys);
-    *found = k.found;
     return k.status;
 }
 
@@ -539,19 +538,19 @@ void cpl_violation_text(const cpl_violation *v, cpl_buf *out) {
 #define VIOLATIONS_SHOWN 8
 
 cpl_status cpl_model_validate(char *text, size_t n, uint16_t shape, bool empty_tables, cpl_error *err) {
-    cpl_violation violations[VIOLATIONS_SHOWN];
-    size_t found;
-    cpl_status status = cpl_model_check(text, n, shape, empty_tables, violations, VIOLATIONS_SHOWN, &found, err);
+    cpl_violation rows[VIOLATIONS_SHOWN];
+    cpl_violations found = {.rows = rows, .max = VIOLATIONS_SHOWN};
+    cpl_status status = cpl_model_check(text, n, shape, empty_tables, &found, err);
     cpl_buf message;
-    if (status || found == 0) return status;
+    if (status || found.count == 0) return status;
     cpl_buf_init(&message, 64 << 10);
-    for (size_t i = 0; i < found; i++) {
+    for (size_t i = 0; i < found.count; i++) {
         if (i > 0) cpl_buf_adds(&message, "; ");
-        if (violations[i].path[0]) cpl_buf_addf(&message, "%s: ", violations[i].path);
-        cpl_violation_text(&violations[i], &message);
+        if (rows[i].path[0]) cpl_buf_addf(&message, "%s: ", rows[i].path);
+        cpl_violation_text(&rows[i], &message);
     }
     status = cpl_buf_status(&message, "the list of violations", err);
-    if (status == CPL_OK) status = cpl_fail_at(err, CPL_INVALID, violations[0].path, "%s", cpl_buf_cstr(&message));
+    if (status == CPL_OK) status = cpl_fail_at(err, CPL_INVALID, rows[0].path, "%s", cpl_buf_cstr(&message));
     cpl_buf_release(&message);
     return status;
 }

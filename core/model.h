@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The service's operations and shapes as tables (generated from model/codepipeline.api into model_data.c), look-ups, and
- * the check of a document against a shape. Knows nothing of clients or servers: both use it.
+ * The service's operations and shapes as tables (generated from model/codepipeline.api into model_data.c), look-ups,
+ * and the check of a document against a shape. Knows nothing of clients or servers: both use it.
  */
 #ifndef CPL_MODEL_H
 #define CPL_MODEL_H
@@ -105,13 +105,20 @@ typedef struct cpl_violation {
     bool key;        /* the key of a map entry is at fault, not its value */
 } cpl_violation;
 
+/* Room for violations: the caller provides rows and max, the check counts. */
+typedef struct cpl_violations {
+    cpl_violation *rows;
+    size_t max;
+    size_t count; /* the first max of them, in the order of the text */
+} cpl_violations;
+
 /*
- * Checks a JSON text against shape, at most max violations in *found (the count is never more than max). Text that is not
- * JSON is CPL_INVALID with err; otherwise CPL_OK, whatever was found. When empty_tables is set, an empty object where a
- * list belongs is made an empty list in place.
+ * Checks a JSON text against shape. Text that is not JSON, or has a member twice, is CPL_INVALID with err; otherwise
+ * CPL_OK, whatever was found. When empty_tables is set, an empty object where a list belongs is made an empty list in
+ * place.
  */
-cpl_status cpl_model_check(char *text, size_t n, uint16_t shape, bool empty_tables, cpl_violation *violations,
-                           size_t max, size_t *found, cpl_error *err);
+cpl_status cpl_model_check(char *text, size_t n, uint16_t shape, bool empty_tables, cpl_violations *found,
+                           cpl_error *err);
 /* Our wording, without the path: "longer than 9", "missing", "not one of Source, Build, ...". */
 void cpl_violation_text(const cpl_violation *violation, cpl_buf *out);
 /* cpl_model_check() as an error: CPL_INVALID with err->path and a message "PATH: TEXT" ("; " between several). */

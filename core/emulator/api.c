@@ -172,26 +172,24 @@ static bool fail_violations(outcome *o, const cpl_violation *violations, size_t 
 }
 
 static bool check_shape(const cpl_json *in, uint16_t shape, outcome *o) {
-    cpl_violation *violations = cpl_calloc(VIOLATIONS_MAX, sizeof *violations);
-    size_t count = 0;
+    cpl_violations found = {.rows = cpl_calloc(VIOLATIONS_MAX, sizeof *found.rows), .max = VIOLATIONS_MAX};
     bool fine = false;
     cpl_status status = CPL_NOMEM;
     cpl_error err = {.status = CPL_OK};
     cpl_buf text;
     cpl_buf_init(&text, 8 * EMU_API_BODY_MAX); /* escapes make a text longer: six bytes for one at worst */
     cpl_json_write(in, &text);
-    if (violations && cpl_buf_ok(&text))
-        status = cpl_model_check(text.p, text.n, shape, false, violations, VIOLATIONS_MAX, &count, &err);
+    if (found.rows && cpl_buf_ok(&text)) status = cpl_model_check(text.p, text.n, shape, false, &found, &err);
     if (status == CPL_NOMEM) {
         fail_nomem(o);
     } else if (status) {
         fail(o, 400, "SerializationException", "%s", err.message);
     } else {
-        fine = count == 0 || fail_violations(o, violations, count);
+        fine = found.count == 0 || fail_violations(o, found.rows, found.count);
     }
     cpl_buf_wipe(&text);
     cpl_buf_release(&text);
-    cpl_free(violations);
+    cpl_free(found.rows);
     return fine;
 }
 

@@ -218,15 +218,15 @@ TEST(t_model__a_map_key_that_is_there_twice_is_refused) {
 TEST(t_model__an_empty_table_becomes_a_list_where_one_belongs) {
     char text[] = "{\"pipeline\":{\"stages\":{ } , \"artifactStores\":{}, \"variables\": {}}}";
     const cpl_operation *op = cpl_model_operation(CPL_LIT("create_pipeline"));
-    cpl_violation violations[8];
-    size_t found;
-    CHECK(cpl_model_check(text, strlen(text), op->input, true, violations, 8, &found, NULL) == CPL_OK);
+    cpl_violation rows[8];
+    cpl_violations found = {.rows = rows, .max = 8};
+    CHECK(cpl_model_check(text, strlen(text), op->input, true, &found, NULL) == CPL_OK);
     CHECK_STR(text, "{\"pipeline\":{\"stages\":[ ] , \"artifactStores\":{}, \"variables\": []}}");
-    CHECK(found == 2); /* name, roleArn */
+    CHECK(found.count == 2); /* name, roleArn */
     text[22] = '{';
     text[24] = '}';
-    CHECK(cpl_model_check(text, strlen(text), op->input, false, violations, 8, &found, NULL) == CPL_OK);
-    CHECK(found == 3 && violations[0].kind == CPL_VIOLATION_TYPE && violations[0].got == CPL_TOKEN_OBJECT);
+    CHECK(cpl_model_check(text, strlen(text), op->input, false, &found, NULL) == CPL_OK);
+    CHECK(found.count == 3 && rows[0].kind == CPL_VIOLATION_TYPE && rows[0].got == CPL_TOKEN_OBJECT);
 }
 
 TEST(t_model__an_empty_table_is_counted_as_the_list_it_becomes) {
@@ -242,11 +242,10 @@ TEST(t_model__an_empty_table_is_counted_as_the_list_it_becomes) {
 
 static cpl_violation first_violation(const char *shape, const char *text) {
     cpl_violation violation = {.path = "none"};
+    cpl_violations found = {.rows = &violation, .max = 1};
     char *copy = cpl_strdup(cpl_str_of(text));
-    size_t found;
-    CHECK(cpl_model_check(copy, strlen(text), cpl_model_shape_named(shape), false, &violation, 1, &found, NULL) ==
-          CPL_OK);
-    CHECK(found == 1);
+    CHECK(cpl_model_check(copy, strlen(text), cpl_model_shape_named(shape), false, &found, NULL) == CPL_OK);
+    CHECK(found.count == 1);
     cpl_free(copy);
     return violation;
 }
@@ -264,14 +263,15 @@ TEST(t_model__a_violation_carries_its_value_unless_it_is_secret) {
 
 TEST(t_model__no_more_violations_are_kept_than_asked_for) {
     char text[] = "[{\"key\":1,\"value\":2},{\"key\":3,\"value\":4}]";
-    cpl_violation violations[3];
-    size_t found;
+    cpl_violation rows[3];
+    cpl_violations found = {.rows = rows, .max = 3};
     uint16_t shape = cpl_model_shape_named("TagList");
-    CHECK(cpl_model_check(text, strlen(text), shape, false, violations, 3, &found, NULL) == CPL_OK);
-    CHECK(found == 3);
-    CHECK_STR(violations[2].path, "[1].key");
-    CHECK(cpl_model_check(text, strlen(text), shape, false, NULL, 0, &found, NULL) == CPL_OK);
-    CHECK(found == 0);
+    CHECK(cpl_model_check(text, strlen(text), shape, false, &found, NULL) == CPL_OK);
+    CHECK(found.count == 3);
+    CHECK_STR(rows[2].path, "[1].key");
+    found = (cpl_violations){.rows = NULL};
+    CHECK(cpl_model_check(text, strlen(text), shape, false, &found, NULL) == CPL_OK);
+    CHECK(found.count == 0);
 }
 
 TEST(t_model__long_paths_and_messages_are_cut_and_stay_utf8) {
@@ -293,9 +293,12 @@ TEST(t_model__long_paths_and_messages_are_cut_and_stay_utf8) {
 
 /* ---- hostile documents ---- */
 
-static cpl_status check_text(const cpl_buf *text, const char *shape, size_t *found) {
-    cpl_violation violations[4];
-    return cpl_model_check(text->p, text->n, cpl_model_shape_named(shape), true, violations, 4, found, NULL);
+static cpl_status check_text(const cpl_buf *text, const char *shape, size_t *count) {
+    cpl_violation rows[4];
+    cpl_violations found = {.rows = rows, .max = 4};
+    cpl_status status = cpl_model_check(text->p, text->n, cpl_model_shape_named(shape), true, &found, NULL);
+    *count = found.count;
+    return status;
 }
 
 TEST(t_model__nesting_is_bounded) {
