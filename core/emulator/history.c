@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine.h"
+
+/* What ran: GetPipelineExecution, ListPipelineExecutions, ListActionExecutions. Newest first. */
+
+/* The execution of this pipeline, or refuses with PipelineExecutionNotFoundException. */
+static const cpl_json *need_execution(emu_call *call, const char *id) {
+    const char *name = EMU_GET(call->in, "pipelineName");
+    const cpl_json *execution = emu_execution_get(emu_engine_of(call->e), id);
+    if (execution && emu_is(execution, "pipeline", name)) return execution;
+    emu_refuse(call, "PipelineExecutionNotFoundException", "Pipeline '%s' does not have an execution with id '%s'",
+               name, id);
+    return NULL;
+}
+
+/* ---- GetPipelineExecution ---- */
+
+static bool fill_execution(cpl_json *out, const cpl_json *execution) {
+    bool variables = cpl_json_count(cpl_json_get(execution, "variables")) > 0;
+    return emu_copy(out, "pipelineName", execution, "pipeline") &&
+           emu_copy(out, "pipelineVersion", execution, "version") &&
+           emu_copy(out, "pipelineExecutionId", execution, "id") && emu_copy(out, "status", execution, "status") &&
+           emu_copy(out, "statusSummary", execution, "statusSummary") &&
+           emu_copy(out, "artifactRevisions", execution, "artifactRevisions") &&
+           (!variables || emu_copy(out, "variables", execution, "variables")) &&
+           emu_copy(out, "trigger", execution, "trigger") && emu_copy(out, "executionMode", execution, "mode") &&
+           cpl_json_set_cstr(out, "executionType", "STANDARD");
+}
+
+bool emu_get_pipeline_execution(emu_call *call) {
+    const cpl_json *execution;
+    if (emu_pipeline_need(call, EMU_GET(call->in, "pipelineName")) == NULL) return false;
+    execution = need_execution(call, EMU_GET(call->in, "pipelineExecutionId"));
+    if (execution == NULL) return false;
+    return fill_execution(emu_object_at(call->out, "pipelineExecution"), execution) || emu_nomem(call);
+}
+
+/* ---- ListPipelineExecutions ---- */
+
+static bool add_summary(cpl_json *list, const cpl_json *execution) {
+    cpl_json *item = cpl_json_new_object();
+    const cpl_json *stop = cpl_json_get(execution, "stop");
+    if (emu_copy(item, "pipelineExecutionId", execution, "id") && emu_copy(item, "status", execution, "status") &&
+        emu_copy(item, "statusSummary", execution, "statusSummary") &&
+        emu_copy(item, "startTime", execution, "started") && emu_copy(item, "lastUpdateTime", execution, "updated") &&
+        emu_copy(item, "sourceRevisions", execution, "sourceRevisions") &&
+        emu_copy(item, "trigger", execution, "trigger") &&
+        (!stop || emu_copy(item, "stopTrigger", execution, "stop")) &&
+        emu_copy(item, "executionMode", execution, "mode") && cpl_json_set_cstr(item, "executionType", "STANDARD")) {
+        return cpl_json_push(list, item);
+    }
+    cpl_json_free(item);
+    return false;
+}
+
+static bool succeeded_in(const cpl_json *execution, const char *stage) {
+    const cpl_json *record = cpl_json_get(cpl_json_get(execution, "stages"), stage);
+    return stage == NULL || emu_is(record, "status", "Succeeded");
+}
+
+/* Orders and numbers count up, so a page goes on below the last one shown; at the beginning, below infinity. */
+static int64_t begin_below(const char *after) {
+    int64_t below = INT64_MAX;
+    cpl_str_integer(cpl_str_of(after), &below);
+    return below;
+}
+
+static bool list_page(emu_call *call, const emu_list *executions, const char *stage, int64_t below) {
+    cpl_json *list = emu_array_at(call->out, "pipelineExecutionSummaries");
+    const char *scope = EMU_GET(call->in, "pipelineName");
+    size_t most = emu_page_size(call, 100), n = 0;
+    int64_t last = below;
+    char text[24];
+    for (size_t i = executions->n; i-- > 0;) {
+        const cpl_json *execution = executions->items[i];
+        int64_t number = (int64_t)cpl_json_get_number(execution, "number", 0);
+        if (number >= below || !succeeded_in(execution, stage)) continue;
+        if (n++ == most) {
+            snprintf(text, sizeof text, "%lld", (long long)last);
+            return emu_page_more(call, scope, text);
+        }
+        if (!add_summary(list, execution)) return emu_nomem(call);
+        last = number;
+    }
+    return true;
+}
+
+bool emu_list_pipeline_executions(emu_call *call) {
+    const char *name = EMU_GET(call->in, "pipelineName");
+    const char *stage = cpl_json_cstr(cpl_json_get_path(call->in, "filter.succeededInStage.stageName"), NULL);
+    const emu_line *line = emu_line_find(emu_engine_of(call->e), name);
+    static const emu_list none;
+    char after[EMU_PAGE_KEY];
+    if (emu_pipeline_need(call, name) == NULL || !emu_page_begin(call, name, after)) return false;
+    return list_page(call, line ? &line->executions : &none, stage, begin_below(after));
+}
+
+/* ---- ListActionExecutions ---- */
+
+static bool fill_input(const emu_engine *engine, cpl_json *out, const cpl_json *input) {
+    const cpl_json *type = cpl_json_get(input, "actionTypeId"), *configuration = cpl_json_get(input, "configuration");
+    const cpl_json *resolved = cpl_json_get(input, "resolvedConfiguration");
+    return emu_copy(out, "actionTypeId", input, "actionTypeId") &&
+           (!configuration || cpl_json_set(out, "configuration", emu_kind_mask(engine, type, configuration))) &&
+           (!resolved || cpl_json_set(out, "resolvedConfiguration", emu_kind_mask(engine, type, resolved))) &&
+           emu_copy(out, "roleArn", input, "roleArn") && emu_copy(out, "region", input, "region") &&
+           emu_copy(out, "inputArtifacts", input, "inputArtifacts") && emu_copy(out, "namespace", input, "namespace");
+}
+
+static bool fill_output(const emu_engine *engine, cpl_json *out, const cpl_json *record) {
+    cpl_json *result = emu_object_at(out, "executionResult");
+    return emu_copy(out, "outputArtifacts", record, "outputArtifacts") &&
+           emu_copy(result, "externalExecutionId", record, "externalExecutionId") &&
+           emu_copy(result, "externalExecutionSummary", record, "summary") &&
+           emu_link_set(engine, record, "executionUrlTemplate", result, "externalExecutionUrl") &&
+           emu_copy(result, "errorDetails", record, "error") &&
+           (cpl_json_get(record, "outputVariables") ? emu_copy(out, "outputVariables", record, "outputVariables")
+                                                    : cpl_json_set(out, "outputVariables", cpl_json_new_object()));
+}
+
+static bool add_detail(const emu_engine *engine, cpl_json *list, const cpl_json *record) {
+    cpl_json *item = cpl_json_new_object();
+    bool over = !emu_action_running(record);
+    if (emu_copy(item, "pipelineExecutionId", record, "executionId") &&
+        emu_copy(item, "actionExecutionId", record, "id") && emu_copy(item, "pipelineVersion", record, "version") &&
+        emu_copy(item, "stageName", record, "stage") && emu_copy(item, "actionName", record, "action") &&
+        emu_copy(item, "startTime", record, "started") && emu_copy(item, "lastUpdateTime", record, "updated") &&
+        emu_copy(item, "updatedBy", record, "updatedBy") && emu_copy(item, "status", record, "status") &&
+        fill_input(engine, emu_object_at(item, "input"), cpl_json_get(record, "input")) &&
+        (!over || fill_output(engine, emu_object_at(item, "output"), record))) {
+        return cpl_json_push(list, item);
+    }
+    cpl_json_free(item);
+    return false;
+}
+
+static int newest_first(const void *a, const void *b) {
+    double left = cpl_json_get_number(*(cpl_json *const *)a, "order", 0);
+    double right = cpl_json_get_number(*(cpl_json *const *)b, "order", 0);
+    return (left < right) - (left > right);
+}
+
+/* "latestInPipelineExecution" with startTimeRange Latest: only the last execution of every action. */
+static bool is_latest(const cpl_json *execution, const cpl_json *record) {
+    for (const cpl_json *i = cpl_json_next(record); i; i = cpl_json_next(i)) {
+        if (emu_is(i, "stage", EMU_GET(record, "stage")) && emu_is(i, "action", EMU_GET(record, "action")))
+            return false;
+    }
+    return execution != NULL;
+}
+
+static bool collect(emu_list *found, const cpl_json *execution, bool latest, int64_t below) {
+    for (cpl_json *i = cpl_json_first(cpl_json_get(execution, "actions")); i; i = cpl_json_next(i)) {
+        if (cpl_json_get_number(i, "order", 0) >= (double)below || (latest && !is_latest(execution, i))) continue;
+        if (!emu_list_push(found, i)) return false;
+    }
+    return true;
+}
+
+static bool list_details(emu_call *call, const emu_list *found, const char *scope) {
+    cpl_json *list = emu_array_at(call->out, "actionExecutionDetails");
+    size_t most = emu_page_size(call, 100);
+    char text[24];
+    for (size_t i = 0; i < found->n; i++) {
+        if (i == most) {
+            snprintf(text, sizeof text, "%.0f", cpl_json_get_number(found->items[i - 1], "order", 0));
+            return emu_page_more(call, scope, text);
+        }
+        if (!add_detail(emu_engine_of(call->e), list, found->items[i])) return emu_nomem(call);
+    }
+    return true;
+}
+
+typedef struct action_filter {
+    const char *id; /* of the execution; NULL: all */
+    bool latest;
+} action_filter;
+
+static bool list_filtered(emu_call *call, const action_filter *filter, const char *scope, int64_t below) {
+    const emu_line *line = emu_line_find(emu_engine_of(call->e), EMU_GET(call->in, "pipelineName"));
+    emu_list found = {0};
+    bool good = true;
+    if (filter->id) {
+        const cpl_json *execution = need_execution(call, filter->id);
+        if (execution == NULL) return false;
+        good = collect(&found, execution, filter->latest, below);
+    } else {
+        for (size_t i = 0; good && line && i < line->executions.n; i++) {
+            good = collect(&found, line->executions.items[i], false, below);
+        }
+    }
+    if (found.n > 0) qsort(found.items, found.n, sizeof *found.items, newest_first);
+    good = good ? list_details(call, &found, scope) : emu_nomem(call);
+    emu_list_release(&found);
+    return good;
+}
+
+bool emu_list_action_executions(emu_call *call) {
+    const char *name = EMU_GET(call->in, "pipelineName");
+    const cpl_json *asked = cpl_json_get(call->in, "filter");
+    const cpl_json *in_latest = cpl_json_get(asked, "latestInPipelineExecution");
+    action_filter filter = {cpl_json_get_cstr(asked, "pipelineExecutionId", NULL), false};
+    char after[EMU_PAGE_KEY], scope[160];
+    if (in_latest) {
+        filter =
+            (action_filter){EMU_GET(in_latest, "pipelineExecutionId"), emu_is(in_latest, "startTimeRange", "Latest")};
+    }
+    snprintf(scope, sizeof scope, "%s/%s", name, filter.id ? filter.id : "");
+    if (emu_pipeline_need(call, name) == NULL || !emu_page_begin(call, scope, after)) return false;
+    return list_filtered(call, &filter, scope, begin_below(after));
+}
