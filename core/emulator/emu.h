@@ -150,6 +150,7 @@ typedef struct emu_object {
     double last_modified;
     const char *content_type;
 } emu_object; /* views into the store */
+bool emu_s3_bucket_name_is_valid(cpl_str name);
 bool emu_s3_bucket_exists(emu *e, const char *bucket);
 bool emu_s3_create_bucket(emu *e, const char *bucket); /* true also when it exists */
 bool emu_s3_get(emu *e, const char *bucket, const char *key, emu_object *out);

@@ -249,3 +249,21 @@ bool cpl_emulator_environ(const cpl_emulator *emulator, size_t i, const char **n
     *value = emulator->environ[i].value;
     return true;
 }
+
+cpl_status cpl_emulator_create_bucket(cpl_emulator *emulator, cpl_str bucket, cpl_error *err) {
+    char *name = cpl_strdup(bucket);
+    cpl_status status = CPL_OK;
+    if (name == NULL) return cpl_fail_nomem(err);
+    pthread_mutex_lock(&emulator->lock);
+    emu_set_now(emulator->state, cpl_clock_wall_ms());
+    if (!emu_s3_bucket_name_is_valid(bucket)) {
+        status = cpl_fail_at(err, CPL_INVALID, "bucket", "bucket: \"%.80s\" is no bucket name", name);
+    } else if (emu_s3_create_bucket(emulator->state, name)) {
+        status = emu_store_commit(emu_store_of(emulator->state), err);
+    } else {
+        status = cpl_fail_nomem(err);
+    }
+    pthread_mutex_unlock(&emulator->lock);
+    cpl_free(name);
+    return status;
+}

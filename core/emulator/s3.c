@@ -136,7 +136,7 @@ static bool read_params(s3_call *c) {
     return true;
 }
 
-static bool bucket_name_is_valid(cpl_str name) {
+bool emu_s3_bucket_name_is_valid(cpl_str name) {
     for (size_t i = 0; i < name.n; i++) {
         char ch = name.p[i];
         bool inner = i > 0 && i + 1 < name.n && (ch == '-' || (ch == '.' && name.p[i - 1] != '.'));
@@ -165,7 +165,7 @@ static bool read_path(s3_call *c) {
     }
     c->key = c->object[slash] == '/' ? c->object + slash + 1 : "";
     if (strlen(c->key) > S3_KEY_MAX) return s3_refuse(c, S3_KEY_TOO_LONG);
-    if (whole.n > 1 && !bucket_name_is_valid(cpl_str_of(c->bucket))) return s3_refuse(c, S3_BUCKET_NAME);
+    if (whole.n > 1 && !emu_s3_bucket_name_is_valid(cpl_str_of(c->bucket))) return s3_refuse(c, S3_BUCKET_NAME);
     return true;
 }
 
@@ -329,7 +329,7 @@ bool emu_s3_bucket_exists(emu *e, const char *bucket) {
 
 bool emu_s3_create_bucket(emu *e, const char *bucket) {
     cpl_json *doc;
-    if (!bucket_name_is_valid(cpl_str_of(bucket))) return false;
+    if (!emu_s3_bucket_name_is_valid(cpl_str_of(bucket))) return false;
     if (emu_s3_bucket_exists(e, bucket)) return true;
     doc = cpl_json_new_object();
     if (!cpl_json_set_number(doc, "created", emu_now_s(e))) {
