@@ -11,6 +11,7 @@
 
 typedef enum fault {
     MISSING,
+    LEGACY,
     INCOMPLETE,
     UNKNOWN_KEY,
     BAD_TOKEN,
@@ -31,6 +32,9 @@ static const struct wording {
 } wordings[][2] = {
     [MISSING] = {{"MissingAuthenticationTokenException", 400, "Missing Authentication Token"},
                  {"AccessDenied", 403, "Access Denied"}},
+    [LEGACY] = {{"IncompleteSignatureException", 400, "Authorization header does not begin with AWS4-HMAC-SHA256"},
+                {"InvalidRequest", 400,
+                 "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256."}},
     [INCOMPLETE] = {{"IncompleteSignatureException", 400, NULL}, {"AuthorizationHeaderMalformed", 400, NULL}},
     [UNKNOWN_KEY] = {{"UnrecognizedClientException", 400, "The security token included in the request is invalid."},
                      {"InvalidAccessKeyId", 403, "The AWS Access Key Id you provided does not exist in our records."}},
@@ -78,24 +82,30 @@ static bool CPL_PRINTF(3, 4) deny(const check *c, fault what, const char *format
     return false;
 }
 
-static bool has_presigned_query(cpl_str query) {
-    static const char *const names[] = {"X-Amz-Algorithm=", "X-Amz-Signature=", "X-Amz-Credential="};
-    for (size_t i = 0; i < CPL_COUNT(names); i++) {
-        size_t n = strlen(names[i]);
-        for (size_t at = 0; at + n <= query.n; at++) {
-            if (memcmp(query.p + at, names[i], n) == 0 && (at == 0 || query.p[at - 1] == '&')) return true;
-        }
+static bool has_parameter(cpl_str query, const char *name) {
+    for (size_t from = 0; from < query.n;) {
+        cpl_str rest = cpl_str_sub(query, from, query.n);
+        cpl_str pair = cpl_str_sub(rest, 0, cpl_str_find(rest, '&'));
+        if (cpl_str_is(cpl_str_sub(pair, 0, cpl_str_find(pair, '=')), name)) return true;
+        from += pair.n + 1;
     }
     return false;
 }
 
+/* Version 2, which the SDKs still use for some presigned URLs unless told "s3v4". */
+static bool is_legacy(cpl_str authorization, cpl_str query) {
+    return cpl_str_starts(authorization, "AWS ") || has_parameter(query, "AWSAccessKeyId");
+}
+
 static bool read_claim(const check *c) {
     cpl_sigv4_claim *claim = &c->identity->claim;
-    cpl_str authorization = emu_request_header(c->request, "authorization");
+    cpl_str authorization = emu_request_header(c->request, "authorization"), query = c->request->query;
     cpl_error err;
     cpl_status status;
-    if (authorization.p == NULL && !has_presigned_query(c->request->query)) return deny(c, MISSING, NULL);
-    status = cpl_sigv4_claim_read(claim, authorization, c->request->query, &c->identity->scratch, &err);
+    if (is_legacy(authorization, query)) return deny(c, LEGACY, NULL);
+    if (authorization.p == NULL && !has_parameter(query, "X-Amz-Algorithm") && !has_parameter(query, "X-Amz-Signature"))
+        return deny(c, MISSING, NULL);
+    status = cpl_sigv4_claim_read(claim, authorization, query, &c->identity->scratch, &err);
     if (status == CPL_NOMEM) return deny(c, INTERNAL, NULL);
     if (status) return deny(c, INCOMPLETE, "%s", err.message);
     if (!claim->presigned) {
