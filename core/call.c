@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/* One call: check, fill in, then sign, send and judge until it is settled. */
+#include "client.h"
+#include "clock.h"
+#include "err.h"
+#include "reply.h"
+#include "skew.h"
+
+#define PARAMS_MAX (64u << 20)
+#define CONTENT_TYPE "application/x-amz-json-1.1"
+
+typedef struct call {
+    cpl_client *client;
+    const cpl_operation *operation;
+    cpl_wait wait;       /* the caller's tick; timeout_ms is the caller's for all of it */
+    int64_t deadline_ms; /* monotonic; 0: none */
+    cpl_buf body;
+    char target[96];
+    char id[CPL_UUID_SIZE]; /* the same for all attempts, so that the service's logs show what belongs together */
+    cpl_signature signature;
+    cpl_reply *reply;
+    cpl_error *err;
+    /* the last attempt */
+    cpl_retry_class class;
+    int sent; /* attempts */
+    /* all of them */
+    cpl_retry retry;
+    bool skew_corrected;
+    int64_t waited_ms;
+} call;
+
+/* ---- the request's document ---- */
+
+static const cpl_member *token_member(uint16_t shape) {
+    const cpl_shape *s = &cpl_model_shapes[shape];
+    if (s->kind != CPL_SHAPE_STRUCTURE) return NULL;
+    for (size_t i = 0; i < s->count; i++) {
+        if (cpl_model_members[s->first + i].flags & CPL_MEMBER_TOKEN) return &cpl_model_members[s->first + i];
+    }
+    return NULL;
+}
+
+/* Whether the document, checked already and so an object, has a member of that name; false when it cannot be known. */
+static bool find_member(cpl_str document, const char *name, bool *found) {
+    cpl_cursor cursor;
+    *found = false;
+    cpl_cursor_init(&cursor, document);
+    cpl_cursor_next(&cursor);
+    while (!*found && cpl_cursor_next(&cursor) == CPL_TOKEN_KEY) {
+        *found = cpl_str_is(cursor.text, name);
+        cpl_cursor_skip(&cursor);
+    }
+    cpl_cursor_release(&cursor);
+    return cursor.token != CPL_TOKEN_ERROR;
+}
+
+/* With a token of its own each call is one intention, however often it has to be sent. */
+static cpl_status fill_token(call *c) {
+    const cpl_member *member = token_member(c->operation->input);
+    const char *name = member ? cpl_model_names[member->name] : NULL;
+    cpl_str document = cpl_buf_str(&c->body), rest;
+    char token[CPL_UUID_SIZE];
+    cpl_buf filled;
+    bool there;
+    cpl_status status;
+    if (member == NULL) return CPL_OK;
+    if (!find_member(document, name, &there)) return cpl_fail_nomem(c->err);
+    if (there) return CPL_OK;
+    status = cpl_uuid(token, c->err);
+    if (status) return status;
+    rest = cpl_str_sub(document, cpl_str_find(document, '{') + 1, document.n);
+    while (rest.n > 0 && strchr(" \t\r\n", rest.p[0])) rest = cpl_str_sub(rest, 1, rest.n);
+    cpl_buf_init(&filled, PARAMS_MAX);
+    cpl_buf_addf(&filled, "{\"%s\":\"%s\"%s", name, token, cpl_str_starts(rest, "}") ? "" : ",");
+    cpl_buf_addv(&filled, rest);
+    cpl_buf_release(&c->body);
+    c->body = filled;
+    return cpl_buf_status(&c->body, "the parameters", c->err);
+}
+
+static cpl_status prepare(call *c, cpl_str params, unsigned flags) {
+    cpl_status status;
+    cpl_buf_addv(&c->body, params.n > 0 ? params : CPL_LIT("{}"));
+    status = cpl_buf_status(&c->body, "the parameters", c->err);
+    if (status) return status;
+    status =
+        cpl_model_validate(c->body.p, c->body.n, c->operation->input, (flags & CPL_CALL_EMPTY_TABLES) != 0, c->err);
+    if (status == CPL_OK) status = fill_token(c);
+    if (status == CPL_OK) status = cpl_uuid(c->id, c->err);
+    snprintf(c->target, sizeof c->target, "%s.%s", cpl_model_target_prefix, c->operation->info.name);
+    return status;
+}
+
+/* ---- one attempt ---- */
+
+/* Milliseconds to the deadline, 0 when there is none; never less than 1 otherwise. */
+static int64_t time_left(const call *c) {
+    int64_t left;
+    if (c->deadline_ms == 0) return 0;
+    left = c->deadline_ms - cpl_clock_monotonic_ms();
+    return left > 0 ? left : 1;
+}
+
+static bool time_is_over(const call *c) {
+    return c->deadline_ms != 0 && cpl_clock_monotonic_ms() >= c->deadline_ms;
+}
+
+static cpl_status fail_timeout(call *c) {
+    return cpl_fail(c->err, CPL_TIMEOUT, "no answer from \"%.*s\" within %lld ms",
+                    (int)c->client->url_parts.authority.n, c->client->url_parts.authority.p,
+                    (long long)c->wait.timeout_ms);
+}
+
+/* Signs the first header_count of headers and appends what signing adds. */
+static cpl_status sign(call *c, cpl_header *headers, size_t *count, const cpl_credentials *credentials, int64_t now_s) {
+    const cpl_client *client = c->client;
+    const cpl_sign_request request = {.method = CPL_LIT("POST"),
+                                      .path = client->url_parts.path,
+                                      .headers = headers,
+                                      .header_count = *count,
+                                      .body = cpl_buf_str(&c->body),
+                                      .region = cpl_str_of(client->endpoint.signing_region),
+                                      .service = cpl_str_of(client->endpoint.signing_name),
+                                      .time_s = now_s};
+    cpl_status status = cpl_sigv4_sign(client->signer, &request, credentials, &c->signature, c->err);
+    if (status) return status;
+    headers[(*count)++] = (cpl_header){CPL_LIT("x-amz-date"), cpl_str_of(c->signature.date)};
+    headers[(*count)++] = (cpl_header){CPL_LIT("authorization"), cpl_buf_str(&c->signature.authorization)};
+    if (credentials->session_token.n > 0) {
+        headers[(*count)++] = (cpl_header){CPL_LIT("x-amz-security-token"), credentials->session_token};
+    }
+    return CPL_OK;
+}
+
+static cpl_status send_signed(call *c, const cpl_credentials *credentials, int64_t now_s) {
+    const cpl_client *client = c->client;
+    const cpl_wait wait = {c->wait.tick, c->wait.context, time_left(c)};
+    char attempt[64];
+    cpl_header headers[12] = {{CPL_LIT("host"), client->url_parts.authority},
+                              {CPL_LIT("content-type"), CPL_LIT(CONTENT_TYPE)},
+                              {CPL_LIT("x-amz-target"), cpl_str_of(c->target)}};
+    size_t count = 3;
+    cpl_http_request request = {.method = CPL_LIT("POST"),
+                                .url = cpl_str_of(client->url),
+                                .headers = headers,
+                                .body = cpl_buf_str(&c->body),
+                                .body_limit = client->response_limit,
+                                .wait = &wait};
+    cpl_status status = sign(c, headers, &count, credentials, now_s);
+    if (status) return status;
+    snprintf(attempt, sizeof attempt, "attempt=%d; max=%d", c->sent + 1, client->retry.max_attempts);
+    headers[count++] = (cpl_header){CPL_LIT("user-agent"), cpl_str_of(client->user_agent)};
+    headers[count++] = (cpl_header){CPL_LIT("amz-sdk-invocation-id"), cpl_str_of(c->id)};
+    headers[count++] = (cpl_header){CPL_LIT("amz-sdk-request"), cpl_str_of(attempt)};
+    request.header_count = count;
+    status = cpl_http_send(client->http, &request, &c->reply->response, c->err);
+    if (status != CPL_INVALID) c->sent++;
+    c->class = cpl_retry_classify(status, 0, (cpl_str){NULL, 0});
+    return status;
+}
+
+/* What the answer tells of the service's clock. True when the error is due to ours. */
+static bool correct_skew(call *c, int64_t sent_ms, int64_t used_s, cpl_str code) {
+    const cpl_skew_answer answer = {sent_ms, cpl_clock_wall_ms(), cpl_http_header(&c->reply->response, "date"),
+                                    cpl_http_header(&c->reply->response, "age")};
+    int64_t skew_s = used_s;
+    if (!cpl_skew_learn(&answer, &skew_s)) return false;
+    if (skew_s != used_s) atomic_store_explicit(&c->client->skew_s, skew_s, memory_order_relaxed);
+    return !c->skew_corrected && cpl_skew_blamed(code, used_s, skew_s);
+}
+
+static cpl_status attempt(call *c) {
+    const cpl_creds_set *set = NULL;
+    int64_t used_s = atomic_load_explicit(&c->client->skew_s, memory_order_relaxed);
+    int64_t sent_ms = cpl_clock_wall_ms(), now_s = sent_ms / 1000 + used_s;
+    cpl_status status;
+    cpl_str code;
+    c->class = CPL_RETRY_NEVER;
+    status = cpl_creds_acquire(c->client->creds, now_s, &c->wait, &set, c->err);
+    if (status) return status;
+    status = send_signed(c, &set->view, now_s);
+    cpl_creds_drop(set);
+    if (status) return status;
+    status = cpl_reply_judge(c->reply, c->err);
+    code = cpl_str_of(status == CPL_SERVICE ? c->err->code : "");
+    if (correct_skew(c, sent_ms, used_s, code)) {
+        c->skew_corrected = true;
+        c->class = CPL_RETRY_SKEW;
+    } else if (status == CPL_SERVICE) {
+        c->class = cpl_retry_classify(status, c->err->http_status, code);
+    }
+    return status;
+}
+
+/* ---- until it is settled ---- */
+
+static double chance(void) {
+    uint32_t bits = UINT32_MAX / 2;
+    (void)cpl_random(&bits, sizeof bits, NULL); /* without it the delays are just not spread */
+    return (double)bits / UINT32_MAX;
+}
+
+/* Workers call these in a loop. */
+static bool is_long_poll(const cpl_operation *operation) {
+    return cpl_str_starts(cpl_str_of(operation->info.name), "PollFor");
+}
+
+/* Sleeps, but not past the deadline. */
+static cpl_status pause(call *c, int64_t delay_ms) {
+    int64_t left = time_left(c);
+    cpl_status status;
+    if (delay_ms <= 0) return CPL_OK;
+    if (left > 0 && delay_ms >= left) return CPL_TIMEOUT;
+    status = cpl_clock_sleep(delay_ms, &c->wait, c->err);
+    if (status == CPL_OK) c->waited_ms += delay_ms;
+    return status;
+}
+
+/* After an attempt that failed with *status: true to go on, or false with *status settled. */
+static bool go_on(call *c, cpl_status *status) {
+    cpl_retry_failure failure = {.class = c->class, .long_poll = is_long_poll(c->operation)};
+    int64_t delay_ms;
+    cpl_retry_verdict verdict;
+    cpl_status paused;
+    if (*status == CPL_TIMEOUT && time_is_over(c)) {
+        *status = fail_timeout(c);
+        return false;
+    }
+    if (failure.class != CPL_RETRY_NEVER) failure.random = chance();
+    failure.retry_after = cpl_http_header(&c->reply->response, "x-amz-retry-after");
+    verdict = cpl_retry_next(&c->client->retry, &c->client->quota, &c->retry, &failure, &delay_ms);
+    paused = pause(c, delay_ms);
+    if (paused == CPL_OK) return verdict == CPL_RETRY_AGAIN;
+    if (paused == CPL_TIMEOUT && verdict != CPL_RETRY_AGAIN) return false; /* the attempt's own error says more */
+    *status = paused == CPL_TIMEOUT ? fail_timeout(c) : paused;
+    return false;
+}
+
+static cpl_status settle(call *c) {
+    cpl_status status = attempt(c);
+    while (status && go_on(c, &status)) status = attempt(c);
+    if (status == CPL_OK) {
+        cpl_retry_succeeded(&c->client->retry, &c->client->quota, &c->retry);
+        c->reply->attempts = c->sent;
+        if (c->retry.attempts > 0) cpl_error_clear(c->err);
+    } else {
+        c->err->retryable = c->class != CPL_RETRY_NEVER;
+    }
+    return status;
+}
+
+cpl_status cpl_client_run(cpl_client *client, const cpl_operation *operation, cpl_str params,
+                          const cpl_call_options *options, cpl_reply **out, cpl_error *err) {
+    static const cpl_call_options defaults;
+    cpl_error own;
+    call c = {.client = client, .operation = operation, .err = err ? err : &own};
+    cpl_status status;
+    *out = NULL;
+    if (options == NULL) options = &defaults;
+    c.wait = options->wait;
+    if (c.wait.timeout_ms > 0) c.deadline_ms = cpl_clock_monotonic_ms() + c.wait.timeout_ms;
+    cpl_buf_init(&c.body, PARAMS_MAX);
+    cpl_signature_init(&c.signature);
+    status = cpl_client_check_open(client, c.err);
+    if (status == CPL_OK) status = prepare(&c, params, options->flags);
+    if (status == CPL_OK) {
+        c.reply = cpl_reply_new(operation->output);
+        status = c.reply ? settle(&c) : cpl_fail_nomem(c.err);
+    }
+    cpl_buf_wipe(&c.body);
+    cpl_buf_release(&c.body);
+    cpl_signature_release(&c.signature);
+    if (status == CPL_OK) {
+        *out = c.reply;
+        return CPL_OK;
+    }
+    cpl_reply_free(c.reply);
+    c.err->attempts = c.sent;
+    c.err->retry_delay_ms = c.waited_ms;
+    CPL_COPY(c.err->operation, cpl_str_of(operation->info.name));
+    return status;
+}
+
+cpl_status cpl_client_call(cpl_client *client, cpl_str operation, cpl_str params, const cpl_call_options *options,
+                           cpl_reply **out, cpl_error *err) {
+    const cpl_operation *found = cpl_model_operation(operation);
+    *out = NULL;
+    if (found) return cpl_client_run(client, found, params, options, out, err);
+    return cpl_fail(err, CPL_INVALID, "there is no operation \"%.*s\"", (int)cpl_utf8_cut(operation, 100), operation.p);
+}
