@@ -28,7 +28,8 @@ def test_python_runs_this_tree_where_the_caller_stands(tmp_path):
 
 def test_lua_runs_this_tree_where_the_caller_stands(tmp_path):
     (tmp_path / "script.lua").write_text(
-        'print(package.searchpath("codepipeline.core", package.cpath), require("codepipeline")._VERSION, ...)\nos.exit(7)\n'
+        'local path = package.searchpath("codepipeline.core", package.cpath)\n'
+        'print(path, require("codepipeline")._VERSION, ...)\nos.exit(7)\n'
     )
     done = dev("lua", "script.lua", "a b", cwd=tmp_path)
     path, version, argument = done.stdout.rstrip("\n").split("\t")
