@@ -25,8 +25,8 @@ FLOORS = """
     endpoint reply
     s3
     client+call
-    desk
-    job
+    desk transfer
+    job+result+artifact
     worker
 """
 EMULATOR_MAY_KNOW = "codepipeline base err buf clock json digest xml model sigv4 archives"
