@@ -189,14 +189,13 @@ class Reader:
                 self.wrong(shape.line, f'"{shape.name}" has more than {MEMBERS_MAX} members')
         used = model.reach(*(n for op in ops for n in (op.input, op.output)))
         used |= model.reach(*(s.name for s in model.shapes.values() if s.error))
-        written = model.reach(*(op.input for op in ops))
-        inputs = {op.input for op in ops}
+        explained = {name for op in ops for name in (op.input, op.output)}  # by the operation
         for name, shape in model.shapes.items():
             if name not in used:
                 self.wrong(shape.line, f'shape "{name}" is used nowhere')
-            if not shape.doc and (shape.error or (shape.kind == "structure" and name in written - inputs)):
+            if shape.kind == "structure" and not shape.doc and name not in explained:
                 self.wrong(shape.line, f'"{name}" has no documentation')
-            for m in shape.members if name in written else ():
+            for m in shape.members if not shape.error else ():
                 if not m.doc:
                     self.wrong(m.line, f'"{name}.{m.name}" has no documentation')
 

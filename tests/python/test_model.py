@@ -34,8 +34,8 @@ struct GetThingInput
   next Token | The page.
   most Count | How many.
 struct GetThingOutput
-  things Names
-  next Token
+  things Names | The things.
+  next Token | The next page.
 error NotThere
   | It is not there.
 string Name 1..9 /[a-z\\-]+/
@@ -154,6 +154,7 @@ def test_the_small_model_has_no_mistakes(tmp_path):
         ("1..9", "..", 15, '"Name" has a bad range'),
         ("  | Gets it.\n", "", 2, '"GetThing" has no documentation'),
         (" | Its name.", "", 7, '"GetThingInput.name" has no documentation'),
+        (" | The next page.", "", 12, '"GetThingOutput.next" has no documentation'),
         ("  | It is not there.\n", "", 13, '"NotThere" has no documentation'),
         (
             "next Token | The page.",
@@ -170,7 +171,7 @@ def test_the_small_model_has_no_mistakes(tmp_path):
         ("[a-z\\-]+", "\\d+", 15, '"Name" has a bad pattern'),
         ("string Token", "strng Token", 16, 'cannot read "strng Token"'),
         ("string Token", "string Token 1-2", 16, 'cannot read "string Token 1-2"'),
-        ("  next Token\n", "  next\n", 12, 'cannot read "next" here'),
+        ("  next Token | The next page.", "  next", 12, 'cannot read "next" here'),
         ("string Token\n", "string Token\n  name Name | X.\n", 17, 'cannot read "name Name | X." here'),
         ("string Token", "enum Token = A | B | A", 16, '"Token" has a value twice'),
     ],
