@@ -21,13 +21,14 @@
 #include <unistd.h>
 
 typedef enum fault_kind {
-    FAULT_ANSWER,       /* a well-formed answer, unless a member below says otherwise */
-    FAULT_RAW,          /* body alone, as it is, then close */
-    FAULT_RESET_EARLY,  /* RST without reading the request */
-    FAULT_RESET,        /* read the request, then RST */
-    FAULT_CLOSE,        /* read the request, then close */
-    FAULT_STALL,        /* read the request, then silence until the client goes */
-    FAULT_STALL_IN_HEAD /* as above, in the middle of the head */
+    FAULT_ANSWER,        /* a well-formed answer, unless a member below says otherwise */
+    FAULT_RAW,           /* body alone, as it is, then close */
+    FAULT_RESET_EARLY,   /* RST without reading the request */
+    FAULT_RESET,         /* read the request, then RST */
+    FAULT_CLOSE,         /* read the request, then close */
+    FAULT_STALL,         /* read the request, then silence until the client goes */
+    FAULT_STALL_IN_HEAD, /* as above, in the middle of the head */
+    FAULT_STALL_IN_BODY  /* as above, with claimed_length not reached */
 } fault_kind;
 
 typedef struct fault_step {
@@ -178,6 +179,7 @@ static bool fault_send_answer(fault_connection *c, const fault_step *step) {
     if (!fault_send_bytes(c, head, (size_t)n, step->piece_ms)) return false;
     if (c->head_only) return !step->close;
     if (!fault_send_bytes(c, body, strlen(body), step->piece_ms)) return false;
+    while (step->kind == FAULT_STALL_IN_BODY && fault_read_more(c)) continue;
     return fault_send_filler(c, "x", step->filler_body) && step->claimed_length == 0 && !step->close;
 }
 

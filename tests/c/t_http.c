@@ -328,14 +328,15 @@ static bool within(int64_t start_ms, int64_t from, int64_t to) {
 }
 
 TEST(t_http__a_stalled_server_meets_each_of_the_limits_in_time) {
-    static const fault_step stalls[] = {
-        {.kind = FAULT_STALL}, {.kind = FAULT_STALL_IN_HEAD}, {.body = "{", .claimed_length = 10, .filler_body = 0}};
+    static const fault_step stalls[] = {{.kind = FAULT_STALL},
+                                        {.kind = FAULT_STALL_IN_HEAD},
+                                        {.kind = FAULT_STALL_IN_BODY, .body = "{", .claimed_length = 10}};
     static const fault_step slow = {.body = "0123456789012345678901234567890123456789", .piece_ms = 40};
     const cpl_http_options silence = {.proxy_set = true, .read_timeout_ms = 300};
     const cpl_http_options total = {.proxy_set = true, .read_timeout_ms = 5000, .total_timeout_ms = 300};
     fixture f;
     int64_t begin;
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < CPL_COUNT(stalls); i++) {
         start_with(&f, &stalls[i], 1, &silence);
         begin = cpl_clock_monotonic_ms();
         CHECK(post(&f, "{}") == CPL_TIMEOUT && within(begin, 295, 550));
@@ -561,6 +562,55 @@ TEST(t_http__tls_is_verified_against_the_bundle) {
     }
     cpl_http_response_release(&response);
     tls_server_stop(&s);
+}
+
+/* What a stock lua would die of: a good-bye of TLS to a peer that is gone. */
+TEST(t_http__a_tls_server_that_dies_raises_no_sigpipe) {
+    tls_server s = {0};
+    cpl_http *http = NULL;
+    cpl_http_response response;
+    cpl_error err;
+    if (system("openssl version >/dev/null 2>&1") != 0) SKIP("the openssl command is not installed");
+    cpl_http_response_init(&response);
+    if (CHECK(tls_server_start(&s))) {
+        const cpl_http_options options = {.proxy_set = true, .ca_bundle = cpl_str_of(s.certificate)};
+        const cpl_http_request request = {.method = CPL_LIT("GET"), .url = cpl_str_of(s.url), .body_limit = LIMIT};
+        CHECK(cpl_http_new(&http, &options, &err) == CPL_OK);
+        CHECK(cpl_http_send(http, &request, &response, &err) == CPL_OK);
+        kill(s.pid, SIGKILL);
+        waitpid(s.pid, NULL, 0);
+        s.pid = 0;
+        CHECK(cpl_http_send(http, &request, &response, &err) == CPL_NETWORK);
+        cpl_http_free(http);
+    }
+    cpl_http_response_release(&response);
+    tls_server_stop(&s);
+}
+
+TEST(t_http__a_proxy_is_the_environments_unless_one_is_given) {
+    const cpl_http_options from_environment = {.connect_timeout_ms = 2000};
+    cpl_http_options given = {.proxy_set = true};
+    fixture f;
+    start_with(&f, &(fault_step){0}, 1, &from_environment);
+    char direct[sizeof f.url];
+    snprintf(direct, sizeof direct, "%s", f.url);
+    setenv("http_proxy", fault_server_url(f.server), 1);
+    snprintf(f.url, sizeof f.url, "http://elsewhere.invalid/x");
+    CHECK(post(&f, "{}") == CPL_OK);
+    CHECK(strncmp(fault_server_request(f.server, 0), "POST http://elsewhere.invalid/x HTTP/1.1\r\n", 42) == 0);
+    setenv("no_proxy", "127.0.0.1", 1);
+    snprintf(f.url, sizeof f.url, "%s", direct);
+    CHECK(post(&f, "{}") == CPL_OK);
+    CHECK(strncmp(fault_server_request(f.server, 1), "POST /a/b?c=d HTTP/1.1\r\n", 24) == 0);
+    unsetenv("no_proxy");
+    unsetenv("http_proxy");
+    cpl_http_free(f.http);
+    given.proxy = cpl_str_of(fault_server_url(f.server));
+    NEED(cpl_http_new(&f.http, &given, &f.err) == CPL_OK);
+    snprintf(f.url, sizeof f.url, "http://elsewhere.invalid/y");
+    CHECK(post(&f, "{}") == CPL_OK);
+    CHECK(strncmp(fault_server_request(f.server, 2), "POST http://elsewhere.invalid/y HTTP/1.1\r\n", 42) == 0);
+    stop(&f);
 }
 
 TEST(t_http__no_allocation_is_needed_so_badly_that_its_failure_leaks_or_crashes) {
