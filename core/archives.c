@@ -645,3 +645,22 @@ out:
     cpl_buf_release(&temp);
     return status;
 }
+
+/* ---- the public face ---- */
+
+cpl_status cpl_pack(cpl_str path, cpl_str archive, const cpl_wait *wait, cpl_error *err) {
+    char *from = cpl_strdup(path), *to = cpl_strdup(archive);
+    cpl_status status = from && to ? cpl_archive_pack(from, to, wait, err) : cpl_fail_nomem(err);
+    cpl_free(from);
+    cpl_free(to);
+    return status;
+}
+
+cpl_status cpl_extract(cpl_str archive, cpl_str directory, int64_t limit, const cpl_wait *wait, cpl_error *err) {
+    cpl_archive_limits limits = {.bytes = limit};
+    char *from = cpl_strdup(archive), *to = cpl_strdup(directory);
+    cpl_status status = from && to ? cpl_archive_extract(from, to, &limits, wait, err) : cpl_fail_nomem(err);
+    cpl_free(from);
+    cpl_free(to);
+    return status;
+}

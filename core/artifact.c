@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+#include "artifact.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "archives.h"
+#include "clock.h"
+#include "err.h"
+#include "job.h"
+#include "pace.h"
+#include "tree.h"
+
+cpl_s3 cpl_s3_of_client(const cpl_client *client) {
+    return (cpl_s3){.http = client->http,
+                    .signer = client->signer,
+                    .region = cpl_str_of(client->region),
+                    .endpoint_url = cpl_str_of(client->s3_endpoint_url),
+                    .user_agent = cpl_str_of(client->user_agent),
+                    .fips = client->fips,
+                    .dual_stack = client->dual_stack,
+                    .skew_s = atomic_load(&client->skew_s)};
+}
+
+/* ---- with the client's own credentials ---- */
+
+typedef struct transfer {
+    cpl_client *client;
+    cpl_s3 s3;
+    const cpl_creds_set *who;
+    cpl_s3_target target;
+    cpl_wait wait;
+} transfer;
+
+static cpl_status begin_transfer(transfer *t, cpl_client *client, const cpl_wait *wait, cpl_error *err) {
+    cpl_status status = cpl_client_check_open(client, err);
+    if (status != CPL_OK) return status;
+    t->client = client;
+    t->s3 = cpl_s3_of_client(client);
+    t->wait = wait ? *wait : (cpl_wait){0};
+    status = cpl_creds_acquire(client->creds, cpl_clock_wall_ms() / 1000, &t->wait, &t->who, err);
+    if (status != CPL_OK) return status;
+    t->target.who = &t->who->view;
+    t->target.wait = &t->wait;
+    return CPL_OK;
+}
+
+static cpl_status put_file(const transfer *t, const char *path, cpl_error *err) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat info;
+    cpl_s3_source source = {.from_fd = true, .fd = fd};
+    cpl_status status;
+    if (fd < 0) return cpl_fail_errno(err, "open", path);
+    if (fstat(fd, &info) != 0) {
+        status = cpl_fail_errno(err, "look at", path);
+    } else if (!S_ISREG(info.st_mode)) {
+        status = cpl_fail(err, CPL_INVALID, "\"%s\" is not a file", path);
+    } else {
+        source.size = info.st_size;
+        status = cpl_s3_put(&t->s3, &t->target, &source, err);
+    }
+    close(fd);
+    return status;
+}
+
+cpl_status cpl_client_upload(cpl_client *client, cpl_str path, cpl_str bucket, cpl_str key, const cpl_wait *wait,
+                             cpl_error *err) {
+    transfer t = {.target = {.bucket = bucket, .key = key}};
+    char *file = cpl_strdup(path);
+    cpl_status status = file ? begin_transfer(&t, client, wait, err) : cpl_fail_nomem(err);
+    if (status == CPL_OK) {
+        status = put_file(&t, file, err);
+        cpl_creds_drop(t.who);
+    }
+    cpl_free(file);
+    return status;
+}
+
+/* Into a file beside path, which takes its place when all has arrived. */
+static cpl_status get_file(const transfer *t, const char *path, cpl_error *err) {
+    cpl_buf temp;
+    cpl_status status;
+    int fd;
+    cpl_buf_init(&temp, CPL_TREE_PATH_MAX);
+    cpl_buf_addf(&temp, "%s.XXXXXX", path);
+    status = cpl_buf_status(&temp, "the file's name", err);
+    if (status != CPL_OK) return status;
+    fd = mkostemp(temp.p, O_CLOEXEC);
+    if (fd < 0) {
+        status = cpl_fail_errno(err, "make", path);
+        goto out;
+    }
+    status = cpl_s3_get(&t->s3, &t->target, fd, INT64_MAX, NULL, err);
+    if (close(fd) != 0 && status == CPL_OK) status = cpl_fail_errno(err, "write", path);
+    if (status == CPL_OK && rename(temp.p, path) != 0) status = cpl_fail_errno(err, "make", path);
+    if (status != CPL_OK) unlink(temp.p);
+out:
+    cpl_buf_release(&temp);
+    return status;
+}
+
+cpl_status cpl_client_download(cpl_client *client, cpl_str bucket, cpl_str key, cpl_str path, const cpl_wait *wait,
+                               cpl_error *err) {
+    transfer t = {.target = {.bucket = bucket, .key = key}};
+    char *file = cpl_strdup(path);
+    cpl_status status = file ? begin_transfer(&t, client, wait, err) : cpl_fail_nomem(err);
+    if (status == CPL_OK) {
+        status = get_file(&t, file, err);
+        cpl_creds_drop(t.who);
+    }
+    cpl_free(file);
+    return status;
+}
+
+/* ---- with a job's credentials ---- */
+
+/* Fills err with the artifacts there are. */
+static cpl_status no_such_artifact(const cpl_artifacts *all, const char *kind, cpl_str name, cpl_error *err) {
+    cpl_buf names;
+    cpl_buf_init(&names, 512);
+    for (size_t i = 0; i < all->count; i++) {
+        cpl_buf_addf(&names, "%s\"%s\"", i ? ", " : "", all->items[i].name);
+    }
+    if (all->count == 0) {
+        cpl_fail(err, CPL_INVALID, "the job has no %s artifacts", kind);
+    } else if (name.n == 0) {
+        cpl_fail(err, CPL_INVALID, "the job has several %s artifacts, name one: %s", kind, cpl_buf_cstr(&names));
+    } else {
+        cpl_fail(err, CPL_INVALID, "the job has no %s artifact \"%.*s\"; it has %s", kind, (int)cpl_utf8_cut(name, 100),
+                 name.p, cpl_buf_cstr(&names));
+    }
+    cpl_buf_release(&names);
+    return CPL_INVALID;
+}
+
+static cpl_status find(const cpl_artifacts *all, const char *kind, cpl_str name, cpl_artifact **out, cpl_error *err) {
+    for (size_t i = 0; i < all->count; i++) {
+        cpl_artifact *artifact = &all->items[i];
+        if (!cpl_str_is(name, artifact->name) && !(name.n == 0 && all->count == 1)) continue;
+        if (artifact->bucket == NULL || artifact->key == NULL) {
+            return cpl_fail(err, CPL_PROTOCOL, "the artifact \"%s\" has no place in S3", artifact->name);
+        }
+        *out = artifact;
+        return CPL_OK;
+    }
+    return no_such_artifact(all, kind, name, err);
+}
+
+/* The path of a file or folder for the i-th input or output, in the job's folder; for cpl_free. */
+static cpl_status own_path(cpl_job *job, const char *kind, size_t i, const char *ending, char **out, cpl_error *err) {
+    const char *folder;
+    cpl_buf path;
+    cpl_status status = cpl_job_work_dir(job, &folder, err);
+    if (status != CPL_OK) return status;
+    cpl_buf_init(&path, CPL_TREE_PATH_MAX);
+    cpl_buf_addf(&path, "%s/%s-%zu%s", folder, kind, i, ending);
+    status = cpl_buf_status(&path, "the path", err);
+    if (status == CPL_OK) *out = cpl_buf_detach(&path);
+    return status;
+}
+
+static bool has_expired(cpl_status status, const cpl_error *err) {
+    return status == CPL_SERVICE &&
+           (strcmp(err->code, "ExpiredToken") == 0 || strcmp(err->code, "ExpiredTokenException") == 0);
+}
+
+/* One transfer of a job's artifact: in when source is NULL, out otherwise. */
+typedef struct job_transfer {
+    cpl_job *job;
+    const cpl_artifact *artifact;
+    const cpl_s3_source *source;
+    int fd;
+    int64_t size;
+} job_transfer;
+
+static cpl_status transfer_once(job_transfer *t, const cpl_wait *wait, cpl_error *err) {
+    cpl_credentials who = cpl_job_credentials(t->job);
+    cpl_s3 s3 = cpl_s3_of_client(t->job->desk->client);
+    cpl_s3_target target = {
+        .who = &who, .bucket = cpl_str_of(t->artifact->bucket), .key = cpl_str_of(t->artifact->key), .wait = wait};
+    cpl_status status = cpl_client_check_open(t->job->desk->client, err);
+    if (status != CPL_OK) return status;
+    if (who.access_key_id.n == 0) return cpl_fail(err, CPL_CREDENTIALS, "the job has no artifact credentials");
+    if (t->source) return cpl_s3_put(&s3, &target, t->source, err);
+    return cpl_s3_get(&s3, &target, t->fd, t->job->desk->artifact_limit, &t->size, err);
+}
+
+/* Artifact credentials live for minutes; a job may for hours. */
+static cpl_status transfer_artifact(job_transfer *t, const cpl_wait *wait, cpl_error *err) {
+    cpl_error failure;
+    cpl_pace pace;
+    cpl_wait rest;
+    cpl_status status;
+    cpl_pace_init(&pace, wait);
+    status = transfer_once(t, wait, &failure);
+    if (has_expired(status, &failure)) {
+        status = cpl_pace_rest(&pace, &rest, &failure);
+        if (status == CPL_OK) status = cpl_job_renew(t->job, &rest, &failure);
+        if (status == CPL_OK) status = cpl_pace_rest(&pace, &rest, &failure);
+        if (status == CPL_OK) status = transfer_once(t, &rest, &failure);
+    }
+    if (status != CPL_OK && err) *err = failure;
+    return status;
+}
+
+/* ---- inputs ---- */
+
+static cpl_status fetch(cpl_job *job, cpl_artifact *input, const cpl_wait *wait, cpl_error *err) {
+    job_transfer t = {.job = job, .artifact = input};
+    char *path = NULL;
+    cpl_status status = own_path(job, "input", (size_t)(input - job->inputs.items), "", &path, err);
+    if (status != CPL_OK) return status;
+    t.fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (t.fd < 0) {
+        status = cpl_fail_errno(err, "make", path);
+        goto out;
+    }
+    status = transfer_artifact(&t, wait, err);
+    if (close(t.fd) != 0 && status == CPL_OK) status = cpl_fail_errno(err, "write", path);
+    if (status != CPL_OK) {
+        unlink(path);
+        goto out;
+    }
+    input->size = t.size;
+    input->path = path;
+    path = NULL;
+out:
+    cpl_free(path);
+    return status;
+}
+
+cpl_status cpl_job_input_path(cpl_job *job, cpl_str name, const cpl_wait *wait, const char **out, cpl_error *err) {
+    cpl_artifact *input;
+    cpl_status status = find(&job->inputs, "input", name, &input, err);
+    if (status == CPL_OK && input->path == NULL) status = fetch(job, input, wait, err);
+    if (status == CPL_OK) *out = input->path;
+    return status;
+}
+
+static cpl_status unpack(const cpl_job *job, const char *archive, const char *to, const cpl_wait *wait,
+                         cpl_error *err) {
+    cpl_archive_limits limits = {.bytes = job->desk->artifact_limit};
+    return cpl_archive_extract(archive, to, &limits, wait, err);
+}
+
+static cpl_status unpack_own(cpl_job *job, cpl_artifact *input, const cpl_wait *wait, const char **out,
+                             cpl_error *err) {
+    char *folder = NULL;
+    cpl_status status = CPL_OK;
+    if (input->unpacked == NULL) {
+        status = own_path(job, "input", (size_t)(input - job->inputs.items), ".d", &folder, err);
+        if (status == CPL_OK) status = unpack(job, input->path, folder, wait, err);
+        if (status == CPL_OK) {
+            input->unpacked = folder;
+        } else {
+            cpl_free(folder);
+        }
+    }
+    *out = input->unpacked;
+    return status;
+}
+
+cpl_status cpl_job_input_extract(cpl_job *job, cpl_str name, cpl_str directory, const cpl_wait *wait, const char **out,
+                                 cpl_error *err) {
+    cpl_artifact *input;
+    char *folder;
+    const char *archive;
+    cpl_pace pace;
+    cpl_wait rest;
+    cpl_status status;
+    cpl_pace_init(&pace, wait);
+    status = cpl_job_input_path(job, name, wait, &archive, err);
+    if (status == CPL_OK) status = cpl_pace_rest(&pace, &rest, err);
+    if (status == CPL_OK) status = find(&job->inputs, "input", name, &input, err);
+    if (status != CPL_OK) return status;
+    if (directory.n == 0) return unpack_own(job, input, &rest, out, err);
+    folder = cpl_strdup(directory);
+    if (folder == NULL) return cpl_fail_nomem(err);
+    status = unpack(job, archive, folder, &rest, err);
+    if (status != CPL_OK) {
+        cpl_free(folder);
+        return status;
+    }
+    *out = cpl_job_keep(job, folder);
+    return *out ? CPL_OK : cpl_fail_nomem(err);
+}
+
+/* ---- outputs ---- */
+
+/* path is complete: from now on it is what will be sent. Takes path over, also when it fails. */
+static cpl_status stage(cpl_artifact *output, char *path, const char *content_type, const cpl_wait *wait,
+                        cpl_error *err) {
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    cpl_status status;
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        status = cpl_fail_errno(err, "open", path);
+    } else {
+        status = cpl_s3_hash(fd, 0, info.st_size, wait, output->sha256, err);
+    }
+    if (fd >= 0) close(fd);
+    if (status != CPL_OK) {
+        cpl_free(path);
+        return status;
+    }
+    cpl_free(output->path);
+    output->path = path;
+    output->size = info.st_size;
+    output->content_type = content_type;
+    output->sent = false;
+    return CPL_OK;
+}
+
+/* The output of that name, no longer staged, and where its file goes. */
+static cpl_status open_output(cpl_job *job, cpl_str name, cpl_artifact **out, char **path, cpl_error *err) {
+    cpl_status status = cpl_job_check_open(job, err);
+    if (status == CPL_OK) status = find(&job->outputs, "output", name, out, err);
+    if (status == CPL_OK) status = own_path(job, "output", (size_t)(*out - job->outputs.items), "", path, err);
+    if (status == CPL_OK && (*out)->path) {
+        cpl_free((*out)->path);
+        (*out)->path = NULL;
+    }
+    return status;
+}
+
+cpl_status cpl_job_output_pack(cpl_job *job, cpl_str name, cpl_str path, const cpl_wait *wait, cpl_error *err) {
+    cpl_artifact *output;
+    char *archive = NULL, *from;
+    cpl_pace pace;
+    cpl_wait rest;
+    cpl_status status = open_output(job, name, &output, &archive, err);
+    if (status != CPL_OK) return status;
+    cpl_pace_init(&pace, wait);
+    from = cpl_strdup(path);
+    status = from ? cpl_archive_pack(from, archive, wait, err) : cpl_fail_nomem(err);
+    cpl_free(from);
+    if (status == CPL_OK) status = cpl_pace_rest(&pace, &rest, err);
+    if (status == CPL_OK) return stage(output, archive, "application/zip", &rest, err);
+    cpl_free(archive);
+    return status;
+}
+
+static cpl_status write_whole(const char *path, cpl_str bytes, cpl_error *err) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    cpl_status status = CPL_OK;
+    if (fd < 0) return cpl_fail_errno(err, "make", path);
+    while (status == CPL_OK && bytes.n > 0) {
+        ssize_t put = write(fd, bytes.p, bytes.n);
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) status = cpl_fail_errno(err, "write", path);
+        if (put > 0) bytes = cpl_str_sub(bytes, (size_t)put, bytes.n);
+    }
+    if (close(fd) != 0 && status == CPL_OK) status = cpl_fail_errno(err, "write", path);
+    return status;
+}
+
+cpl_status cpl_job_output_write(cpl_job *job, cpl_str name, cpl_str bytes, cpl_error *err) {
+    cpl_artifact *output;
+    char *path = NULL;
+    cpl_status status = open_output(job, name, &output, &path, err);
+    if (status != CPL_OK) return status;
+    status = write_whole(path, bytes, err);
+    if (status == CPL_OK) return stage(output, path, "application/octet-stream", NULL, err);
+    cpl_free(path);
+    return status;
+}
+
+static cpl_status not_staged(const cpl_artifact *output, cpl_error *err) {
+    return cpl_fail_at(err, CPL_INVALID, output->name, "the output artifact \"%s\" was neither packed nor written",
+                       output->name);
+}
+
+cpl_status cpl_job_output_digest(cpl_job *job, cpl_str name, char out[65], cpl_error *err) {
+    cpl_artifact *output;
+    cpl_status status = find(&job->outputs, "output", name, &output, err);
+    if (status != CPL_OK) return status;
+    if (output->path == NULL) return not_staged(output, err);
+    memcpy(out, output->sha256, CPL_SHA256_HEX_SIZE);
+    return CPL_OK;
+}
+
+/* Pipelines' own buckets refuse what is not encrypted with KMS; without a key of the job's it is the account's default. */
+static cpl_status send(cpl_job *job, cpl_artifact *output, const cpl_wait *wait, cpl_error *err) {
+    int fd = open(output->path, O_RDONLY | O_CLOEXEC);
+    cpl_s3_source source = {.from_fd = true,
+                            .fd = fd,
+                            .size = output->size,
+                            .sha256 = cpl_str_of(output->sha256),
+                            .content_type = cpl_str_of(output->content_type),
+                            .sse = CPL_LIT("aws:kms"),
+                            .kms_key_id = cpl_str_of(cpl_job_kms_key(job))};
+    job_transfer t = {.job = job, .artifact = output, .source = &source};
+    cpl_status status;
+    if (fd < 0) return cpl_fail_errno(err, "open", output->path);
+    status = transfer_artifact(&t, wait, err);
+    close(fd);
+    output->sent = status == CPL_OK;
+    return status;
+}
+
+cpl_status cpl_job_send_outputs(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
+    cpl_pace pace;
+    cpl_pace_init(&pace, wait);
+    for (size_t i = 0; i < job->outputs.count; i++) {
+        if (job->outputs.items[i].path == NULL) return not_staged(&job->outputs.items[i], err);
+    }
+    for (size_t i = 0; i < job->outputs.count; i++) {
+        cpl_artifact *output = &job->outputs.items[i];
+        cpl_wait rest;
+        cpl_status status = cpl_pace_rest(&pace, &rest, err);
+        if (status == CPL_OK && !output->sent) status = send(job, output, &rest, err);
+        if (status != CPL_OK) return status;
+    }
+    return CPL_OK;
+}

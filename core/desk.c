@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+#include "desk.h"
+
+#include <time.h>
+
+#include "clock.h"
+#include "err.h"
+
+#define ARTIFACT_LIMIT ((size_t)8 << 30)
+#define DELAY_MIN_MS 500
+#define DELAY_MAX_MS 20000
+
+/* ---- results ---- */
+
+cpl_owed *cpl_owed_new(const char *operation, cpl_str params) {
+    cpl_owed *owed = cpl_calloc(1, sizeof *owed);
+    if (owed == NULL) return NULL;
+    owed->operation = operation;
+    owed->params = cpl_strdup(params);
+    if (owed->params) return owed;
+    cpl_free(owed);
+    return NULL;
+}
+
+void cpl_owed_free(cpl_owed *owed) {
+    if (owed == NULL) return;
+    cpl_wipe(owed->params, strlen(owed->params));
+    cpl_free(owed->params);
+    cpl_free(owed);
+}
+
+cpl_owed *cpl_owed_failure(const char *job_id, const char *message) {
+    cpl_owed *owed = NULL;
+    cpl_buf params;
+    cpl_buf_init(&params, 8192);
+    cpl_buf_adds(&params, "{\"jobId\":");
+    cpl_json_quote(&params, cpl_str_of(job_id));
+    cpl_buf_adds(&params, ",\"failureDetails\":{\"type\":\"JobFailed\",\"message\":");
+    cpl_json_quote(&params, cpl_str_of(message));
+    cpl_buf_adds(&params, "}}");
+    if (cpl_buf_ok(&params)) owed = cpl_owed_new("PutJobFailureResult", cpl_buf_str(&params));
+    cpl_buf_release(&params);
+    return owed;
+}
+
+cpl_owed *cpl_owed_continuation(const char *job_id, const char *token) {
+    cpl_owed *owed = NULL;
+    cpl_buf params;
+    cpl_buf_init(&params, 16384);
+    cpl_buf_adds(&params, "{\"jobId\":");
+    cpl_json_quote(&params, cpl_str_of(job_id));
+    cpl_buf_adds(&params, ",\"continuationToken\":");
+    cpl_json_quote(&params, cpl_str_of(token));
+    cpl_buf_addc(&params, '}');
+    if (cpl_buf_ok(&params)) owed = cpl_owed_new("PutJobSuccessResult", cpl_buf_str(&params));
+    cpl_buf_release(&params);
+    return owed;
+}
+
+/* Failures after which the request may be with the service, or a later one may reach it. */
+static bool is_open_ended(const cpl_error *err) {
+    switch (err->status) {
+    case CPL_NETWORK:
+    case CPL_TIMEOUT:
+    case CPL_PROTOCOL:
+    case CPL_TOO_LARGE:
+    case CPL_CANCELLED: return true;
+    case CPL_SERVICE: return err->http_status >= 500;
+    default: return false;
+    }
+}
+
+/* The service refused it for good: what does that say about the job? */
+static cpl_status read_refusal(const cpl_owed *owed, cpl_error *err) {
+    static const char *const over[] = {"InvalidJobStateException", "InvalidNonceException", "JobNotFoundException"};
+    if (strcmp(err->code, over[0]) == 0 && (owed->ambiguous || err->attempts > 1)) {
+        cpl_error_clear(
+            err); /* an answer was lost, and this says the result had arrived; GetJobDetails tells no state */
+        return CPL_OK;
+    }
+    for (size_t i = 0; i < CPL_COUNT(over); i++) {
+        if (strcmp(err->code, over[i]) == 0) return err->status = CPL_STATE;
+    }
+    return CPL_SERVICE;
+}
+
+cpl_status cpl_owed_send(cpl_owed *owed, cpl_client *client, const cpl_wait *wait, cpl_error *err) {
+    cpl_call_options options = {.wait = wait ? *wait : (cpl_wait){0}};
+    cpl_reply *reply = NULL;
+    cpl_status status =
+        cpl_client_call(client, cpl_str_of(owed->operation), cpl_str_of(owed->params), &options, &reply, err);
+    cpl_reply_free(reply);
+    owed->tries++;
+    if (status == CPL_OK) return status;
+    if (status == CPL_SERVICE && !err->retryable) return read_refusal(owed, err);
+    if (is_open_ended(err)) {
+        owed->ambiguous = true;
+        err->retryable = true;
+    }
+    return status;
+}
+
+int64_t cpl_owed_delay_ms(const cpl_owed *owed) {
+    int64_t delay = DELAY_MAX_MS;
+    uint32_t chance = UINT32_MAX;
+    if (owed->tries < 6) delay = (int64_t)DELAY_MIN_MS << (owed->tries > 0 ? owed->tries - 1 : 0);
+    (void)cpl_random(&chance, sizeof chance, NULL);
+    return delay / 2 + (int64_t)((double)delay / 2 * (chance / 4294967295.0));
+}
+
+/* ---- the desk ---- */
+
+static bool init_changed(pthread_cond_t *changed) {
+    pthread_condattr_t attributes;
+    bool ok = pthread_condattr_init(&attributes) == 0;
+    if (!ok) return false;
+    ok = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 && pthread_cond_init(changed, &attributes) == 0;
+    pthread_condattr_destroy(&attributes);
+    return ok;
+}
+
+cpl_status cpl_desk_new(cpl_desk **out, cpl_client *client, const cpl_worker_options *options, cpl_error *err) {
+    const char *tmp = getenv("TMPDIR");
+    cpl_str folder = options->work_dir.n ? options->work_dir : cpl_str_of(tmp && tmp[0] ? tmp : "/tmp");
+    cpl_desk *desk = cpl_calloc(1, sizeof *desk);
+    if (desk == NULL) return cpl_fail_nomem(err);
+    atomic_init(&desk->references, 1);
+    atomic_init(&desk->running, 0);
+    desk->artifact_limit = (int64_t)(options->artifact_limit ? options->artifact_limit : ARTIFACT_LIMIT);
+    desk->work_dir = cpl_strdup(folder);
+    if (desk->work_dir == NULL || pthread_mutex_init(&desk->lock, NULL) != 0) goto nomem;
+    if (!init_changed(&desk->changed)) {
+        pthread_mutex_destroy(&desk->lock);
+        goto nomem;
+    }
+    cpl_client_retain(client);
+    desk->client = client;
+    *out = desk;
+    return CPL_OK;
+nomem:
+    cpl_free(desk->work_dir);
+    cpl_free(desk);
+    return cpl_fail_nomem(err);
+}
+
+cpl_desk *cpl_desk_retain(cpl_desk *desk) {
+    atomic_fetch_add(&desk->references, 1);
+    return desk;
+}
+
+void cpl_desk_drop(cpl_desk *desk) {
+    if (desk == NULL || atomic_fetch_sub(&desk->references, 1) > 1) return;
+    while (desk->owed) {
+        cpl_owed *next = desk->owed->next;
+        cpl_owed_free(desk->owed);
+        desk->owed = next;
+    }
+    pthread_cond_destroy(&desk->changed);
+    pthread_mutex_destroy(&desk->lock);
+    cpl_client_free(desk->client);
+    cpl_free(desk->work_dir);
+    cpl_free(desk);
+}
+
+void cpl_desk_settle(cpl_desk *desk) {
+    pthread_mutex_lock(&desk->lock);
+    atomic_fetch_sub(&desk->running, 1);
+    pthread_cond_signal(&desk->changed);
+    pthread_mutex_unlock(&desk->lock);
+}
+
+void cpl_desk_owe(cpl_desk *desk, cpl_owed *owed) {
+    cpl_owed **end = &desk->owed;
+    pthread_mutex_lock(&desk->lock);
+    while (*end) end = &(*end)->next;
+    owed->next = NULL;
+    *end = owed;
+    pthread_cond_signal(&desk->changed);
+    pthread_mutex_unlock(&desk->lock);
+}
+
+cpl_owed *cpl_desk_take_owed(cpl_desk *desk, int64_t now_ms, int64_t *next_ms) {
+    cpl_owed *found = NULL;
+    pthread_mutex_lock(&desk->lock);
+    for (cpl_owed **at = &desk->owed; *at; at = &(*at)->next) {
+        if ((*at)->due_ms <= now_ms) {
+            found = *at;
+            *at = found->next;
+            break;
+        }
+        if ((*at)->due_ms < *next_ms) *next_ms = (*at)->due_ms;
+    }
+    pthread_mutex_unlock(&desk->lock);
+    return found;
+}
+
+void cpl_desk_sleep(cpl_desk *desk, int64_t duration_ms) {
+    struct timespec until;
+    int64_t end_ms = cpl_clock_monotonic_ms() + duration_ms;
+    until = (struct timespec){.tv_sec = (time_t)(end_ms / 1000), .tv_nsec = (long)(end_ms % 1000) * 1000000};
+    pthread_mutex_lock(&desk->lock);
+    pthread_cond_timedwait(&desk->changed, &desk->lock, &until);
+    pthread_mutex_unlock(&desk->lock);
+}

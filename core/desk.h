@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a worker and its jobs have in common: the client, the slots, and the results the service has not accepted yet.
+ * Counted, because either may go first; thread-safe, because jobs are answered on threads of their own.
+ */
+#ifndef CPL_DESK_H
+#define CPL_DESK_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "client.h"
+
+/* A result on its way to the service. It outlives its job; its parameters are wiped when it is freed. */
+typedef struct cpl_owed {
+    struct cpl_owed *next;
+    const char *operation; /* static */
+    char *params;
+    bool ambiguous; /* it was sent and no answer came: it may have been accepted */
+    int tries;
+    int64_t due_ms; /* monotonic: when to try again */
+} cpl_owed;
+
+/* params are copied; NULL when out of memory. */
+cpl_owed *cpl_owed_new(const char *operation, cpl_str params);
+void cpl_owed_free(cpl_owed *owed); /* NULL is fine */
+/* A failure of type JobFailed; the answer of a job that was given up. */
+cpl_owed *cpl_owed_failure(const char *job_id, const char *message);
+/* A continuation with that very token; what a job kept back gets when the worker stops. */
+cpl_owed *cpl_owed_continuation(const char *job_id, const char *token);
+
+/*
+ * Sends a result once, that is, with the client's own attempts. CPL_OK: accepted, now or by an earlier attempt whose answer
+ * was lost. CPL_STATE: somebody else has the job, or it is over. Else why not; err->retryable tells whether another time may
+ * help. err must not be NULL.
+ */
+cpl_status cpl_owed_send(cpl_owed *owed, cpl_client *client, const cpl_wait *wait, cpl_error *err);
+/* How long to wait before the next try: doubles from half a second to 20, with jitter. */
+int64_t cpl_owed_delay_ms(const cpl_owed *owed);
+
+typedef struct cpl_desk {
+    cpl_client *client;
+    char *work_dir;
+    int64_t artifact_limit;
+    atomic_int references;
+    atomic_int running;     /* jobs handed out and not yet answered */
+    pthread_mutex_t lock;   /* of owed and of changed */
+    pthread_cond_t changed; /* a slot became free, or something is owed; waits by the monotonic clock */
+    cpl_owed *owed;
+} cpl_desk;
+
+cpl_status cpl_desk_new(cpl_desk **out, cpl_client *client, const cpl_worker_options *options, cpl_error *err);
+cpl_desk *cpl_desk_retain(cpl_desk *desk);
+void cpl_desk_drop(cpl_desk *desk); /* NULL is fine */
+/* One job less is running. */
+void cpl_desk_settle(cpl_desk *desk);
+/* Puts a result in line for the worker to send; takes it over. */
+void cpl_desk_owe(cpl_desk *desk, cpl_owed *owed);
+/* Takes out the first that is due; NULL when none is, and *next_ms (monotonic) is lowered to when one will be. */
+cpl_owed *cpl_desk_take_owed(cpl_desk *desk, int64_t now_ms, int64_t *next_ms);
+/* Sleeps for at most duration_ms, less when a slot becomes free or something is owed meanwhile. */
+void cpl_desk_sleep(cpl_desk *desk, int64_t duration_ms);
+
+#endif

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT */
+#include "job.h"
+
+#include <fcntl.h>
+
+#include "continuation.h"
+#include "err.h"
+#include "tree.h"
+
+#define TEXT_MAX ((size_t)16 << 20)
+#define CONFIGURATION "data.actionConfiguration.configuration"
+
+static const char *const paths[CPL_JOB_FIELD_COUNT] = {
+    [CPL_JOB_ID] = "id",
+    [CPL_JOB_NONCE] = "nonce",
+    [CPL_JOB_ACCOUNT_ID] = "accountId",
+    [CPL_JOB_CATEGORY] = "data.actionTypeId.category",
+    [CPL_JOB_PROVIDER] = "data.actionTypeId.provider",
+    [CPL_JOB_VERSION] = "data.actionTypeId.version",
+    [CPL_JOB_PIPELINE_NAME] = "data.pipelineContext.pipelineName",
+    [CPL_JOB_PIPELINE_ARN] = "data.pipelineContext.pipelineArn",
+    [CPL_JOB_EXECUTION_ID] = "data.pipelineContext.pipelineExecutionId",
+    [CPL_JOB_STAGE_NAME] = "data.pipelineContext.stage.name",
+    [CPL_JOB_ACTION_NAME] = "data.pipelineContext.action.name",
+    [CPL_JOB_ACTION_EXECUTION_ID] = "data.pipelineContext.action.actionExecutionId",
+    [CPL_JOB_CONTINUATION_TOKEN] = "data.continuationToken",
+    [CPL_JOB_USER_PARAMETERS] = CONFIGURATION ".UserParameters",
+};
+
+/* ---- making ---- */
+
+static cpl_status read_artifacts(const cpl_json *list, cpl_artifacts *out, cpl_error *err) {
+    size_t count = cpl_json_count(list);
+    if (count == 0) return CPL_OK;
+    out->items = cpl_calloc(count, sizeof *out->items);
+    if (out->items == NULL) return cpl_fail_nomem(err);
+    for (const cpl_json *i = cpl_json_first(list); i; i = cpl_json_next(i)) {
+        cpl_artifact *artifact = &out->items[out->count];
+        artifact->name = cpl_json_get_cstr(i, "name", NULL);
+        artifact->bucket = cpl_json_cstr(cpl_json_get_path(i, "location.s3Location.bucketName"), NULL);
+        artifact->key = cpl_json_cstr(cpl_json_get_path(i, "location.s3Location.objectKey"), NULL);
+        if (artifact->name) out->count++;
+    }
+    return CPL_OK;
+}
+
+static cpl_status write_texts(cpl_job *job, cpl_error *err) {
+    cpl_json *configuration = cpl_json_get_path(job->document, CONFIGURATION);
+    cpl_status status;
+    cpl_buf_wipe(&job->text);
+    cpl_buf_wipe(&job->configuration);
+    cpl_json_write(job->document, &job->text);
+    if (configuration) {
+        cpl_json_write(configuration, &job->configuration);
+    } else {
+        cpl_buf_adds(&job->configuration, "{}");
+    }
+    status = cpl_buf_status(&job->text, "the job", err);
+    return status == CPL_OK ? cpl_buf_status(&job->configuration, "the job", err) : status;
+}
+
+static cpl_status read_document(cpl_job *job, cpl_error *err) {
+    static const cpl_job_field needed[] = {CPL_JOB_ID, CPL_JOB_NONCE, CPL_JOB_CATEGORY, CPL_JOB_PROVIDER,
+                                           CPL_JOB_VERSION};
+    cpl_continuation continuation;
+    cpl_status status;
+    for (size_t i = 0; i < CPL_COUNT(needed); i++) {
+        if (cpl_job_text(job, needed[i]) == NULL) {
+            return cpl_fail(err, CPL_PROTOCOL, "the service gave a job without \"%s\"", paths[needed[i]]);
+        }
+    }
+    status = read_artifacts(cpl_json_get_path(job->document, "data.inputArtifacts"), &job->inputs, err);
+    if (status == CPL_OK) {
+        status = read_artifacts(cpl_json_get_path(job->document, "data.outputArtifacts"), &job->outputs, err);
+    }
+    if (status == CPL_OK) status = write_texts(job, err);
+    if (cpl_continuation_read(cpl_str_of(cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN)), &continuation)) {
+        job->not_before_s = continuation.not_before_s;
+    }
+    return status;
+}
+
+cpl_status cpl_job_new(cpl_job **out, cpl_desk *desk, cpl_json *document, cpl_error *err) {
+    cpl_job *job = cpl_calloc(1, sizeof *job);
+    cpl_status status;
+    if (job == NULL) {
+        cpl_json_free(document);
+        return cpl_fail_nomem(err);
+    }
+    job->desk = cpl_desk_retain(desk);
+    job->document = document;
+    cpl_buf_init(&job->text, TEXT_MAX);
+    cpl_buf_init(&job->configuration, TEXT_MAX);
+    job->answer = CPL_JOB_LOST; /* until it is handed out, freeing it owes nobody anything */
+    status = read_document(job, err);
+    if (status == CPL_OK) {
+        *out = job;
+    } else {
+        cpl_job_free(job);
+    }
+    return status;
+}
+
+/* ---- freeing ---- */
+
+static void free_artifacts(cpl_artifacts *artifacts) {
+    for (size_t i = 0; i < artifacts->count; i++) {
+        cpl_free(artifacts->items[i].path);
+        cpl_free(artifacts->items[i].unpacked);
+    }
+    cpl_free(artifacts->items);
+}
+
+static void free_text(cpl_buf *text) {
+    cpl_buf_wipe(text);
+    cpl_buf_release(text);
+}
+
+/* Puts the answer it never got in line: the one that did not arrive, or a failure. */
+static void give_up(cpl_job *job) {
+    cpl_owed *owed = job->owed;
+    job->owed = NULL;
+    if (owed == NULL) owed = cpl_owed_failure(cpl_job_text(job, CPL_JOB_ID), "the handler gave the job up");
+    if (owed) cpl_desk_owe(job->desk, owed); /* without memory for it, the service's own time limit ends the job */
+    cpl_job_close(job, CPL_JOB_LOST);
+}
+
+void cpl_job_free(cpl_job *job) {
+    if (job == NULL) return;
+    if (job->answer == CPL_JOB_OPEN) give_up(job);
+    if (job->work_dir) (void)cpl_tree_remove(AT_FDCWD, job->work_dir);
+    cpl_free(job->work_dir);
+    for (size_t i = 0; i < job->kept_count; i++) cpl_free(job->kept[i]);
+    cpl_free(job->kept);
+    free_artifacts(&job->inputs);
+    free_artifacts(&job->outputs);
+    cpl_owed_free(job->owed);
+    free_text(&job->text);
+    free_text(&job->configuration);
+    cpl_json_free(job->document);
+    cpl_desk_drop(job->desk);
+    cpl_free(job);
+}
+
+/* ---- its answer ---- */
+
+void cpl_job_hand_out(cpl_job *job) {
+    job->answer = CPL_JOB_OPEN;
+    job->running = true;
+    atomic_fetch_add(&job->desk->running, 1);
+}
+
+void cpl_job_close(cpl_job *job, cpl_job_answer answer) {
+    job->answer = answer;
+    if (!job->running) return;
+    job->running = false;
+    cpl_desk_settle(job->desk);
+}
+
+cpl_status cpl_job_check_open(const cpl_job *job, cpl_error *err) {
+    if (job->answer == CPL_JOB_ANSWERED) return cpl_fail(err, CPL_STATE, "the job has its result already");
+    if (job->answer == CPL_JOB_LOST) return cpl_fail(err, CPL_STATE, "somebody else has the job");
+    return CPL_OK;
+}
+
+bool cpl_job_answered(const cpl_job *job) {
+    return job->answer == CPL_JOB_ANSWERED;
+}
+
+/* ---- what it says ---- */
+
+const char *cpl_job_text(const cpl_job *job, cpl_job_field field) {
+    if (field == CPL_JOB_STATE) {
+        cpl_continuation continuation;
+        const char *token = cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN);
+        return cpl_continuation_read(cpl_str_of(token), &continuation) ? continuation.state.p : NULL;
+    }
+    if ((unsigned)field >= CPL_JOB_FIELD_COUNT) return NULL;
+    return cpl_json_cstr(cpl_json_get_path(job->document, paths[field]), NULL);
+}
+
+int cpl_job_action_type(const cpl_job *job) {
+    return job->action_type;
+}
+
+void cpl_job_configuration(const cpl_job *job, cpl_cursor *cursor) {
+    cpl_cursor_init_shape(cursor, cpl_buf_str(&job->configuration), cpl_model_shape_named("ActionConfigurationMap"));
+}
+
+void cpl_job_data(const cpl_job *job, cpl_cursor *cursor) {
+    cpl_cursor_init_shape(cursor, cpl_buf_str(&job->text), cpl_model_shape_named("Job"));
+}
+
+size_t cpl_job_input_count(const cpl_job *job) {
+    return job->inputs.count;
+}
+
+const char *cpl_job_input_name(const cpl_job *job, size_t i) {
+    return i < job->inputs.count ? job->inputs.items[i].name : NULL;
+}
+
+size_t cpl_job_output_count(const cpl_job *job) {
+    return job->outputs.count;
+}
+
+const char *cpl_job_output_name(const cpl_job *job, size_t i) {
+    return i < job->outputs.count ? job->outputs.items[i].name : NULL;
+}
+
+/* ---- its credentials ---- */
+
+cpl_credentials cpl_job_credentials(const cpl_job *job) {
+    const cpl_json *c = cpl_json_get_path(job->document, "data.artifactCredentials");
+    return (cpl_credentials){.access_key_id = cpl_json_get_str(c, "accessKeyId"),
+                             .secret_access_key = cpl_json_get_str(c, "secretAccessKey"),
+                             .session_token = cpl_json_get_str(c, "sessionToken")};
+}
+
+const char *cpl_job_kms_key(const cpl_job *job) {
+    return cpl_json_cstr(cpl_json_get_path(job->document, "data.encryptionKey.id"), NULL);
+}
+
+static cpl_status take_credentials(cpl_job *job, cpl_str answer, cpl_error *err) {
+    cpl_json *document = NULL, *data, *fresh;
+    cpl_status status = cpl_json_parse(answer, &document, err);
+    if (status != CPL_OK) return status;
+    data = cpl_json_get_path(document, "jobDetails.data");
+    fresh = cpl_json_get(data, "artifactCredentials");
+    if (fresh == NULL) {
+        status = cpl_fail(err, CPL_PROTOCOL, "the service gave no fresh credentials for the job's artifacts");
+    } else if (!cpl_json_set(cpl_json_get(job->document, "data"), "artifactCredentials",
+                             cpl_json_detach(data, fresh))) {
+        status = cpl_fail_nomem(err);
+    }
+    cpl_json_free(document);
+    return status == CPL_OK ? write_texts(job, err) : status;
+}
+
+cpl_status cpl_job_renew(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
+    cpl_call_options options = {.wait = wait ? *wait : (cpl_wait){0}};
+    cpl_reply *reply = NULL;
+    cpl_status status;
+    cpl_buf params;
+    cpl_buf_init(&params, 4096);
+    cpl_buf_adds(&params, "{\"jobId\":");
+    cpl_json_quote(&params, cpl_str_of(cpl_job_text(job, CPL_JOB_ID)));
+    cpl_buf_addc(&params, '}');
+    status = cpl_buf_status(&params, "the job's id", err);
+    if (status == CPL_OK) {
+        status =
+            cpl_client_call(job->desk->client, CPL_LIT("GetJobDetails"), cpl_buf_str(&params), &options, &reply, err);
+    }
+    cpl_buf_release(&params);
+    if (status == CPL_OK) status = take_credentials(job, cpl_reply_text(reply), err);
+    cpl_reply_free(reply);
+    return status;
+}
+
+/* ---- its folder ---- */
+
+const char *cpl_job_keep(cpl_job *job, char *path) {
+    char **grown = cpl_realloc(job->kept, (job->kept_count + 1) * sizeof *grown);
+    if (grown == NULL) {
+        cpl_free(path);
+        return NULL;
+    }
+    job->kept = grown;
+    return job->kept[job->kept_count++] = path;
+}
+
+cpl_status cpl_job_work_dir(cpl_job *job, const char **out, cpl_error *err) {
+    if (job->work_dir == NULL) {
+        cpl_status status = cpl_tree_temp(cpl_str_of(job->desk->work_dir), "codepipeline-", &job->work_dir, err);
+        if (status != CPL_OK) return status;
+    }
+    *out = job->work_dir;
+    return CPL_OK;
+}

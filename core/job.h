@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A job as the worker keeps it: what the service told, what was fetched and staged, and how its answer stands. Inside the
+ * worker only: worker.c takes and acknowledges jobs, artifact.c moves their files, result.c answers them.
+ */
+#ifndef CPL_JOB_H
+#define CPL_JOB_H
+
+#include "desk.h"
+
+typedef struct cpl_artifact {
+    const char *name; /* these three point into the job's document */
+    const char *bucket, *key;
+    char *path;     /* input: once fetched; output: once staged */
+    char *unpacked; /* input: the folder of the job's own, once unpacked */
+    int64_t size;
+    char sha256[CPL_SHA256_HEX_SIZE]; /* output */
+    const char *content_type;         /* output */
+    bool sent;
+} cpl_artifact;
+
+typedef struct cpl_artifacts {
+    cpl_artifact *items;
+    size_t count;
+} cpl_artifacts;
+
+typedef enum cpl_job_answer {
+    CPL_JOB_OPEN,
+    CPL_JOB_ANSWERED,
+    CPL_JOB_LOST /* somebody else has it, or it is over */
+} cpl_job_answer;
+
+struct cpl_job {
+    cpl_job *next; /* in one of the worker's queues */
+    cpl_desk *desk;
+    cpl_json *document; /* the job; a tree, because it is kept and asked often */
+    cpl_buf text;       /* the same as text; both hold secrets */
+    cpl_buf configuration;
+    int action_type;
+    cpl_artifacts inputs, outputs;
+    int64_t not_before_s; /* of a continuation of ours, wall clock; 0 when there is none */
+    int64_t taken_ms;     /* when the poll brought it, monotonic */
+    bool running;         /* handed out and not yet answered */
+    cpl_job_answer answer;
+    cpl_owed *owed; /* a result that was made and not accepted yet */
+    char *work_dir;
+    char **kept; /* paths that were given out */
+    size_t kept_count;
+};
+
+/* Takes document over, also when it fails. CPL_PROTOCOL when it has no id, nonce or action type. */
+cpl_status cpl_job_new(cpl_job **out, cpl_desk *desk, cpl_json *document, cpl_error *err);
+/* Replaces the artifact credentials by fresh ones from GetJobDetails. */
+cpl_status cpl_job_renew(cpl_job *job, const cpl_wait *wait, cpl_error *err);
+/* The credentials for the job's artifacts; absent texts when it has none. */
+cpl_credentials cpl_job_credentials(const cpl_job *job);
+/* The key the service wants outputs encrypted with; NULL: the account's default one. */
+const char *cpl_job_kms_key(const cpl_job *job);
+/* From now on it takes a slot, until it is answered or freed. */
+void cpl_job_hand_out(cpl_job *job);
+void cpl_job_close(cpl_job *job, cpl_job_answer answer);
+/* CPL_STATE when it was answered or lost. */
+cpl_status cpl_job_check_open(const cpl_job *job, cpl_error *err);
+/* Keeps a path until the job is freed; takes it over. NULL when out of memory. */
+const char *cpl_job_keep(cpl_job *job, char *path);
+
+/* Sends the staged outputs that were not sent yet. CPL_INVALID when one is missing. (artifact.c) */
+cpl_status cpl_job_send_outputs(cpl_job *job, const cpl_wait *wait, cpl_error *err);
+
+#endif

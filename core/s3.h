@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Objects in S3, in and out, streaming, with credentials given for each call. Every request is safe to repeat, so passing
+ * failures (network, throttling, the service's own trouble) are; a bucket in another region is asked there, once, on that
+ * region's own endpoint, and a Location header is never followed. An error of the service is CPL_SERVICE with its code,
+ * message and request id; the message ends with the object's name.
+ */
+#ifndef CPL_S3_H
+#define CPL_S3_H
+
+#include "http.h"
+
+/* How S3 is reached; what it points to outlives every call. Zero members mean the default. */
+typedef struct cpl_s3 {
+    cpl_http *http;
+    cpl_signer *signer;   /* may be NULL */
+    cpl_str region;       /* where buckets are thought to be */
+    cpl_str endpoint_url; /* override; path style then */
+    cpl_str user_agent;
+    bool fips, dual_stack;
+    int64_t skew_s;         /* added to this machine's clock */
+    int max_attempts;       /* default 5 */
+    int64_t multipart_from; /* objects larger than this go up in parts; default 64 MiB */
+    int64_t part_size;      /* default 16 MiB, more when there would be over 10,000 */
+} cpl_s3;
+
+typedef struct cpl_s3_target {
+    const cpl_credentials *who;
+    cpl_str bucket;
+    cpl_str key;
+    const cpl_wait *wait; /* may be NULL; the time limit is for the whole call */
+} cpl_s3_target;
+
+typedef struct cpl_s3_source {
+    cpl_str bytes;
+    int fd; /* instead of bytes when from_fd: size bytes from its start */
+    bool from_fd;
+    int64_t size;
+    cpl_str sha256; /* of the whole, in hexadecimal, when known already; saves reading a file twice */
+    cpl_str content_type;
+    cpl_str sse;        /* "aws:kms", "AES256"; absent: what the bucket does by default */
+    cpl_str kms_key_id; /* with "aws:kms" */
+} cpl_s3_source;
+
+/* Into fd from its start; it is emptied first. CPL_TOO_LARGE past limit bytes. *size may be NULL. */
+cpl_status cpl_s3_get(const cpl_s3 *s3, const cpl_s3_target *target, int fd, int64_t limit, int64_t *size,
+                      cpl_error *err);
+/* A large object goes up in parts, which are taken back when one fails. */
+cpl_status cpl_s3_put(const cpl_s3 *s3, const cpl_s3_target *target, const cpl_s3_source *source, cpl_error *err);
+/* *size: the object's bytes. */
+cpl_status cpl_s3_head(const cpl_s3 *s3, const cpl_s3_target *target, int64_t *size, cpl_error *err);
+/* target->key is not looked at. A bucket that is ours already is fine. */
+cpl_status cpl_s3_create_bucket(const cpl_s3 *s3, const cpl_s3_target *target, cpl_error *err);
+
+/* SHA-256 of n bytes of fd from offset, in hexadecimal. */
+cpl_status cpl_s3_hash(int fd, int64_t offset, int64_t n, const cpl_wait *wait, char out[CPL_SHA256_HEX_SIZE],
+                       cpl_error *err);
+
+#endif
