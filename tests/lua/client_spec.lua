@@ -1,0 +1,184 @@
+-- SPDX-License-Identifier: MIT
+local codepipeline = require "codepipeline"
+local helper = require "tests.lua.helper"
+
+local KEYS = { region = "eu-west-1", access_key_id = "AKIATEST", secret_access_key = "secret" }
+
+local function keys(more)
+  local all = {}
+  for key, value in pairs(KEYS) do
+    all[key] = value
+  end
+  for key, value in pairs(more or {}) do
+    all[key] = value
+  end
+  return all
+end
+
+describe("a client", function()
+  it("has the 44 operations of the service as methods", function()
+    local client = assert(codepipeline.client(keys()))
+    local operations = codepipeline.operations()
+    assert.equal(44, #operations)
+    for _, operation in ipairs(operations) do
+      assert.is_function(client[operation.method])
+    end
+    assert.is_nil(client.no_such_operation)
+  end)
+
+  it("names the member at fault before anything is sent", function()
+    local client = assert(codepipeline.client(keys { endpoint_url = "http://127.0.0.1:9" }))
+    local pipeline = helper.pipeline("p", { helper.action("Make", "Build", "Builder", { "Source" }) })
+    pipeline.stages[2].actions[1].actionTypeId.version = "1234567890"
+    local answer, err = client:create_pipeline { pipeline = pipeline }
+    assert.is_nil(answer)
+    assert.equal("INVALID", err.status)
+    assert.equal("pipeline.stages[1].actions[0].actionTypeId.version", err.path)
+    assert.equal("pipeline.stages[1].actions[0].actionTypeId.version: longer than 9", err.message)
+  end)
+
+  it("tells a missing member, an unknown one and a wrong type apart", function()
+    local client = assert(codepipeline.client(keys()))
+    local _, missing = client:get_pipeline {}
+    assert.equal("name: missing", missing.message)
+    local _, unknown = client:get_pipeline { name = "x", nmae = "y" }
+    assert.equal("nmae", unknown.path)
+    local _, wrong = client:get_pipeline { name = 5 }
+    assert.equal("name", wrong.path)
+  end)
+
+  it("raises for what no JSON can hold, with its place", function()
+    local client = assert(codepipeline.client(keys()))
+    assert.error_matches(function()
+      client:create_pipeline { pipeline = { stages = { { name = print } } } }
+    end, "pipeline.stages%[0%].name: a function cannot be sent")
+    assert.error_matches(function()
+      client:create_pipeline { pipeline = { stages = { 1, nil, 3, name = 4 } } }
+    end, "pipeline.stages")
+    local loop = {}
+    loop.loop = loop
+    assert.error_matches(function()
+      client:create_pipeline(loop)
+    end, "64 levels")
+  end)
+
+  it("raises for an option that does not exist", function()
+    assert.error_matches(function()
+      codepipeline.client { regoin = "eu-west-1" }
+    end, 'unknown option "regoin"')
+  end)
+
+  it("returns nil and an error that can be printed when nobody answers", function()
+    local client = assert(codepipeline.client(keys { endpoint_url = "http://127.0.0.1:9", max_attempts = 1 }))
+    local answer, err = client:list_pipelines {}
+    assert.is_nil(answer)
+    assert.equal("NETWORK", err.status)
+    assert.is_true(err.retryable)
+    assert.matches("ListPipelines", tostring(err))
+  end)
+
+  it("refuses calls once it is closed", function()
+    local client = assert(codepipeline.client(keys()))
+    client:close()
+    client:close()
+    local answer, err = client:list_pipelines {}
+    assert.is_nil(answer)
+    assert.equal("STATE", err.status)
+    assert.matches("closed", tostring(client))
+  end)
+
+  it("does not show its secrets", function()
+    local client = assert(codepipeline.client(keys()))
+    assert.is_nil(tostring(client):find("secret", 1, true))
+  end)
+
+  it("lets an interrupt through while it waits", function()
+    local client = assert(codepipeline.client(keys { endpoint_url = "http://127.0.0.1:9", max_attempts = 10 }))
+    local begin = os.time()
+    debug.sethook(function()
+      if debug.getinfo(2, "S").what == "C" and os.time() > begin then
+        debug.sethook()
+        error("interrupted!", 0)
+      end
+    end, "c")
+    local fine, err = pcall(client.list_pipelines, client)
+    debug.sethook()
+    assert.is_false(fine)
+    assert.equal("interrupted!", err)
+  end)
+end)
+
+describe("a client of the emulator", function()
+  it("creates, reads, updates, lists and deletes a pipeline", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local pipeline = helper.pipeline("mine", { helper.action("Make", "Build", "Builder", { "Source" }) })
+      local created = assert(client:create_pipeline { pipeline = pipeline })
+      assert.equal(1, created.pipeline.version)
+      assert.equal(200, created.ResponseMetadata.HTTPStatusCode)
+      assert.equal(2, assert(client:update_pipeline { pipeline = pipeline }).pipeline.version)
+      assert.equal(1, assert(client:get_pipeline { name = "mine", version = 1 }).pipeline.version)
+      local listed = assert(client:list_pipelines()).pipelines
+      assert.equal("mine", listed[1].name)
+      assert.is_number(listed[1].created)
+      assert(client:delete_pipeline { name = "mine" })
+      local gone, err = client:get_pipeline { name = "mine" }
+      assert.is_nil(gone)
+      assert.equal("PipelineNotFoundException", err.code)
+      assert.equal("GetPipeline", err.operation)
+      assert.equal(400, err.http_status)
+      assert.is_string(err.request_id)
+    end)
+  end)
+
+  it("iterates over all pages", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      for i = 1, 5 do
+        local action = helper.action("Make", "Build", "Builder", { "Source" })
+        assert(client:create_pipeline { pipeline = helper.pipeline("p" .. i, { action }) })
+      end
+      local names = {}
+      for pipeline in client:paginate("list_pipelines", { maxResults = 2 }) do
+        names[#names + 1] = pipeline.name
+      end
+      assert.equal("p1 p2 p3 p4 p5", table.concat(names, " "))
+      assert.error_matches(function()
+        client:paginate "get_pipeline"
+      end, "has no pages")
+    end)
+  end)
+
+  it("is refused with a wrong secret key", function()
+    helper.with_emulator(function(emulator)
+      local stranger = assert(emulator:client { secret_access_key = "wrong" })
+      local answer, err = stranger:list_pipelines {}
+      assert.is_nil(answer)
+      assert.equal("InvalidSignatureException", err.code)
+    end)
+  end)
+
+  it("sends an empty table as an empty list where a list belongs", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local action = helper.action("Make", "Build", "Builder", { "Source" }, {}, {})
+      assert(client:create_pipeline { pipeline = helper.pipeline("empty", { action }), tags = {} })
+    end)
+  end)
+
+  it("moves files up and down", function()
+    helper.with_emulator(function(emulator, client)
+      assert(emulator:create_bucket "files")
+      local up, down = helper.path(), helper.path()
+      helper.write(up, ("x"):rep(100000))
+      assert(client:upload_file(up, "files", "a/b c"))
+      assert(client:download_file("files", "a/b c", down))
+      assert.equal(100000, #helper.read(down))
+      local missing, err = client:download_file("files", "nothing", down .. "-2")
+      assert.is_nil(missing)
+      assert.equal("NoSuchKey", err.code)
+      os.remove(up)
+      os.remove(down)
+    end)
+  end)
+end)

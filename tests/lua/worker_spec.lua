@@ -1,0 +1,235 @@
+-- SPDX-License-Identifier: MIT
+local codepipeline = require "codepipeline"
+local helper = require "tests.lua.helper"
+
+local BUILDER = { category = "Build", provider = "Builder", version = "1" }
+
+--- Runs a pipeline whose Build action is served by handler; returns the action's state and what was logged.
+local function served_by(handler, options)
+  return helper.with_emulator(function(emulator, client)
+    options = options or {}
+    helper.prepare(emulator, client)
+    local action = helper.action("Make", "Build", "Builder", { "Source" }, options.outputs, options.configuration)
+    assert(client:create_pipeline { pipeline = helper.pipeline("p", { action }) })
+    local logged = {}
+    local worker <close> = assert(codepipeline.worker(client, {
+      poll_interval = 0.01,
+      log = function(level, message)
+        logged[#logged + 1] = level .. ": " .. message
+      end,
+    }))
+    worker:job(BUILDER, handler)
+    for _ = 1, options.jobs or 1 do
+      assert.is_true(assert(worker:step(10)))
+    end
+    return helper.action_state(client, "p", "Make"), table.concat(logged, "\n"), client
+  end)
+end
+
+describe("a handler", function()
+  it("gets the job's data and its input", function()
+    local seen
+    local state = served_by(function(job)
+      local directory = assert(job:input("Source"):extract())
+      local name = io.popen("ls '" .. directory .. "'"):read "l"
+      seen = {
+        text = helper.read(directory .. "/" .. name),
+        pipeline = job.pipeline,
+        stage = job.stage,
+        action = job.action,
+        target = job.configuration.Target,
+        account = job.account_id,
+        bytes = #assert(job:input():read()),
+        printed = tostring(job),
+      }
+    end, { configuration = { Target = "all" } })
+    assert.equal("Succeeded", state.status)
+    assert.equal("hello", seen.text)
+    assert.equal("p", seen.pipeline)
+    assert.equal("Make", seen.stage)
+    assert.equal("Make", seen.action)
+    assert.equal("all", seen.target)
+    assert.equal("123456789012", seen.account)
+    assert.is_true(seen.bytes > 0)
+    assert.matches("codepipeline.Job", seen.printed)
+  end)
+
+  it("returns output variables", function()
+    local details
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local action = helper.action("Make", "Build", "Builder", { "Source" })
+      assert(client:create_pipeline { pipeline = helper.pipeline("p", { action }) })
+      local worker <close> = assert(codepipeline.worker(client, { poll_interval = 0.01 }))
+      worker:job(BUILDER, function()
+        return { digest = "abc", size = 12 }
+      end)
+      assert.is_true(worker:step(10))
+      details = assert(client:list_action_executions { pipelineName = "p" }).actionExecutionDetails
+    end)
+    assert.same({ digest = "abc", size = "12" }, details[1].output.outputVariables)
+  end)
+
+  it("sends what it packed as the output", function()
+    local digest
+    local state, logged = served_by(function(job)
+      local file = job:work_dir() .. "/out.txt"
+      helper.write(file, "made")
+      assert(job:output("Binary"):pack(file))
+      digest = assert(job:output():digest())
+      return job:succeed { summary = "packed", external_execution_id = "x-1" }
+    end, { outputs = { "Binary" } })
+    assert.equal("", logged)
+    assert.equal("Succeeded", state.status)
+    assert.equal("packed", state.summary)
+    assert.equal("x-1", state.externalExecutionId)
+    assert.equal(64, #digest)
+  end)
+
+  it("that raises fails the job with its message, and the worker goes on", function()
+    local state, logged = served_by(function()
+      error "no compiler today"
+    end)
+    assert.equal("Failed", state.status)
+    assert.matches("no compiler today", state.errorDetails.message)
+    assert.matches("stack traceback", logged)
+  end)
+
+  it("that raises a table or nothing fails the job too", function()
+    assert.equal("Failed", served_by(function()
+      error({})
+    end).status)
+    assert.equal("Failed", served_by(function()
+      error()
+    end).status)
+  end)
+
+  it("fails the job in so many words", function()
+    local state = served_by(function(job)
+      return job:fail("no such target", { type = "ConfigurationError" })
+    end)
+    assert.equal("Failed", state.status)
+    assert.equal("no such target", state.errorDetails.message)
+  end)
+
+  it("that returns what makes no sense fails the job and says why", function()
+    local state = served_by(function()
+      return 5
+    end)
+    assert.equal("Failed", state.status)
+    assert.matches("returned a number", state.errorDetails.message)
+  end)
+
+  it("that forgets an output fails the job and names it", function()
+    local state = served_by(function() end, { outputs = { "Binary" } })
+    assert.equal("Failed", state.status)
+    assert.matches("Binary", state.errorDetails.message)
+  end)
+
+  it("with illegal output variables fails the job and names them", function()
+    local state = served_by(function()
+      return { ["not a name!"] = "x" }
+    end)
+    assert.equal("Failed", state.status)
+    assert.matches("not a name!", state.errorDetails.message, 1, true)
+  end)
+
+  it("that asks for an artifact the job has not is told which it has", function()
+    local state = served_by(function(job)
+      job:input "Sauce"
+    end)
+    assert.matches("Source", state.errorDetails.message)
+  end)
+
+  it("goes on later with its state", function()
+    local rounds = {}
+    local state = served_by(function(job)
+      rounds[#rounds + 1] = job.state and job.state.step or 0
+      if #rounds < 3 then
+        return job:later({ step = #rounds }, { percent_complete = 30 * #rounds })
+      end
+    end, { jobs = 3 })
+    assert.same({ 0, 1, 2 }, rounds)
+    assert.equal("Succeeded", state.status)
+  end)
+end)
+
+describe("a worker", function()
+  it("refuses the same action type twice and an unknown category", function()
+    helper.with_emulator(function(_, client)
+      local worker <close> = assert(codepipeline.worker(client))
+      worker:job(BUILDER, print)
+      assert.has_error(function()
+        worker:job(BUILDER, print)
+      end)
+      assert.has_error(function()
+        worker:job({ category = "Build", provider = "X", versoin = "1" }, print)
+      end, 'unknown option "versoin"')
+    end)
+  end)
+
+  it("says when nobody has registered its action type", function()
+    helper.with_emulator(function(_, client)
+      local worker <close> = assert(codepipeline.worker(client))
+      worker:job({ category = "Build", provider = "Nobody", version = "1" }, print)
+      local done, err = worker:run()
+      assert.is_nil(done)
+      assert.equal("ActionTypeNotFoundException", err.code)
+    end)
+  end)
+
+  it("step answers false when there is nothing to do", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local worker <close> = assert(codepipeline.worker(client, { poll_interval = 0.01 }))
+      worker:job(BUILDER, print)
+      assert.is_false(worker:step(0.05))
+    end)
+  end)
+
+  it("run returns after stop, with the job under way reported", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local action = helper.action("Make", "Build", "Builder", { "Source" })
+      assert(client:create_pipeline { pipeline = helper.pipeline("p", { action }) })
+      local worker <close> = assert(codepipeline.worker(client, { poll_interval = 0.01 }))
+      worker:job(BUILDER, function()
+        worker:stop()
+      end)
+      assert.is_true(worker:run())
+      assert.equal("Succeeded", helper.action_state(client, "p", "Make").status)
+    end)
+  end)
+
+  it("run finishes what runs and returns on SIGTERM", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local action = helper.action("Make", "Build", "Builder", { "Source" })
+      assert(client:create_pipeline { pipeline = helper.pipeline("p", { action }) })
+      local worker <close> = assert(codepipeline.worker(client, { poll_interval = 0.01 }))
+      worker:job(BUILDER, function()
+        os.execute "kill -TERM $PPID"
+        return { reached = "the end" }
+      end)
+      assert.is_true(worker:run())
+      assert.equal("Succeeded", helper.action_state(client, "p", "Make").status)
+    end)
+  end)
+end)
+
+describe("memory", function()
+  it("comes back under a collector that never rests", function()
+    local pause, step = collectgarbage("incremental", 0, 1000, 0), 0
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      for _ = 1, 50 do
+        assert(client:list_action_types {})
+        client:get_pipeline { name = "none" }
+        step = step + 1
+      end
+    end)
+    collectgarbage(pause)
+    collectgarbage "incremental"
+    assert.equal(50, step)
+  end)
+end)
