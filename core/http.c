@@ -88,8 +88,8 @@ static void library_start(void) {
 }
 
 /*
- * OpenSSL writes to its sockets without MSG_NOSIGNAL, and hosts like the stock lua command do not ignore SIGPIPE. Blocks it
- * for this thread and swallows the one we may have caused.
+ * Older libcurls let OpenSSL write without MSG_NOSIGNAL, and hosts like the stock lua command do not ignore SIGPIPE. Blocks
+ * it for this thread and swallows the one we may have caused.
  */
 typedef struct pipe_guard {
     sigset_t before;
