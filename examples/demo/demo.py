@@ -86,9 +86,7 @@ def show(shown, begin, depth, name, execution):
 
 def output_artifacts(client, name, execution_id, scratch):
     """What the execution's actions put into the artifact store: (action, artifact, size, SHA-256, output variables)."""
-    details = client.paginate(
-        "list_action_executions", pipelineName=name, filter={"pipelineExecutionId": execution_id}
-    )
+    details = client.paginate("list_action_executions", pipelineName=name, filter={"pipelineExecutionId": execution_id})
     for detail in reversed(list(details)):  # oldest first
         output = detail.get("output", {}) if detail["status"] == "Succeeded" else {}
         for artifact in output.get("outputArtifacts", []):

@@ -85,10 +85,10 @@ def state_of(codepipeline, stage, name="story"):
 
 
 def test_create_start_poll_acknowledge_artifacts_result_and_state(prepared, boto3_client):
-    prepared.create_pipeline(pipeline=declaration())
-    execution = prepared.start_pipeline_execution(name="story")["pipelineExecutionId"]
+    prepared.create_pipeline(pipeline=declaration())  # which starts an execution, as the service does
+    first = prepared.list_pipeline_executions(pipelineName="story")["pipelineExecutionSummaries"][0]
+    assert (first["status"], first["trigger"]["triggerType"]) == ("InProgress", "CreatePipeline")
 
-    # the execution that creating the pipeline started came first and is served first or superseded
     job = poll(prepared)
     data = job["data"]
     assert data["actionTypeId"] == BUILDER
@@ -115,14 +115,14 @@ def test_create_start_poll_acknowledge_artifacts_result_and_state(prepared, boto
     assert (latest["status"], latest["summary"], latest["externalExecutionId"]) == ("Succeeded", "built", "b-1")
     assert isinstance(latest["lastStatusChange"], datetime.datetime)
 
-    while True:  # the other execution, if it was not superseded
-        jobs = prepared.poll_for_jobs(actionTypeId=BUILDER, maxBatchSize=1)["jobs"]
-        if not jobs:
-            break
-        prepared.acknowledge_job(jobId=jobs[0]["id"], nonce=jobs[0]["nonce"])
-        prepared.put_job_success_result(jobId=jobs[0]["id"])
-    status = prepared.get_pipeline_execution(pipelineName="story", pipelineExecutionId=execution)
-    assert status["pipelineExecution"]["status"] == "Succeeded"
+    execution = prepared.start_pipeline_execution(name="story")["pipelineExecutionId"]
+    job = poll(prepared)
+    assert job["data"]["pipelineContext"]["pipelineExecutionId"] == execution
+    prepared.acknowledge_job(jobId=job["id"], nonce=job["nonce"])
+    prepared.put_job_success_result(jobId=job["id"])
+    for run in (first["pipelineExecutionId"], execution):
+        status = prepared.get_pipeline_execution(pipelineName="story", pipelineExecutionId=run)
+        assert status["pipelineExecution"]["status"] == "Succeeded"
     details = prepared.list_action_executions(pipelineName="story")["actionExecutionDetails"]
     assert {d["actionName"] for d in details} == {"Fetch", "Make"}
     assert any(d.get("output", {}).get("outputVariables", {}).get("digest") == "abc" for d in details)
@@ -242,8 +242,9 @@ def test_an_approval_needs_its_token(prepared):
     assert poll(prepared)
 
 
-def test_a_wrong_secret_key_is_refused(boto3_client):
-    stranger = boto3_client("codepipeline", aws_secret_access_key="wrong")
+def test_a_wrong_secret_key_is_refused(boto3_client, emulator):
+    key = emulator.environ["AWS_ACCESS_KEY_ID"]
+    stranger = boto3_client("codepipeline", aws_access_key_id=key, aws_secret_access_key="wrong")
     with pytest.raises(stranger.exceptions.ClientError) as refused:
         stranger.list_pipelines()
     assert refused.value.response["Error"]["Code"] == "InvalidSignatureException"
