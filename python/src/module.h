@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The extension module codepipeline._core: views in, Python objects out, nothing else. No defaults, no retries, no parsing:
- * those are the core's. One noun a file; this header is what they share.
+ * The extension module codepipeline._core: views in, Python objects out, nothing else. No defaults, no retries, no
+ * parsing: those are the core's. One noun a file; this header is what they share.
  *
  * Rules:
  * - All state is in module_state, one per module object; no static variable is ever written.
@@ -80,14 +80,14 @@ PyObject *error_failure_type(PyObject *module, PyObject *args);
 /* ---- convert.c: Python objects <-> JSON ---- */
 
 /*
- * value as JSON in *text: dict with str keys, list, tuple, str, bool, int, float, None, and datetime as seconds since 1970
- * (a naive one is taken as UTC). Answers the writer that holds the text, for cpl_writer_free(), or NULL with
+ * value as JSON in *text: dict with str keys, list, tuple, str, bool, int, float, None, and datetime as seconds since
+ * 1970 (a naive one is taken as UTC). Answers the writer that holds the text, for cpl_writer_free(), or NULL with
  * ParamValidationError set, naming the member at fault.
  */
 cpl_writer *convert_text(module_state *state, PyObject *value, cpl_str *text);
 /*
- * The document the cursor stands before, as Python objects; NULL with an exception set. Timestamps become aware datetime
- * objects. mask: sensitive values become "***". Releases the cursor.
+ * The document the cursor stands before, as Python objects; NULL with an exception set. Timestamps become aware
+ * datetime objects. mask: sensitive values become "***". Releases the cursor.
  */
 PyObject *convert_read(module_state *state, cpl_cursor *cursor, bool mask);
 /* An answer as a dict with ResponseMetadata. */
