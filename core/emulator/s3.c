@@ -292,8 +292,9 @@ static bool authenticate(s3_call *c) {
 
 static bool serve(s3_call *c) {
     const route *r;
-    if (!read_path(c) || !read_params(c) || !authenticate(c)) return false;
+    if (!read_path(c) || !read_params(c)) return false;
     if (c->request->too_large) return s3_refuse(c, S3_TOO_LARGE);
+    if (!authenticate(c)) return false;
     r = find_route(c);
     return r && check_access(c, r) && s3_read_payload(c) && r->handler(c);
 }

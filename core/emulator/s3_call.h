@@ -67,6 +67,8 @@ typedef struct s3_call {
     X(SIGNATURE, "SignatureDoesNotMatch", 403,                                                                        \
       "The request signature we calculated does not match the signature you provided. Check your key and signing "    \
       "method.")                                                                                                      \
+    X(TRAILER, "MalformedTrailerError", 400,                                                                          \
+      "The request contained trailing data that was not well-formed or did not conform to our published schema.")     \
     X(INCOMPLETE, "IncompleteBody", 400, "The request body terminated unexpectedly")                                  \
     X(DENIED, "AccessDenied", 403, "Access Denied")                                                                   \
     X(METHOD, "MethodNotAllowed", 405, "The specified method is not allowed against this resource.")                  \

@@ -224,6 +224,20 @@ static bool take_trailer(chunks *k) {
     return fine;
 }
 
+/* The headers that x-amz-trailer announced have come. */
+static bool check_announced(s3_call *c) {
+    cpl_str list = s3_header(c, "x-amz-trailer");
+    for (size_t from = 0; from < list.n;) {
+        cpl_str rest = cpl_str_sub(list, from, list.n);
+        cpl_str name = cpl_str_sub(rest, 0, cpl_str_find(rest, ','));
+        char copy[128];
+        from += name.n + 1;
+        CPL_COPY(copy, cpl_str_trim(name));
+        if (trailer_value(c, copy).p == NULL) return s3_refuse(c, S3_TRAILER);
+    }
+    return true;
+}
+
 static bool check_decoded_length(s3_call *c) {
     cpl_str text = s3_header(c, "x-amz-decoded-content-length");
     int64_t n;
@@ -244,7 +258,7 @@ static bool unchunk(s3_call *c, bool is_signed) {
     if (!fine) return false;
     if (!cpl_buf_ok(&c->unchunked) || !cpl_buf_ok(&c->trailer)) return s3_refuse(c, S3_INTERNAL);
     c->payload = cpl_buf_str(&c->unchunked);
-    return check_decoded_length(c);
+    return check_decoded_length(c) && check_announced(c);
 }
 
 /* ---- what x-amz-content-sha256 says ---- */
