@@ -4,9 +4,8 @@
 import hashlib
 import os
 
-import pytest
-
 import codepipeline
+import pytest
 
 boto3 = pytest.importorskip("boto3")
 

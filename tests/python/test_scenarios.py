@@ -4,9 +4,8 @@
 import json
 import pathlib
 
-import pytest
-
 import codepipeline
+import pytest
 
 SCENARIOS = sorted((pathlib.Path(__file__).parents[1] / "scenarios" / "worker").glob("*.json"))
 
