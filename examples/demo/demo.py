@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The main job, end to end and offline: a pipeline from source to test, served by a Python and a Lua worker.
 
-Run it with `./dev demo`. The exit status is 0 only if the execution Succeeded and the output artifact is what the worker
-made, byte for byte.
+Run it with `./dev demo`. The exit status is 0 only if the execution Succeeded and the output artifact is what the
+worker made, byte for byte.
 """
 
 import hashlib
