@@ -107,14 +107,16 @@ static bool restore_secrets(const emu_engine *engine, cpl_json *pipeline, const 
     return true;
 }
 
-/* As the console does when it makes a pipeline: the artifact store is there. */
-static bool make_buckets(emu *e, const cpl_json *pipeline) {
+/*
+ * As the console does when it makes a pipeline: the artifact store is there. A name that S3 does not take is no error
+ * here, as it is none with the service; the first action that stores something finds out.
+ */
+static void make_buckets(emu *e, const cpl_json *pipeline) {
     const cpl_json *one = cpl_json_get(pipeline, "artifactStore");
-    if (one) return emu_s3_create_bucket(e, EMU_GET(one, "location"));
+    if (one) emu_s3_create_bucket(e, EMU_GET(one, "location"));
     for (const cpl_json *i = cpl_json_first(cpl_json_get(pipeline, "artifactStores")); i; i = cpl_json_next(i)) {
-        if (!emu_s3_create_bucket(e, EMU_GET(i, "location"))) return false;
+        emu_s3_create_bucket(e, EMU_GET(i, "location"));
     }
-    return true;
 }
 
 /* ---- CreatePipeline ---- */
@@ -160,9 +162,8 @@ static bool keep_new(emu_call *call, const cpl_json *pipeline) {
     cpl_json *document = new_document(call->e, pipeline);
     cpl_buf owner;
     bool good;
-    if (!emu_store_put(emu_store_of(call->e), EMU_PIPELINE, name, document) || !make_buckets(call->e, pipeline)) {
-        return emu_nomem(call);
-    }
+    if (!emu_store_put(emu_store_of(call->e), EMU_PIPELINE, name, document)) return emu_nomem(call);
+    make_buckets(call->e, pipeline);
     if (!emu_tags_put(call, EMU_GET(document, "arn"), tags)) return false;
     cpl_buf_init(&owner, 256);
     emu_owner_arn(call->e, &owner);
@@ -193,10 +194,11 @@ static bool keep_version(emu_call *call, cpl_json *document, const cpl_json *pip
     snprintf(key, sizeof key, "%d", version);
     if (!cpl_json_set(cpl_json_get(document, "versions"), key, cpl_json_clone(pipeline)) ||
         !cpl_json_set_number(document, "latest", version) ||
-        !cpl_json_set_number(document, "updated", emu_now_s(call->e)) || !make_buckets(call->e, pipeline) ||
+        !cpl_json_set_number(document, "updated", emu_now_s(call->e)) ||
         !cpl_json_set(call->out, "pipeline", shown(emu_engine_of(call->e), pipeline))) {
         return emu_nomem(call);
     }
+    make_buckets(call->e, pipeline);
     emu_store_touch(emu_store_of(call->e), EMU_PIPELINE, EMU_GET(pipeline, "name"));
     return true;
 }

@@ -180,19 +180,26 @@ static bool read_all(int fd, cpl_buf *out) {
     }
 }
 
+/* Other pipelines may watch what is deployed here. */
+static bool put_object(deployment *d, cpl_str bytes) {
+    const char *key = cpl_buf_cstr(&d->key);
+    emu *e = d->at->engine->e;
+    if (!emu_s3_put(e, d->bucket, key, bytes, content_type(key))) {
+        snprintf(d->problem, sizeof d->problem, "%.200s could not be stored", key);
+        return false;
+    }
+    emu_engine_object_changed(e, d->bucket, key);
+    return true;
+}
+
 static bool upload(deployment *d) {
     cpl_buf bytes;
     int fd = open(cpl_buf_cstr(&d->path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     bool good;
     cpl_buf_init(&bytes, FILE_MAX);
-    good = fd >= 0 && read_all(fd, &bytes);
-    if (!good) problem_of(d, cpl_buf_cstr(&d->key));
+    good = (fd >= 0 && read_all(fd, &bytes)) || problem_of(d, cpl_buf_cstr(&d->key));
     if (fd >= 0) close(fd);
-    if (good && !emu_s3_put(d->at->engine->e, d->bucket, cpl_buf_cstr(&d->key), cpl_buf_str(&bytes),
-                            content_type(cpl_buf_cstr(&d->key)))) {
-        snprintf(d->problem, sizeof d->problem, "%.200s could not be stored", cpl_buf_cstr(&d->key));
-        good = false;
-    }
+    good = good && put_object(d, cpl_buf_str(&bytes));
     cpl_buf_release(&bytes);
     return good;
 }
@@ -277,14 +284,6 @@ static bool deploy_extracted(deployment *d, cpl_str body) {
     return good;
 }
 
-static bool deploy_object(deployment *d, cpl_str body) {
-    if (emu_s3_put(d->at->engine->e, d->bucket, cpl_buf_cstr(&d->key), body, content_type(cpl_buf_cstr(&d->key)))) {
-        return true;
-    }
-    snprintf(d->problem, sizeof d->problem, "%.200s could not be stored", cpl_buf_cstr(&d->key));
-    return false;
-}
-
 static bool deploy(const emu_context *at, cpl_str body) {
     deployment d = {.at = at, .bucket = resolved_text(at, "BucketName")};
     cpl_str key = resolved(at, "ObjectKey");
@@ -293,7 +292,7 @@ static bool deploy(const emu_context *at, cpl_str body) {
     cpl_buf_init(&d.key, 4096);
     cpl_buf_init(&d.path, 8192);
     cpl_buf_addv(&d.key, key);
-    good = extract ? deploy_extracted(&d, body) : deploy_object(&d, body);
+    good = extract ? deploy_extracted(&d, body) : put_object(&d, body);
     if (!good) {
         good = emu_action_fail(at, "JobFailed", "Deployment to the bucket %s failed: %s", d.bucket, d.problem);
     } else {
