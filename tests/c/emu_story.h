@@ -214,4 +214,35 @@ UNUSED static const char *fail_job(story_job job) {
                job.id);
 }
 
+/* ---- a story most tests begin with: an S3 source and a Build action type of provider Maker ---- */
+
+#define SOURCE STAGE("Source", S3_SOURCE("Fetch", "src", "app.zip", "App"))
+#define DO(name, more) CUSTOM(name, "Build", "Maker", more)
+#define DEPLOY(configuration)                                                                                  \
+    STAGE("Ship",                                                                                              \
+          "{'name':'Deploy','actionTypeId':{'category':'Deploy','owner':'AWS','provider':'S3','version':'1'}," \
+          "'configuration':{'BucketName':'site'," configuration "},'inputArtifacts':[{'name':'App'}]}")
+
+/* With a Build action type; no source object yet, so the first execution of a pipeline fails at once. */
+UNUSED static void begin_empty(void) {
+    CHECK(open_story(NULL));
+    make_type("Build", "Maker", "");
+    CHECK(emu_s3_create_bucket(story, "src"));
+}
+
+UNUSED static void begin(const char *pipeline) {
+    begin_empty();
+    put_source("src", "app.zip", "version one");
+    CHECK_STR(run("CreatePipeline", "%s", pipeline), "");
+}
+
+UNUSED static story_job next_job(void) {
+    return take_and_acknowledge("Build", "Maker");
+}
+
+UNUSED static const char *latest_id(const char *pipeline) {
+    CHECK_STR(run("ListPipelineExecutions", "{'pipelineName':'%s','maxResults':1}", pipeline), "");
+    return keep("pipelineExecutionSummaries.0.pipelineExecutionId");
+}
+
 #endif

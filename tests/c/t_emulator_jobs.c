@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <unistd.h>
-
 #include "emu_story.h"
 
 #define PROPERTIES                                                                   \
@@ -14,7 +12,7 @@
                                       ",'configuration':{'Project':'demo','Token':'s3cret'},'inputArtifacts':[{" \
                                       "'name':'App'}],'outputArtifacts':[{'name':'Binary'}]" more)))
 
-static void begin(const char *pipeline) {
+static void begin_build(const char *pipeline) {
     CHECK(open_story(NULL));
     make_type("Build", "Maker", PROPERTIES);
     put_source("src", "app.zip", "the source");
@@ -27,7 +25,7 @@ static const char *job_status(story_job job) {
 
 TEST(t_jobs__a_job_carries_everything_a_worker_needs) {
     emu_object object;
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     CHECK_STR(run("PollForJobs", "{" TYPE("Build", "Maker") "}"), "");
     CHECK(count("jobs") == 1);
     CHECK_STR(text("jobs.0.accountId"), "123456789012");
@@ -56,7 +54,7 @@ TEST(t_jobs__a_job_carries_everything_a_worker_needs) {
 TEST(t_jobs__the_grant_reads_inputs_writes_outputs_and_expires) {
     const cpl_json *grant;
     const char *id;
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     CHECK_STR(run("PollForJobs", "{" TYPE("Build", "Maker") "}"), "");
     id = keep("jobs.0.data.artifactCredentials.accessKeyId");
     grant = emu_store_get(emu_store_of(story), EMU_GRANT, id);
@@ -77,7 +75,7 @@ TEST(t_jobs__the_grant_reads_inputs_writes_outputs_and_expires) {
 TEST(t_jobs__get_job_details_gives_fresh_credentials_until_the_job_is_over) {
     story_job job;
     const char *first, *second;
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     job = take_and_acknowledge("Build", "Maker");
     CHECK_STR(run("GetJobDetails", "{'jobId':'%s'}", job.id), "");
     first = keep("jobDetails.data.artifactCredentials.accessKeyId");
@@ -94,10 +92,10 @@ TEST(t_jobs__get_job_details_gives_fresh_credentials_until_the_job_is_over) {
 }
 
 TEST(t_jobs__the_encryption_key_of_the_store_is_named) {
-    begin("{'pipeline':{'name':'p'," ROLE
-          ",'artifactStore':{'type':'S3','location':'artifacts','encryptionKey':{'id':'k1','type':'KMS'}},"
-          "'stages':[" STAGE("Source", S3_SOURCE("Fetch", "src", "app.zip", "App")) "," STAGE(
-              "Build", CUSTOM("Compile", "Build", "Maker", ",'configuration':{'Project':'demo'}")) "]}}");
+    begin_build("{'pipeline':{'name':'p'," ROLE
+                ",'artifactStore':{'type':'S3','location':'artifacts','encryptionKey':{'id':'k1','type':'KMS'}},"
+                "'stages':[" STAGE("Source", S3_SOURCE("Fetch", "src", "app.zip", "App")) "," STAGE(
+                    "Build", CUSTOM("Compile", "Build", "Maker", ",'configuration':{'Project':'demo'}")) "]}}");
     CHECK_STR(run("PollForJobs", "{" TYPE("Build", "Maker") "}"), "");
     CHECK_STR(text("jobs.0.data.encryptionKey.id"), "k1");
     CHECK_STR(text("jobs.0.data.encryptionKey.type"), "KMS");
@@ -105,7 +103,7 @@ TEST(t_jobs__the_encryption_key_of_the_store_is_named) {
 }
 
 TEST(t_jobs__only_known_custom_types_can_be_polled_for) {
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     CHECK_STR(run("PollForJobs", "{" TYPE("Build", "Nobody") "}"), "ActionTypeNotFoundException");
     CHECK_STR(
         run("PollForJobs", "{'actionTypeId':{'category':'Build','owner':'AWS','provider':'CodeBuild','version':'1'}}"),
@@ -116,7 +114,7 @@ TEST(t_jobs__only_known_custom_types_can_be_polled_for) {
 }
 
 TEST(t_jobs__the_query_selects_by_the_queryable_property) {
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     CHECK_STR(run("PollForJobs", "{" TYPE("Build", "Maker") ",'queryParam':{'Token':'x'}}"), "ValidationException");
     CHECK_STR(run("PollForJobs", "{" TYPE("Build", "Maker") ",'queryParam':{'Project':'other'}}"), "");
     CHECK(count("jobs") == 0);
@@ -127,7 +125,7 @@ TEST(t_jobs__the_query_selects_by_the_queryable_property) {
 
 TEST(t_jobs__a_batch_is_as_large_as_asked_and_the_oldest_come_first) {
     const char *first;
-    begin(PIPELINE(
+    begin_build(PIPELINE(
         "p", STAGE("Source", S3_SOURCE("Fetch", "src", "app.zip", "App")) "," STAGE(
                  "Build", CUSTOM("A", "Build", "Maker", ",'configuration':{'Project':'a'}") "," CUSTOM(
                               "B", "Build", "Maker",
@@ -147,7 +145,7 @@ TEST(t_jobs__a_batch_is_as_large_as_asked_and_the_oldest_come_first) {
 
 TEST(t_jobs__a_job_is_delivered_once_and_acknowledging_may_be_repeated) {
     story_job job;
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     job = take("Build", "Maker");
     CHECK_STR(take("Build", "Maker").id, "(none)");
     CHECK_STR(run("AcknowledgeJob", "{'jobId':'%s','nonce':'wrong'}", job.id), "InvalidNonceException");
@@ -162,7 +160,7 @@ TEST(t_jobs__a_job_is_delivered_once_and_acknowledging_may_be_repeated) {
 
 TEST(t_jobs__what_was_not_acknowledged_is_delivered_again_with_another_nonce) {
     story_job first, second;
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     first = take("Build", "Maker");
     turn_clock(59);
     CHECK_STR(take("Build", "Maker").id, "(none)");
@@ -180,7 +178,7 @@ TEST(t_jobs__what_was_not_acknowledged_is_delivered_again_with_another_nonce) {
 
 TEST(t_jobs__a_late_acknowledgement_is_good_while_nobody_else_has_the_job) {
     story_job job;
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     job = take("Build", "Maker");
     turn_clock(300);
     CHECK_STR(job_status(job), "InProgress");
@@ -191,7 +189,7 @@ TEST(t_jobs__a_late_acknowledgement_is_good_while_nobody_else_has_the_job) {
 
 TEST(t_jobs__a_result_needs_a_job_in_progress) {
     story_job job;
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     job = take("Build", "Maker");
     CHECK_STR(succeed(job), "InvalidJobStateException");
     CHECK_STR(fail_job(job), "InvalidJobStateException");
@@ -205,7 +203,7 @@ TEST(t_jobs__a_result_needs_a_job_in_progress) {
 
 TEST(t_jobs__execution_details_show_in_the_state_and_in_the_history) {
     story_job job;
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     job = take_and_acknowledge("Build", "Maker");
     CHECK_STR(run("PutJobSuccessResult",
                   "{'jobId':'%s','executionDetails':{'summary':'all well','externalExecutionId':'run "
@@ -229,7 +227,7 @@ TEST(t_jobs__execution_details_show_in_the_state_and_in_the_history) {
 TEST(t_jobs__a_failure_fails_action_stage_and_execution) {
     story_job job;
     const char *id;
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     job = take_and_acknowledge("Build", "Maker");
     CHECK_STR(run("PutJobFailureResult",
                   "{'jobId':'%s','failureDetails':{'type':'PermissionError','message':'not "
@@ -249,7 +247,7 @@ TEST(t_jobs__a_failure_fails_action_stage_and_execution) {
 
 TEST(t_jobs__a_continuation_token_ends_the_job_and_starts_another) {
     story_job first, second;
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     first = take_and_acknowledge("Build", "Maker");
     CHECK_STR(run("PutJobSuccessResult",
                   "{'jobId':'%s','continuationToken':'step 2','executionDetails':{'percentComplete':40}}", first.id),
@@ -273,7 +271,7 @@ TEST(t_jobs__a_continuation_token_ends_the_job_and_starts_another) {
 TEST(t_jobs__output_variables_have_a_limit_together) {
     story_job job;
     char *large = malloc(122881);
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     job = take_and_acknowledge("Build", "Maker");
     memset(large, 'x', 122880);
     large[122880] = '\0';
@@ -287,7 +285,7 @@ TEST(t_jobs__output_variables_have_a_limit_together) {
 
 TEST(t_jobs__an_action_that_takes_too_long_fails_and_its_job_is_timed_out) {
     story_job job;
-    begin(BUILD_PIPELINE(",'timeoutInMinutes':10"));
+    begin_build(BUILD_PIPELINE(",'timeoutInMinutes':10"));
     job = take_and_acknowledge("Build", "Maker");
     turn_clock(599);
     CHECK_STR(action_status("p", 1, 0), "InProgress");
@@ -301,7 +299,7 @@ TEST(t_jobs__an_action_that_takes_too_long_fails_and_its_job_is_timed_out) {
 }
 
 TEST(t_jobs__without_a_time_limit_of_its_own_an_action_has_a_day) {
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     turn_clock(24 * 3600 - 1);
     CHECK_STR(action_status("p", 1, 0), "InProgress");
     turn_clock(1);
@@ -372,7 +370,7 @@ TEST(t_jobs__custom_actions_of_every_category_run) {
 
 TEST(t_jobs__jobs_of_a_deleted_pipeline_are_gone) {
     story_job job;
-    begin(BUILD_PIPELINE(""));
+    begin_build(BUILD_PIPELINE(""));
     job = take_and_acknowledge("Build", "Maker");
     CHECK_STR(run("DeletePipeline", "{'name':'p'}"), "");
     CHECK_STR(succeed(job), "JobNotFoundException");

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "emu_story.h"
 
-#define SOURCE STAGE("Source", S3_SOURCE("Fetch", "src", "app.zip", "App"))
 #define BUILD(more) STAGE("Build", CUSTOM("Compile", "Build", "Maker", more))
 #define PROPERTIES                                                                   \
     "{'name':'Project','required':true,'key':true,'secret':false,'queryable':true}," \
     "{'name':'Token','required':false,'key':false,'secret':true}"
 #define CONFIGURED ",'configuration':{'Project':'demo'}"
 
-static void begin(void) {
+static void begin_types(void) {
     CHECK(open_story(NULL));
     make_type("Build", "Maker", PROPERTIES);
     make_type("Source", "Fetcher", "");
@@ -26,7 +25,7 @@ static void refused(const char *pipeline, const char *code, const char *names) {
 #define BAD_ACTION "InvalidActionDeclarationException"
 
 TEST(t_structure__a_good_pipeline_is_taken_with_its_defaults) {
-    begin();
+    begin_types();
     CHECK_STR(run("CreatePipeline", "%s", PIPELINE("p", SOURCE "," BUILD(CONFIGURED))), "");
     CHECK_STR(text("pipeline.pipelineType"), "V1");
     CHECK_STR(text("pipeline.executionMode"), "SUPERSEDED");
@@ -36,7 +35,7 @@ TEST(t_structure__a_good_pipeline_is_taken_with_its_defaults) {
 }
 
 TEST(t_structure__stages_must_be_two_and_have_names_of_their_own) {
-    begin();
+    begin_types();
     REFUSED(SOURCE, STRUCTURE, "minimum of 2 stages");
     REFUSED(SOURCE "," BUILD(CONFIGURED) "," BUILD(CONFIGURED), BAD_STAGE, "Build occurs more than once");
     REFUSED(SOURCE ",{'name':'Empty','actions':[]}", BAD_STAGE, "Empty has 0 actions");
@@ -44,7 +43,7 @@ TEST(t_structure__stages_must_be_two_and_have_names_of_their_own) {
 }
 
 TEST(t_structure__the_first_stage_has_the_sources_and_only_it) {
-    begin();
+    begin_types();
     REFUSED(BUILD(CONFIGURED) "," SOURCE, STRUCTURE, "Compile in stage Build");
     REFUSED(SOURCE "," STAGE("More", S3_SOURCE("Again", "src", "b.zip", "Other")), STRUCTURE, "Again is in stage More");
     REFUSED(STAGE("Source", S3_SOURCE("Fetch", "src", "app.zip", "App") "," APPROVAL("Ask")) "," BUILD(CONFIGURED),
@@ -53,7 +52,7 @@ TEST(t_structure__the_first_stage_has_the_sources_and_only_it) {
 }
 
 TEST(t_structure__action_names_are_unique_within_their_stage_only) {
-    begin();
+    begin_types();
     REFUSED(SOURCE "," STAGE("Ask", APPROVAL("Same") "," APPROVAL("Same")), BAD_ACTION,
             "Same occurs more than once in Ask");
     CHECK_STR(run("CreatePipeline", "%s",
@@ -63,7 +62,7 @@ TEST(t_structure__action_names_are_unique_within_their_stage_only) {
 }
 
 TEST(t_structure__artifacts_must_be_made_before_they_are_used) {
-    begin();
+    begin_types();
     REFUSED(SOURCE "," BUILD(CONFIGURED ",'inputArtifacts':[{'name':'Nothing'}]"), STRUCTURE,
             "Nothing of action Compile in stage Build");
     REFUSED(SOURCE "," BUILD(CONFIGURED ",'inputArtifacts':[{'name':'App'},{'name':'App'}]"), BAD_ACTION,
@@ -92,7 +91,7 @@ TEST(t_structure__artifacts_must_be_made_before_they_are_used) {
 }
 
 TEST(t_structure__artifact_counts_are_those_of_the_action_type) {
-    begin();
+    begin_types();
     REFUSED(STAGE("Source",
                   "{'name':'Fetch','actionTypeId':{'category':'Source','owner':'AWS','provider':'S3','version':'1'},"
                   "'configuration':{'S3Bucket':'b','S3ObjectKey':'k'}}") "," BUILD(CONFIGURED),
@@ -111,7 +110,7 @@ TEST(t_structure__artifact_counts_are_those_of_the_action_type) {
 }
 
 TEST(t_structure__the_action_type_must_exist) {
-    begin();
+    begin_types();
     REFUSED(SOURCE "," STAGE("Build", CUSTOM("Compile", "Build", "Nobody", "")), BAD_ACTION,
             "ActionType (Category: 'Build', Provider: 'Nobody', Owner: 'Custom', Version: '1') in action 'Compile'");
     CHECK_STR(run("DeleteCustomActionType", "{'category':'Build','provider':'Maker','version':'1'}"), "");
@@ -120,7 +119,7 @@ TEST(t_structure__the_action_type_must_exist) {
 }
 
 TEST(t_structure__configuration_has_what_the_type_requires_and_nothing_else) {
-    begin();
+    begin_types();
     REFUSED(SOURCE "," BUILD(""), BAD_ACTION, "'Compile' in stage 'Build' is missing required configuration 'Project'");
     REFUSED(SOURCE "," BUILD(",'configuration':{'Project':'x','Colour':'red'}"), BAD_ACTION,
             "unknown configuration 'Colour'");
@@ -145,7 +144,7 @@ TEST(t_structure__configuration_has_what_the_type_requires_and_nothing_else) {
 }
 
 TEST(t_structure__there_is_one_artifact_store_or_one_a_region) {
-    begin();
+    begin_types();
     refused("{'pipeline':{'name':'p'," ROLE ",'stages':[" SOURCE "," BUILD(CONFIGURED) "]}}", STRUCTURE,
             "either artifactStore");
     refused("{'pipeline':{'name':'p'," ROLE "," STORE
@@ -162,7 +161,7 @@ TEST(t_structure__there_is_one_artifact_store_or_one_a_region) {
 }
 
 TEST(t_structure__namespaces_are_unique_known_and_not_reserved) {
-    begin();
+    begin_types();
     REFUSED(SOURCE "," BUILD(CONFIGURED ",'namespace':'codepipeline'"), BAD_ACTION, "reserved namespace codepipeline");
     REFUSED(SOURCE "," BUILD(CONFIGURED ",'namespace':'App'"), STRUCTURE, "Namespace App has the name of an artifact");
     REFUSED(SOURCE "," STAGE("Build", CUSTOM("One", "Build", "Maker", CONFIGURED ",'namespace':'n'") "," CUSTOM(
@@ -174,7 +173,7 @@ TEST(t_structure__namespaces_are_unique_known_and_not_reserved) {
 }
 
 TEST(t_structure__type_v1_has_no_modes_variables_or_triggers) {
-    begin();
+    begin_types();
     refused("{'pipeline':{'name':'p','executionMode':'QUEUED'," ROLE "," STORE ",'stages':[" SOURCE
             "," BUILD(CONFIGURED) "]}}",
             STRUCTURE, "QUEUED needs a pipeline of type V2");
@@ -191,7 +190,7 @@ TEST(t_structure__type_v1_has_no_modes_variables_or_triggers) {
 }
 
 TEST(t_structure__blockers_and_conditions_are_named_when_refused) {
-    begin();
+    begin_types();
     refused("{'pipeline':{'name':'p'," ROLE "," STORE ",'stages':[" SOURCE
             ",{'name':'Build','blockers':[{'name':'b','type':'Schedule'},"
             "{'name':'b','type':'Schedule'}],'actions':[" APPROVAL("Ok") "]}]}}",
@@ -205,7 +204,7 @@ TEST(t_structure__blockers_and_conditions_are_named_when_refused) {
 
 TEST(t_structure__limits_of_the_quotas_page_hold) {
     cpl_buf stages;
-    begin();
+    begin_types();
     cpl_buf_init(&stages, 1 << 20);
     for (int i = 0; i < 50; i++) cpl_buf_addf(&stages, ",{'name':'S%d','actions':[" APPROVAL("Ok") "]}", i);
     CHECK_STR(run("CreatePipeline", "{'pipeline':{'name':'p'," ROLE "," STORE ",'stages':[" SOURCE "%s]}}",
@@ -226,7 +225,7 @@ TEST(t_structure__limits_of_the_quotas_page_hold) {
 }
 
 TEST(t_structure__a_name_is_used_once) {
-    begin();
+    begin_types();
     CHECK_STR(run("CreatePipeline", "%s", PIPELINE("p", SOURCE "," BUILD(CONFIGURED))), "");
     REFUSED(SOURCE "," BUILD(CONFIGURED), "PipelineNameInUseException", "'p' already exists");
     close_story();
