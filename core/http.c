@@ -10,7 +10,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,12 +17,14 @@
 
 #include "clock.h"
 #include "err.h"
+#include "sigpipe.h"
 
 #define TICK_MS 90 /* under the 100 ms that cpl_wait promises */
 #define HEADERS_MAX 64
 #define LANE_SOCKETS 8
 #define IDLE_MAX 64
-#define ERROR_BODY_MAX (1024 * 1024)    /* of an answer whose body was to go to a file */
+#define ERROR_BODY_MAX (1024 * 1024) /* of an answer whose body was to go to a file */
+#define BULK_BUFFER (256L * 1024)
 #define EXPECTED_BODY_MAX (1024 * 1024) /* how much memory a Content-Length alone may claim */
 
 struct transfer;
@@ -37,6 +38,7 @@ typedef struct lane {
     cpl_buf url;               /* what the easy handle is set to */
     cpl_buf lines;             /* the header lines, each with its NUL */
     struct curl_slist nodes[HEADERS_MAX];
+    bool bulk;                 /* the easy handle has large buffers */
     int sockets[LANE_SOCKETS]; /* open ones, so that a forked child can close them behind libcurl's back */
     char detail[CURL_ERROR_SIZE];
 } lane;
@@ -73,8 +75,8 @@ typedef struct transfer {
     int64_t body_at; /* bytes of body_fd sent */
     /* the clock of this transfer, monotonic */
     int64_t start_ms, tick_ms, active_ms;
-    int64_t limit_ms;    /* for all of it; 0: none */
-    curl_off_t progress; /* bytes moved when active_ms was noted */
+    int64_t limit_ms; /* for all of it; 0: none */
+    bool heard;       /* the socket had something since active_ms */
 } transfer;
 
 /* ---- library ---- */
@@ -85,39 +87,6 @@ static CURLcode library_state;
 /* Never undone: others in this process may use libcurl too. */
 static void library_start(void) {
     library_state = curl_global_init(CURL_GLOBAL_ALL);
-}
-
-/*
- * Older libcurls let OpenSSL write without MSG_NOSIGNAL, and hosts like the stock lua command do not ignore SIGPIPE. Blocks
- * it for this thread and swallows the one we may have caused.
- */
-typedef struct pipe_guard {
-    sigset_t before;
-    bool was_pending;
-} pipe_guard;
-
-static bool pipe_pending(void) {
-    sigset_t pending;
-    return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
-}
-
-static void pipe_guard_enter(pipe_guard *guard) {
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGPIPE);
-    pthread_sigmask(SIG_BLOCK, &set, &guard->before);
-    guard->was_pending = sigismember(&guard->before, SIGPIPE) == 1 && pipe_pending();
-}
-
-static void pipe_guard_leave(const pipe_guard *guard) {
-    if (!guard->was_pending && pipe_pending()) {
-        const struct timespec now = {0, 0};
-        sigset_t set;
-        sigemptyset(&set);
-        sigaddset(&set, SIGPIPE);
-        while (sigtimedwait(&set, NULL, &now) < 0 && errno == EINTR) continue;
-    }
-    pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
 }
 
 /* ---- callbacks ---- */
@@ -334,15 +303,15 @@ static lane *lane_new(const cpl_http *http) {
 }
 
 static void lanes_free(lane *first) {
-    pipe_guard guard;
+    cpl_sigpipe guard;
     if (first == NULL) return;
-    pipe_guard_enter(&guard); /* TLS says good-bye */
+    cpl_sigpipe_block(&guard); /* TLS says good-bye */
     while (first) {
         lane *next = first->next;
         lane_free(first);
         first = next;
     }
-    pipe_guard_leave(&guard);
+    cpl_sigpipe_restore(&guard);
 }
 
 /* ---- the pool ---- */
@@ -594,6 +563,17 @@ static bool set_method(CURL *easy, const cpl_http_request *request) {
     return ok;
 }
 
+/* Files move in large pieces, for a third of the CPU; calls keep libcurl's small buffers. */
+static bool set_buffers(lane *at, bool bulk) {
+    CURL *easy = at->easy;
+    bool ok = true;
+    if (bulk == at->bulk) return true;
+    SET(CURLOPT_BUFFERSIZE, bulk ? BULK_BUFFER : (long)CURL_MAX_WRITE_SIZE);
+    SET(CURLOPT_UPLOAD_BUFFERSIZE, bulk ? BULK_BUFFER : 65536L);
+    at->bulk = bulk;
+    return ok;
+}
+
 static cpl_status prepare(transfer *t) {
     lane *at = t->lane;
     CURL *easy = at->easy;
@@ -603,6 +583,7 @@ static cpl_status prepare(transfer *t) {
     if (status) return status;
     if (!set_url(at, t->request->url) || !set_method(easy, t->request)) return cpl_fail_nomem(t->err);
     SET(CURLOPT_HTTPHEADER, headers);
+    ok = ok && set_buffers(at, t->request->sink_to_fd || t->request->body_from_fd);
     return ok ? CPL_OK : cpl_fail_nomem(t->err);
 }
 
@@ -612,13 +593,11 @@ static int64_t least(int64_t a, int64_t b) {
     return a < b ? a : b;
 }
 
-/* Bytes moved so far; -1 until the request is on its way, when the connect timeout rules. */
-static curl_off_t progress_of(const transfer *t) {
-    curl_off_t up = 0, started = 0;
+/* Until the request is on its way the connect timeout rules. */
+static bool is_connected(const transfer *t) {
+    curl_off_t started = 0;
     curl_easy_getinfo(t->lane->easy, CURLINFO_PRETRANSFER_TIME_T, &started);
-    if (started == 0) return -1;
-    curl_easy_getinfo(t->lane->easy, CURLINFO_SIZE_UPLOAD_T, &up);
-    return up + t->response->body_bytes + (curl_off_t)t->head_bytes;
+    return started != 0;
 }
 
 /* Asks the tick and the clocks; *slice_ms is how long to wait at most before the next time. */
@@ -639,9 +618,8 @@ static cpl_status check_clocks(transfer *t, const cpl_http *http, int *slice_ms)
         slice = least(slice, left);
     }
     if (http->read_timeout_ms > 0) {
-        curl_off_t progress = progress_of(t);
-        if (progress < 0 || progress != t->progress) t->active_ms = now;
-        t->progress = progress;
+        if (t->heard || (now - t->active_ms >= http->read_timeout_ms && !is_connected(t))) t->active_ms = now;
+        t->heard = false;
         if (now - t->active_ms >= http->read_timeout_ms) {
             return cpl_fail(t->err, CPL_TIMEOUT, "\"%s\" was silent for %lld ms", t->host,
                             (long long)http->read_timeout_ms);
@@ -707,14 +685,15 @@ static cpl_status finish(transfer *t) {
 
 static cpl_status run(transfer *t, const cpl_http *http) {
     for (;;) {
-        int running = 0, slice_ms = 0;
+        int running = 0, slice_ms = 0, ready = 0;
         cpl_status status;
         CURLMcode code = curl_multi_perform(t->lane->multi, &running);
         if (code != CURLM_OK) return cpl_fail(t->err, CPL_STATE, "libcurl: %s", curl_multi_strerror(code));
         if (running == 0) return finish(t);
         status = check_clocks(t, http, &slice_ms);
         if (status) return status;
-        curl_multi_poll(t->lane->multi, NULL, 0, slice_ms, NULL);
+        curl_multi_poll(t->lane->multi, NULL, 0, slice_ms, &ready);
+        t->heard = ready > 0;
     }
 }
 
@@ -747,12 +726,12 @@ static bool was_stale(const transfer *t, cpl_status status) {
 }
 
 static cpl_status perform(transfer *t, const cpl_http *http) {
-    pipe_guard guard;
+    cpl_sigpipe guard;
     cpl_status status = prepare(t);
     if (status) return status;
     t->lane->transfer = t;
     t->start_ms = t->tick_ms = t->active_ms = cpl_clock_monotonic_ms();
-    pipe_guard_enter(&guard);
+    cpl_sigpipe_block(&guard);
     status = exchange(t, http);
     if (was_stale(t, status)) {
         t->body_at = 0;
@@ -761,7 +740,7 @@ static cpl_status perform(transfer *t, const cpl_http *http) {
         status = exchange(t, http);
         curl_easy_setopt(t->lane->easy, CURLOPT_FRESH_CONNECT, 0L);
     }
-    pipe_guard_leave(&guard);
+    cpl_sigpipe_restore(&guard);
     t->lane->transfer = NULL;
     cpl_buf_wipe(&t->lane->lines); /* signatures and tokens */
     return status;

@@ -5,6 +5,7 @@
 
 #include "../../core/clock.h"
 #include "../../core/http.h"
+#include "../../core/sigpipe.h"
 #include "fault_server.h"
 #include "test.h"
 
@@ -476,6 +477,24 @@ TEST(t_http__the_hosts_signal_mask_is_as_it_was) {
     pthread_sigmask(SIG_BLOCK, NULL, &after);
     CHECK(sigismember(&before, SIGPIPE) == 0 && sigismember(&after, SIGPIPE) == 0);
     stop(&f);
+}
+
+TEST(t_http__a_sigpipe_of_ours_is_swallowed_and_one_of_the_host_is_kept) {
+    sigset_t pipe_alone, before, pending;
+    cpl_sigpipe state;
+    sigemptyset(&pipe_alone);
+    sigaddset(&pipe_alone, SIGPIPE);
+    cpl_sigpipe_block(&state);
+    raise(SIGPIPE);
+    cpl_sigpipe_restore(&state); /* ends the program if it is still there */
+    pthread_sigmask(SIG_BLOCK, &pipe_alone, &before);
+    raise(SIGPIPE);
+    cpl_sigpipe_block(&state);
+    raise(SIGPIPE);
+    cpl_sigpipe_restore(&state);
+    CHECK(sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1);
+    sigtimedwait(&pipe_alone, NULL, &(struct timespec){0, 0});
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 TEST(t_http__a_ca_bundle_that_is_not_there_is_a_configuration_error) {
