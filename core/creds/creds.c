@@ -95,9 +95,10 @@ static cpl_status check_given(const cpl_credentials *given, cpl_error *err) {
                  {"session_token", given->session_token, false}};
     for (size_t i = 0; i < CPL_COUNT(parts); i++) {
         if (parts[i].required && parts[i].text.n == 0)
-            return cpl_fail_at(err, CPL_INVALID, parts[i].name, "keys come as a pair, and this one is missing");
+            return cpl_fail_at(err, CPL_INVALID, parts[i].name, "%s: missing, and keys come as a pair", parts[i].name);
         if (!is_plain(parts[i].text))
-            return cpl_fail_at(err, CPL_INVALID, parts[i].name, "has a space or another character that no key has");
+            return cpl_fail_at(err, CPL_INVALID, parts[i].name, "%s: has a space or another character that no key has",
+                               parts[i].name);
     }
     return CPL_OK;
 }
