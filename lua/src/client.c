@@ -116,7 +116,9 @@ static int call(lua_State *L, lua_client *self, cpl_str operation, int params) {
     scratch_clear(scratch);
     if (!lua_isnoneornil(L, params)) {
         cpl_writer *writer = scratch_writer(L, scratch);
-        luaL_checktype(L, params, LUA_TTABLE);
+        if (!lua_istable(L, params)) {
+            return luaL_error(L, "%s takes a table of parameters, not a %s", operation.p, luaL_typename(L, params));
+        }
         write_value(L, params, writer);
         if (cpl_writer_text(writer, &text, &err)) return push_failure(L, &err);
     }
