@@ -18,7 +18,7 @@ FLOORS = """
     codepipeline
     base
     err retry
-    buf clock
+    buf clock sigpipe
     digest json xml pace tree profiles skew continuation
     model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config
     cursor http+http_head+url archives creds
