@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What one signature of a typical POST costs: ours with the derived key at hand, ours with a key never seen before, and a
- * plain OpenSSL 3 signer, which lets the library fetch its algorithms anew for every hash. One JSON line each; CPU time,
- * the median of several rounds taken in turns, so that a slow moment of the machine hits all three.
- *
- *     gcc -O2 -I core bench/signing.c build/libcodepipeline.a $(pkg-config --libs libcrypto ...) -o signing && ./signing
+ * What one signature of a typical POST costs: ours with the derived key at hand, ours with a key never seen before,
+ * and a plain OpenSSL 3 signer, which lets the library fetch its algorithms anew for every hash. One JSON line each;
+ * CPU time, the median of several rounds taken in turns, so that a slow moment of the machine hits all three.
  */
 #include <openssl/evp.h>
 #include <openssl/hmac.h>

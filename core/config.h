@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the environment and the shared files (~/.aws/config, ~/.aws/credentials, or AWS_CONFIG_FILE and
- * AWS_SHARED_CREDENTIALS_FILE) say, read once and immutable from then on. Environment values are read once too, at load.
+ * AWS_SHARED_CREDENTIALS_FILE) say, read once, at load, and immutable from then on.
  */
 #ifndef CPL_CONFIG_H
 #define CPL_CONFIG_H
@@ -11,8 +11,8 @@
 typedef struct cpl_config cpl_config;
 
 /*
- * profile: which one to read; absent: AWS_PROFILE, else "default". CPL_CONFIG: a file that is there cannot be parsed (with
- * its line), or a profile that was asked for by name is in neither file. Missing files are no error.
+ * profile: which one to read; absent: AWS_PROFILE, else "default". CPL_CONFIG: a file that is there cannot be read or
+ * parsed (with its line), or a profile that was asked for by name is in neither file. Missing files are no error.
  */
 cpl_status cpl_config_load(cpl_config **out, cpl_str profile, cpl_error *err);
 void cpl_config_free(cpl_config *config); /* wipes */
@@ -21,7 +21,8 @@ const char *cpl_config_profile(const cpl_config *config);
 bool cpl_config_profile_given(const cpl_config *config);
 /* An environment variable (HOME or one whose name begins with AWS_), NULL when unset or empty. */
 const char *cpl_config_env(const cpl_config *config, const char *name);
-/* A property of the chosen profile (credentials file before config file), NULL when absent or empty. Keys in lower case. */
+/* A property of the chosen profile (credentials file before config file), NULL when absent or empty; key in lower
+ * case. */
 const char *cpl_config_value(const cpl_config *config, const char *key);
 /* The same of another profile. */
 const char *cpl_config_profile_value(const cpl_config *config, const char *profile, const char *key);
@@ -29,8 +30,8 @@ const char *cpl_config_profile_value(const cpl_config *config, const char *profi
 const char *cpl_config_service_value(const cpl_config *config, const char *service, const char *key);
 /* First of: the environment variable, the profile's property; NULL when neither. Either name may be NULL. */
 const char *cpl_config_setting(const cpl_config *config, const char *env, const char *key);
-/* The endpoint the environment or the profile sets for a service ("codepipeline", "s3"), in the order and with the ignore
- * switch of the SDKs and Tools guide; NULL when none. */
+/* The endpoint the environment or the profile sets for a service ("codepipeline", "s3"), in the order and with the
+ * ignore switch of the SDKs and Tools guide; NULL when none. */
 const char *cpl_config_endpoint_url(const cpl_config *config, const char *service);
 
 #endif

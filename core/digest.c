@@ -14,8 +14,8 @@
 
 #include "err.h"
 
-/* Fetched once and never freed: an implicit fetch costs more than the hash, and other libraries of the process may still
- * be hashing while this one is unloaded. MD5 is apart, because it may be missing (FIPS) and most processes never ask. */
+/* Fetched once and never freed: an implicit fetch costs more than the hash, and another thread may still be hashing
+ * while the process ends. MD5 is apart, because it may be missing (FIPS) and most processes never ask. */
 static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
 static pthread_once_t md5_once = PTHREAD_ONCE_INIT;
 static EVP_MD *sha256;
@@ -30,8 +30,8 @@ static void fetch_md5(void) {
 }
 
 /*
- * Contexts that wait for their next use, because making one costs as much as a short hash. A slot is taken and filled with
- * one atomic step, never with a lock: a fork in the middle leaves the child a slot less, not a mutex that nobody opens.
+ * Contexts that wait for their next use, because making one costs half a short hash. A slot is emptied and filled in
+ * one atomic step, never under a lock: a fork in the middle leaves the child a slot less, not a mutex nobody opens.
  * Not thread-local, because a thread that the host ends would have to be heard of.
  */
 #define POOL_SIZE 16

@@ -30,7 +30,7 @@ typedef struct cpl_endpoint {
     char signing_name[32];
 } cpl_endpoint;
 
-/* CPL_CONFIG: no region, a region that cannot stand in a host name, a malformed URL, a combination that does not exist. */
+/* CPL_CONFIG: no region, one that cannot stand in a host name, a malformed URL, a combination that does not exist. */
 cpl_status cpl_endpoint_resolve(const cpl_endpoint_params *params, cpl_endpoint *out, cpl_error *err);
 
 #endif

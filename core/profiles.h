@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The text of the shared files, taken apart by the rules of the SDKs and Tools guide: "[default]", "[profile x]",
- * "[sso-session x]" and "[services x]" in the config file, "[x]" in the credentials file; comments, continued and nested
- * properties. Sections and properties with names that are not valid are passed over; text that is neither section nor
- * property is an error.
+ * "[sso-session x]" and "[services x]" in the config file, "[x]" in the credentials file; comments, continued and
+ * nested properties. Sections and properties with names that are not valid are passed over; text that is neither
+ * section nor property is an error.
  */
 #ifndef CPL_PROFILES_H
 #define CPL_PROFILES_H
@@ -41,8 +41,8 @@ typedef enum cpl_profile_file { CPL_FILE_CONFIG, CPL_FILE_CREDENTIALS } cpl_prof
 void cpl_profiles_init(cpl_profiles *profiles);
 void cpl_profiles_release(cpl_profiles *profiles); /* wipes */
 /*
- * Adds what the text of one file says; the credentials file comes second, because its properties go first. CPL_CONFIG names
- * the file (as path has it) and the line.
+ * Adds what the text of one file says; the credentials file comes second, because its properties go first. CPL_CONFIG
+ * names the file (as path has it) and the line.
  */
 cpl_status cpl_profiles_parse(cpl_profiles *profiles, cpl_profile_file file, const char *path, cpl_str text,
                               cpl_error *err);

@@ -19,8 +19,8 @@ typedef struct slot {
 } slot;
 
 /*
- * The lock is only ever tried. Who finds it taken (by another thread for some nanoseconds, or for good in a child that was
- * forked meanwhile) derives the key itself: four hashes, and nobody ever waits.
+ * The lock is only ever tried. Who finds it taken (by another thread for some nanoseconds, or for good in a child that
+ * was forked meanwhile) derives the key itself: eight hashes, and nobody ever waits.
  */
 struct cpl_signer {
     atomic_flag busy;

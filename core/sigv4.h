@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * AWS Signature Version 4: pure functions of (request, credentials, time). No I/O, no clock, no log. The emulator checks
- * requests with the same code that the client signs with, and the third-party vectors keep both honest.
+ * AWS Signature Version 4: pure functions of (request, credentials, time). No I/O, no clock, no log. The emulator
+ * checks requests with the same code that the client signs with, and the third-party vectors keep both honest.
  */
 #ifndef CPL_SIGV4_H
 #define CPL_SIGV4_H
@@ -62,9 +62,10 @@ void cpl_signature_init(cpl_signature *out);
 void cpl_signature_release(cpl_signature *out);
 
 /*
- * Signs. In header form the caller sends, besides its own headers, X-Amz-Date (out->date), X-Amz-Security-Token when there
- * is a token, x-amz-content-sha256 (out->payload_hash) for CPL_SIGN_S3 and CPL_SIGN_BODY_HEADER, and Authorization; those
- * must not be among request->headers (X-Amz-Date may be, with the same value). signer may be NULL (nothing is cached).
+ * Signs. In header form the caller sends, besides its own headers, X-Amz-Date (out->date), X-Amz-Security-Token when
+ * there is a token, x-amz-content-sha256 (out->payload_hash) for CPL_SIGN_S3 and CPL_SIGN_BODY_HEADER, and
+ * Authorization. Authorization must not be among request->headers, the others only with the same value. signer may be
+ * NULL (nothing is cached).
  * CPL_INVALID: a header, path or credential that cannot be sent (CR, LF, NUL), an empty key.
  */
 cpl_status cpl_sigv4_sign(cpl_signer *signer, const cpl_sign_request *request, const cpl_credentials *credentials,
@@ -85,7 +86,7 @@ typedef struct cpl_sigv4_claim { /* what the request says of its signature; view
     bool presigned;
 } cpl_sigv4_claim;
 
-/* Reads the Authorization header, or the X-Amz-* query parameters (decoded into scratch). CPL_INVALID with the reason. */
+/* Reads the Authorization header, or the X-Amz-* query parameters (decoded into scratch). CPL_INVALID says why. */
 cpl_status cpl_sigv4_claim_read(cpl_sigv4_claim *out, cpl_str authorization, cpl_str query, cpl_buf *scratch,
                                 cpl_error *err);
 /*

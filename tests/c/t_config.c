@@ -203,7 +203,7 @@ static void run_location_case(const cJSON *test) {
     }
 }
 
-/* The other 5 of the 9 cases say where Windows keeps a home (USERPROFILE, HOMEDRIVE), where this library does not run. */
+/* The other 5 of the 9 cases say where Windows keeps a home (USERPROFILE, HOMEDRIVE), and we do not run there. */
 TEST(t_config__the_4_posix_cases_of_the_location_suite_agree) {
     cJSON *suite = read_suite("credentials/aws-runtime/file-location-tests.json");
     const cJSON *test;

@@ -16,7 +16,7 @@ typedef struct parsed {
     cpl_header headers[32];
 } parsed;
 
-/* "METHOD target HTTP/1.1", header lines (a line that begins with a blank goes on with the one before), blank line, body */
+/* "METHOD target HTTP/1.1", header lines (one that begins with a blank continues the one before), blank line, body */
 static void parse_request(parsed *p) {
     char *line = p->text, *end = strchr(line, '\n'), *target = strchr(line, ' ') + 1, *question;
     size_t count = 0;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Makes cases.json: requests, and what each stage of signing them must give.
 
-Written from the Signature Version 4 specification, apart from the C code that it checks, with the standard library only.
+Written from the Signature Version 4 specification, apart from the C code that it checks; standard library only.
 A case is as short as it can be; what it leaves out is in DEFAULTS.
 
     python3 tests/vectors/sigv4/make.py           writes cases.json
