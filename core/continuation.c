@@ -6,6 +6,7 @@
 #include "err.h"
 
 #define PREFIX "cpl1:"
+#define SECONDS_MAX 253402300799 /* the last of the year 9999 */
 #define AFTER_MAX_S (366.0 * 86400)
 
 bool cpl_continuation_read(cpl_str token, cpl_continuation *out) {
@@ -14,6 +15,7 @@ bool cpl_continuation_read(cpl_str token, cpl_continuation *out) {
     token = cpl_str_sub(token, strlen(PREFIX), token.n);
     colon = cpl_str_find(token, ':');
     if (colon == token.n || !cpl_str_integer(cpl_str_sub(token, 0, colon), &out->not_before_s)) return false;
+    if (out->not_before_s < 0 || out->not_before_s > SECONDS_MAX) return false;
     out->state = cpl_str_sub(token, colon + 1, token.n);
     if (out->state.n == 0) out->state = (cpl_str){NULL, 0};
     return true;

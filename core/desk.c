@@ -162,6 +162,10 @@ void cpl_desk_drop(cpl_desk *desk) {
     cpl_free(desk);
 }
 
+int64_t cpl_desk_now_ms(const cpl_desk *desk) {
+    return cpl_clock_wall_ms() + atomic_load(&desk->client->skew_s) * 1000;
+}
+
 void cpl_desk_settle(cpl_desk *desk) {
     pthread_mutex_lock(&desk->lock);
     atomic_fetch_sub(&desk->running, 1);

@@ -52,6 +52,8 @@ typedef struct cpl_desk {
 cpl_status cpl_desk_new(cpl_desk **out, cpl_client *client, const cpl_worker_options *options, cpl_error *err);
 cpl_desk *cpl_desk_retain(cpl_desk *desk);
 void cpl_desk_drop(cpl_desk *desk); /* NULL is fine */
+/* The service's time as far as it is known, milliseconds since 1970. */
+int64_t cpl_desk_now_ms(const cpl_desk *desk);
 /* One job less is running. */
 void cpl_desk_settle(cpl_desk *desk);
 /* Puts a result in line for the worker to send; takes it over. */

@@ -234,7 +234,7 @@ cpl_status cpl_job_later(cpl_job *job, cpl_str state, double after_s, const cpl_
         return cpl_fail_at(err, CPL_INVALID, "outputVariables", "output variables come with the final result");
     }
     cpl_buf_init(&token, CPL_CONTINUATION_TOKEN_MAX);
-    status = cpl_continuation_write(state, after_s, cpl_client_now_s(job->desk->client) * 1000, &token, err);
+    status = cpl_continuation_write(state, after_s, cpl_desk_now_ms(job->desk), &token, err);
     if (status != CPL_OK) goto out;
     w = begin_params(job);
     if (w == NULL) {

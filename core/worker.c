@@ -243,9 +243,9 @@ static int free_slots(const cpl_worker *worker) {
 
 /* The first kept-back job that is due; else *next_ms is lowered to when one will be. */
 static cpl_job *take_due(cpl_worker *worker, int64_t now_ms, int64_t *next_ms) {
-    int64_t now_s = cpl_client_now_s(worker->desk->client);
+    int64_t wall_ms = cpl_desk_now_ms(worker->desk);
     for (cpl_job **at = &worker->kept; *at; at = &(*at)->next) {
-        int64_t left_ms = ((*at)->not_before_s - now_s) * 1000;
+        int64_t left_ms = (*at)->not_before_s * 1000 - wall_ms;
         if (left_ms <= 0) {
             worker->kept_count--;
             return pop(at);
@@ -352,7 +352,7 @@ static cpl_status acknowledge(turn *t, const cpl_job *job, bool *ours) {
 static bool take_ready(turn *t, cpl_job **out) {
     cpl_worker *worker = t->worker;
     cpl_job *job = pop(&worker->ready);
-    bool due = job->not_before_s <= cpl_client_now_s(worker->desk->client), ours = false;
+    bool due = job->not_before_s * 1000 <= cpl_desk_now_ms(worker->desk), ours = false;
     bool stale = cpl_clock_monotonic_ms() - job->taken_ms > READY_MAX_AGE_MS;
     if (stale || (!due && worker->kept_count >= KEPT_MAX)) {
         cpl_job_free(job);

@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../core/clock.h"
+#include "../../core/continuation.h"
+#include "../../core/tree.h"
+#include "service.h"
+
+/* ---- one pipeline: an S3 source and custom actions ---- */
+
+#define ROLE "'roleArn':'arn:aws:iam::123456789012:role/pipeline'"
+#define STORE "'artifactStore':{'type':'S3','location':'artifacts'}"
+#define SOURCE                                                                                                        \
+    "{'name':'Source','actions':[{'name':'Fetch','actionTypeId':{'category':'Source','owner':'AWS','provider':'S3',"  \
+    "'version':'1'},'configuration':{'S3Bucket':'source','S3ObjectKey':'source.zip','PollForSourceChanges':'false'}," \
+    "'outputArtifacts':[{'name':'Code'}]}]}"
+#define BUILD(name, more)                                                                      \
+    "{'name':'" name                                                                           \
+    "','actionTypeId':{'category':'Build','owner':'Custom','provider':'Maker','version':'1'}," \
+    "'configuration':{'Target':'all'}," more "'runOrder':1}"
+#define MADE "'inputArtifacts':[{'name':'Code'}],'outputArtifacts':[{'name':'Made'}],"
+#define READS "'inputArtifacts':[{'name':'Code'}],"
+
+static char room[256]; /* a folder of the test's own */
+
+static bool open_room(void) {
+    cpl_error err = {0};
+    char *made = NULL;
+    const char *tmp = getenv("TMPDIR");
+    if (!CHECK(cpl_tree_temp(cpl_str_of(tmp ? tmp : "/tmp"), "t_worker-", &made, &err) == CPL_OK)) return false;
+    CPL_COPY(room, cpl_str_of(made));
+    cpl_free(made);
+    return true;
+}
+
+static cpl_str in_room(const char *rest) {
+    static char path[2][512];
+    static int turn;
+    turn = !turn;
+    snprintf(path[turn], sizeof path[turn], "%s/%s", room, rest);
+    return cpl_str_of(path[turn]);
+}
+
+static bool write_text(cpl_str path, const char *text) {
+    FILE *file = fopen(path.p, "wb");
+    if (file == NULL) return false;
+    fputs(text, file);
+    return fclose(file) == 0;
+}
+
+static bool put_source(service *s) {
+    cpl_error err = {0};
+    mkdir(in_room("in").p, 0755);
+    CHECK(write_text(in_room("in/hello.txt"), "hello\n"));
+    return CHECK(cpl_emulator_create_bucket(s->emulator, CPL_LIT("source"), &err) == CPL_OK) &&
+           CHECK(cpl_emulator_create_bucket(s->emulator, CPL_LIT("artifacts"), &err) == CPL_OK) &&
+           CHECK(cpl_pack(in_room("in"), in_room("source.zip"), NULL, &err) == CPL_OK) &&
+           CHECK(cpl_client_upload(s->client, in_room("source.zip"), CPL_LIT("source"), CPL_LIT("source.zip"), NULL,
+                                   &err) == CPL_OK);
+}
+
+/* An emulator with the action type Build/Maker/1. */
+static bool open_idle(service *s) {
+    return open_room() && open_service(s) &&
+           ask(s, "CreateCustomActionType",
+               "{'category':'Build','provider':'Maker','version':'1','configurationProperties':[{'name':'Target',"
+               "'required':true,'key':true,'secret':false,'queryable':true}],"
+               "'inputArtifactDetails':{'minimumCount':0,'maximumCount':5},"
+               "'outputArtifactDetails':{'minimumCount':0,'maximumCount':5}}");
+}
+
+/* The same and a pipeline "line" whose second stage has these actions; it runs. */
+static bool open_line(service *s, const char *actions) {
+    return open_idle(s) && put_source(s) &&
+           ask(s, "CreatePipeline",
+               "{'pipeline':{'name':'line'," ROLE "," STORE ",'stages':[" SOURCE ",{'name':'Build','actions':[%s]}]}}",
+               actions);
+}
+
+static void close_line(service *s) {
+    close_service(s);
+    CHECK(cpl_tree_remove(AT_FDCWD, room));
+}
+
+/* Waits until the second stage is as wanted. */
+static bool stage_becomes(service *s, const char *wanted) {
+    const char *at = "stageStates.1.latestExecution.status";
+    for (int64_t end = cpl_clock_monotonic_ms() + 5000; cpl_clock_monotonic_ms() < end; usleep(5000)) {
+        if (!ask(s, "GetPipelineState", "{'name':'line'}")) return false;
+        if (strcmp(text_of(s, at), wanted) == 0) return true;
+    }
+    printf("  the stage is %s, not %s\n", text_of(s, at), wanted);
+    return false;
+}
+
+static const cpl_action_type maker = {
+    .category = CPL_LIT("Build"), .provider = CPL_LIT("Maker"), .version = CPL_LIT("1")};
+
+static cpl_worker *worker_of(cpl_client *client, int concurrency) {
+    cpl_worker_options options = {.concurrency = concurrency, .poll_interval_ms = 10, .work_dir = cpl_str_of(room)};
+    cpl_worker *worker = NULL;
+    cpl_error err = {0};
+    int index = -1;
+    CHECK(cpl_worker_new(&worker, client, &options, &err) == CPL_OK);
+    CHECK(cpl_worker_add(worker, &maker, &index, &err) == CPL_OK && index == 0);
+    return worker;
+}
+
+static cpl_job *next_within(cpl_worker *worker, int64_t timeout_ms) {
+    cpl_wait wait = {.timeout_ms = timeout_ms};
+    cpl_job *job = NULL;
+    cpl_error err = {0};
+    if (!CHECK(cpl_worker_next(worker, &wait, &job, &err) == CPL_OK)) printf("  %s: %s\n", err.code, err.message);
+    return job;
+}
+
+static cpl_job *next_job(cpl_worker *worker) {
+    cpl_job *job = next_within(worker, 5000);
+    CHECK(job != NULL);
+    return job;
+}
+
+/* ---- the main job ---- */
+
+TEST(t_worker__a_job_goes_from_source_to_succeeded) {
+    service s;
+    cpl_job *job;
+    cpl_cursor c;
+    cpl_error err = {0};
+    cpl_result result = {.output_variables = CPL_LIT("{\"digest\":\"abc\"}"), .summary = CPL_LIT("made it")};
+    const char *folder = NULL, *path = NULL;
+    char digest[65], *text, file[600], work_dir[400];
+    struct stat info;
+    NEED(open_line(&s, BUILD("Make", MADE "'namespace':'made',")));
+    cpl_worker *worker = worker_of(s.client, 2);
+    NEED((job = next_job(worker)) != NULL);
+    CHECK(cpl_worker_running(worker) == 1);
+    CHECK_STR(cpl_job_text(job, CPL_JOB_PIPELINE_NAME), "line");
+    CHECK_STR(cpl_job_text(job, CPL_JOB_STAGE_NAME), "Build");
+    CHECK_STR(cpl_job_text(job, CPL_JOB_ACTION_NAME), "Make");
+    CHECK_STR(cpl_job_text(job, CPL_JOB_PROVIDER), "Maker");
+    CHECK(cpl_job_text(job, CPL_JOB_ACCOUNT_ID) && cpl_job_text(job, CPL_JOB_EXECUTION_ID));
+    CHECK(cpl_job_text(job, CPL_JOB_STATE) == NULL && cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN) == NULL);
+    CHECK(cpl_job_action_type(job) == 0);
+    CHECK_STR(cpl_job_input_name(job, 0), "Code");
+    CHECK_STR(cpl_job_output_name(job, 0), "Made");
+    CHECK(cpl_job_input_name(job, 1) == NULL && cpl_job_output_count(job) == 1);
+    cpl_job_configuration(job, &c);
+    CHECK(cpl_cursor_next(&c) == CPL_TOKEN_OBJECT && cpl_cursor_next(&c) == CPL_TOKEN_KEY);
+    CHECK(cpl_str_is(c.text, "Target") && cpl_cursor_next(&c) == CPL_TOKEN_STRING && cpl_str_is(c.text, "all"));
+    cpl_cursor_release(&c);
+
+    if (!CHECK(cpl_job_input_extract(job, CPL_LIT(""), CPL_LIT(""), NULL, &folder, &err) == CPL_OK)) {
+        printf("  %s\n", err.message);
+    }
+    NEED(folder);
+    snprintf(file, sizeof file, "%s/hello.txt", folder);
+    CHECK_STR(text = test_read_file(file, NULL), "hello\n");
+    free(text);
+    CHECK(cpl_job_output_digest(job, CPL_LIT("Made"), digest, &err) == CPL_INVALID);
+    CHECK(cpl_job_succeed(job, &result, NULL, &err) == CPL_INVALID); /* nothing staged yet */
+    CHECK(strstr(err.message, "\"Made\""));
+    CHECK(cpl_job_output_pack(job, CPL_LIT("Made"), cpl_str_of(folder), NULL, &err) == CPL_OK);
+    CHECK(cpl_job_output_digest(job, CPL_LIT(""), digest, &err) == CPL_OK && strlen(digest) == 64);
+    if (!CHECK(cpl_job_succeed(job, &result, NULL, &err) == CPL_OK)) printf("  %s: %s\n", err.code, err.message);
+    CHECK(cpl_job_answered(job));
+    CHECK(cpl_worker_running(worker) == 0);
+    CHECK(cpl_job_succeed(job, NULL, NULL, &err) == CPL_STATE);
+    CHECK(cpl_job_fail(job, CPL_LIT(""), CPL_LIT("x"), CPL_LIT(""), NULL, &err) == CPL_STATE);
+
+    CHECK(cpl_job_work_dir(job, &path, &err) == CPL_OK && stat(path, &info) == 0 && (info.st_mode & 0777) == 0700);
+    snprintf(work_dir, sizeof work_dir, "%s", path);
+    cpl_worker_free(worker); /* before the job */
+    cpl_job_free(job);
+    CHECK(stat(work_dir, &info) != 0);
+    CHECK(stage_becomes(&s, "Succeeded"));
+    close_line(&s);
+}
+
+TEST(t_worker__a_failure_carries_its_type_and_a_clipped_message) {
+    service s;
+    cpl_job *job;
+    cpl_error err = {0};
+    char *long_text = malloc(30000);
+    NEED(open_line(&s, BUILD("Make", READS)));
+    cpl_worker *worker = worker_of(s.client, 1);
+    NEED((job = next_job(worker)) != NULL);
+    CHECK(cpl_job_fail(job, CPL_LIT("NoSuchType"), CPL_LIT("x"), CPL_LIT(""), NULL, &err) == CPL_INVALID);
+    CHECK(strstr(err.path, "failureDetails.type"));
+    for (int i = 0; i < 30000; i += 3) memcpy(long_text + i, "\342\202\254", 3); /* euro signs: 10,000 characters */
+    long_text[9] = (char)0xff;
+    CHECK(cpl_job_fail(job, CPL_LIT("ConfigurationError"), (cpl_str){long_text, 30000}, CPL_LIT("run-7"), NULL, &err) ==
+          CPL_OK);
+    cpl_job_free(job);
+    CHECK(stage_becomes(&s, "Failed"));
+    CHECK_STR(text_of(&s, "stageStates.1.actionStates.0.latestExecution.errorDetails.code"), "ConfigurationError");
+    CHECK(cpl_utf8_length(
+              cpl_str_of(text_of(&s, "stageStates.1.actionStates.0.latestExecution.errorDetails.message"))) <= 5000);
+    cpl_worker_free(worker);
+    free(long_text);
+    close_line(&s);
+}
+
+TEST(t_worker__a_continuation_comes_back_with_its_state_and_not_before_it_is_due) {
+    service s;
+    cpl_job *job;
+    cpl_error err = {0};
+    cpl_result progress = {.percent_complete = 50, .summary = CPL_LIT("half way")};
+    int64_t then;
+    NEED(open_line(&s, BUILD("Make", READS)));
+    cpl_worker *worker = worker_of(s.client, 1);
+    NEED((job = next_job(worker)) != NULL);
+    CHECK(cpl_job_later(job, CPL_LIT("{\"at\":1"), 1, NULL, NULL, &err) == CPL_INVALID);
+    CHECK(cpl_job_later(job, CPL_LIT("{}"), -1, NULL, NULL, &err) == CPL_INVALID);
+    then = cpl_clock_wall_ms();
+    CHECK(cpl_job_later(job, CPL_LIT("{\"at\":\"1\"}"), 1, &progress, NULL, &err) == CPL_OK);
+    CHECK(cpl_job_answered(job));
+    cpl_job_free(job);
+    NEED((job = next_job(worker)) != NULL);
+    CHECK(cpl_clock_wall_ms() - then >= 900);
+    CHECK_STR(cpl_job_text(job, CPL_JOB_STATE), "{\"at\":\"1\"}");
+    CHECK(cpl_str_starts(cpl_str_of(cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN)), "cpl1:"));
+    CHECK(cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK);
+    cpl_job_free(job);
+    CHECK(stage_becomes(&s, "Succeeded"));
+    cpl_worker_free(worker);
+    close_line(&s);
+}
+
+TEST(t_worker__a_continuation_kept_back_goes_to_the_next_worker_when_this_one_stops) {
+    service s;
+    cpl_job *job;
+    cpl_error err = {0};
+    NEED(open_line(&s, BUILD("Make", READS)));
+    cpl_worker *worker = worker_of(s.client, 1);
+    NEED((job = next_job(worker)) != NULL);
+    CHECK(cpl_job_later(job, CPL_LIT("[7]"), 2, NULL, NULL, &err) == CPL_OK);
+    cpl_job_free(job);
+    CHECK(next_within(worker, 300) == NULL); /* takes it and keeps it back */
+    cpl_worker_stop(worker);
+    CHECK(next_within(worker, 300) == NULL);
+    cpl_worker_free(worker);
+    worker = worker_of(s.client, 1);
+    NEED((job = next_job(worker)) != NULL);
+    CHECK_STR(cpl_job_text(job, CPL_JOB_STATE), "[7]");
+    CHECK(cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK);
+    cpl_job_free(job);
+    CHECK(stage_becomes(&s, "Succeeded"));
+    cpl_worker_free(worker);
+    close_line(&s);
+}
+
+TEST(t_worker__a_job_that_is_given_up_is_reported_failed) {
+    service s;
+    cpl_job *job;
+    NEED(open_line(&s, BUILD("Make", READS)));
+    cpl_worker *worker = worker_of(s.client, 1);
+    NEED((job = next_job(worker)) != NULL);
+    cpl_job_free(job);
+    CHECK(cpl_worker_running(worker) == 0);
+    CHECK(next_within(worker, 100) == NULL);
+    CHECK(stage_becomes(&s, "Failed"));
+    CHECK_STR(text_of(&s, "stageStates.1.actionStates.0.latestExecution.errorDetails.message"),
+              "the handler gave the job up");
+    cpl_worker_free(worker);
+    close_line(&s);
+}
+
+TEST(t_worker__what_is_owed_is_sent_when_stopping_too) {
+    service s;
+    cpl_job *job;
+    NEED(open_line(&s, BUILD("Make", READS)));
+    cpl_worker *worker = worker_of(s.client, 1);
+    NEED((job = next_job(worker)) != NULL);
+    cpl_worker_stop(worker);
+    cpl_job_free(job);
+    CHECK(next_within(worker, 0) == NULL);
+    CHECK(stage_becomes(&s, "Failed"));
+    cpl_worker_free(worker);
+    close_line(&s);
+}
+
+/* ---- slots, races, stopping ---- */
+
+TEST(t_worker__no_more_jobs_than_slots) {
+    service s;
+    cpl_job *jobs[2], *third;
+    cpl_error err = {0};
+    NEED(open_line(&s, BUILD("A", READS) "," BUILD("B", READS) "," BUILD("C", READS)));
+    cpl_worker *worker = worker_of(s.client, 2);
+    for (int i = 0; i < 2; i++) NEED((jobs[i] = next_job(worker)) != NULL);
+    CHECK(cpl_worker_running(worker) == 2);
+    CHECK(next_within(worker, 150) == NULL);
+    CHECK(cpl_job_succeed(jobs[0], NULL, NULL, &err) == CPL_OK);
+    NEED((third = next_job(worker)) != NULL);
+    CHECK(cpl_job_succeed(jobs[1], NULL, NULL, &err) == CPL_OK);
+    CHECK(cpl_job_succeed(third, NULL, NULL, &err) == CPL_OK);
+    for (int i = 0; i < 2; i++) cpl_job_free(jobs[i]);
+    cpl_job_free(third);
+    CHECK(stage_becomes(&s, "Succeeded"));
+    cpl_worker_free(worker);
+    close_line(&s);
+}
+
+typedef struct racer {
+    cpl_worker *worker;
+    int done;
+} racer;
+
+static void *race(void *context) {
+    racer *r = context;
+    for (;;) {
+        cpl_wait wait = {.timeout_ms = 400};
+        cpl_job *job = NULL;
+        cpl_error err = {0};
+        if (cpl_worker_next(r->worker, &wait, &job, &err) != CPL_OK || job == NULL) return NULL;
+        if (cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK) r->done++;
+        cpl_job_free(job);
+    }
+}
+
+TEST(t_worker__two_workers_never_do_a_job_twice) {
+    service s;
+    racer racers[2] = {{0}};
+    pthread_t threads[2];
+    NEED(open_line(&s, BUILD("A", READS) "," BUILD("B", READS) "," BUILD("C", READS) "," BUILD("D", READS) "," BUILD(
+                           "E", READS) "," BUILD("F", READS) "," BUILD("G", READS) "," BUILD("H", READS)));
+    for (int i = 0; i < 2; i++) racers[i].worker = worker_of(s.client, 3);
+    for (int i = 0; i < 2; i++) CHECK(pthread_create(&threads[i], NULL, race, &racers[i]) == 0);
+    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    CHECK(racers[0].done + racers[1].done == 8);
+    CHECK(stage_becomes(&s, "Succeeded"));
+    for (int i = 0; i < 2; i++) cpl_worker_free(racers[i].worker);
+    close_line(&s);
+}
+
+static void *stop_soon(void *context) {
+    usleep(50000);
+    cpl_worker_stop(context);
+    return NULL;
+}
+
+TEST(t_worker__stop_is_heard_within_a_tenth_of_a_second) {
+    service s;
+    cpl_job *job = NULL;
+    cpl_error err = {0};
+    pthread_t thread;
+    int64_t then;
+    NEED(open_idle(&s));
+    cpl_worker *worker = worker_of(s.client, 1);
+    CHECK(!cpl_worker_stopping(worker));
+    then = cpl_clock_monotonic_ms();
+    CHECK(pthread_create(&thread, NULL, stop_soon, worker) == 0);
+    CHECK(cpl_worker_next(worker, NULL, &job, &err) == CPL_OK && job == NULL);
+    CHECK(cpl_clock_monotonic_ms() - then < 250);
+    CHECK(cpl_worker_stopping(worker));
+    CHECK(cpl_worker_next(worker, NULL, &job, &err) == CPL_OK && job == NULL);
+    pthread_join(thread, NULL);
+    cpl_worker_free(worker);
+    close_line(&s);
+}
+
+static int count_down(void *context) {
+    return --*(int *)context <= 0;
+}
+
+TEST(t_worker__a_tick_cancels_the_wait_for_a_job) {
+    service s;
+    cpl_job *job = NULL;
+    cpl_error err = {0};
+    int left = 3;
+    cpl_wait wait = {.tick = count_down, .context = &left};
+    NEED(open_idle(&s));
+    cpl_worker *worker = worker_of(s.client, 1);
+    CHECK(cpl_worker_next(worker, &wait, &job, &err) == CPL_CANCELLED && job == NULL);
+    CHECK(!cpl_worker_stopping(worker));
+    cpl_worker_free(worker);
+    close_line(&s);
+}
+
+/* ---- bad input and bad weather ---- */
+
+TEST(t_worker__action_types_are_checked_when_they_are_added) {
+    static const struct {
+        cpl_action_type type;
+        const char *path;
+    } rows[] = {
+        {{.provider = CPL_LIT("P"), .version = CPL_LIT("1")}, "category"},
+        {{.category = CPL_LIT("Build"), .version = CPL_LIT("1")}, "provider"},
+        {{.category = CPL_LIT("Build"), .provider = CPL_LIT("P")}, "version"},
+        {{.category = CPL_LIT("Bild"), .provider = CPL_LIT("P"), .version = CPL_LIT("1")}, "actionTypeId.category"},
+        {{.category = CPL_LIT("Build"), .provider = CPL_LIT("P"), .version = CPL_LIT("1234567890")},
+         "actionTypeId.version"},
+        {{.category = CPL_LIT("Build"), .provider = CPL_LIT("P"), .version = CPL_LIT("1"), .query_key = CPL_LIT("k")},
+         "query_key"},
+    };
+    service s;
+    cpl_error err = {0};
+    cpl_action_type asks = maker;
+    int index = -1;
+    NEED(open_room());
+    NEED(open_service(&s));
+    cpl_worker *worker = worker_of(s.client, 1);
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        CHECK(cpl_worker_add(worker, &rows[i].type, &index, &err) == CPL_INVALID);
+        CHECK_STR(err.path, rows[i].path);
+    }
+    CHECK(cpl_worker_add(worker, &maker, &index, &err) == CPL_INVALID);
+    CHECK(strstr(err.message, "Build/Maker/1"));
+    asks.query_key = CPL_LIT("Target");
+    asks.query_value = CPL_LIT("all");
+    CHECK(cpl_worker_add(worker, &asks, &index, &err) == CPL_OK && index == 1);
+    cpl_worker_free(worker);
+    close_line(&s);
+}
+
+TEST(t_worker__output_variables_are_checked_before_anything_is_sent) {
+    static const struct {
+        const char *text, *words;
+    } rows[] = {
+        {"[]", "not a JSON object"},
+        {"{\"a\":1}", "\"a\" is not a string"},
+        {"{\"a b\":\"x\"}", "\"a b\" has a name"},
+        {"{\"\":\"x\"}", "has a name"},
+        {"{\"a\":\"x\"", "not JSON"},
+        {"{\"a\":\"x\"} 1", "not JSON"},
+    };
+    service s;
+    cpl_job *job;
+    cpl_error err = {0};
+    cpl_result result = {0};
+    char *large = malloc(123000);
+    NEED(open_line(&s, BUILD("Make", READS)));
+    cpl_worker *worker = worker_of(s.client, 1);
+    NEED((job = next_job(worker)) != NULL);
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        result.output_variables = cpl_str_of(rows[i].text);
+        CHECK(cpl_job_succeed(job, &result, NULL, &err) == CPL_INVALID);
+        if (!CHECK(strstr(err.message, rows[i].words))) printf("  %s: %s\n", rows[i].text, err.message);
+    }
+    snprintf(large, 123000, "{\"big\":\"%0122878d\"}", 0);
+    result.output_variables = cpl_str_of(large);
+    CHECK(cpl_job_succeed(job, &result, NULL, &err) == CPL_INVALID);
+    CHECK(strstr(err.message, "122880 bytes") && strstr(err.message, "\"big\""));
+    snprintf(large, 123000, "{\"big\":\"%0122877d\"}", 0);
+    result.output_variables = cpl_str_of(large);
+    if (!CHECK(cpl_job_succeed(job, &result, NULL, &err) == CPL_OK)) printf("  %s %s\n", err.code, err.message);
+    cpl_job_free(job);
+    cpl_worker_free(worker);
+    free(large);
+    close_line(&s);
+}
+
+TEST(t_worker__an_unknown_action_type_is_an_error_of_next) {
+    service s;
+    cpl_job *job = NULL;
+    cpl_error err = {0};
+    cpl_wait wait = {.timeout_ms = 2000};
+    NEED(open_room());
+    NEED(open_service(&s));
+    cpl_worker *worker = worker_of(s.client, 1);
+    CHECK(cpl_worker_next(worker, &wait, &job, &err) == CPL_SERVICE && job == NULL);
+    CHECK_STR(err.code, "ActionTypeNotFoundException");
+    cpl_worker_free(worker);
+    close_line(&s);
+}
+
+TEST(t_worker__a_service_that_is_away_is_not_an_error_and_is_told) {
+    cpl_client_options options = {.region = CPL_LIT("us-east-1"),
+                                  .access_key_id = CPL_LIT("AKIDEXAMPLE"),
+                                  .secret_access_key = CPL_LIT("secret"),
+                                  .endpoint_url = CPL_LIT("http://127.0.0.1:9")};
+    cpl_client *client = NULL;
+    cpl_job *job = NULL;
+    cpl_error err = {0};
+    cpl_wait wait = {.timeout_ms = 300};
+    NEED(cpl_client_new(&client, &options, &err) == CPL_OK);
+    cpl_worker *worker = worker_of(client, 1);
+    CHECK(cpl_worker_next(worker, &wait, &job, &err) == CPL_OK && job == NULL);
+    CHECK(err.status == CPL_NETWORK);
+    cpl_worker_free(worker);
+    cpl_client_free(client);
+}
+
+TEST(t_worker__artifacts_that_are_not_there_are_named) {
+    service s;
+    cpl_job *job;
+    cpl_error err = {0};
+    const char *path = NULL;
+    NEED(open_line(&s, BUILD("Make", MADE)));
+    cpl_worker *worker = worker_of(s.client, 1);
+    NEED((job = next_job(worker)) != NULL);
+    CHECK(cpl_job_input_path(job, CPL_LIT("Cod"), NULL, &path, &err) == CPL_INVALID);
+    CHECK(strstr(err.message, "\"Cod\"; it has \"Code\""));
+    CHECK(cpl_job_output_write(job, CPL_LIT("Code"), CPL_LIT("x"), &err) == CPL_INVALID);
+    CHECK(cpl_job_output_pack(job, CPL_LIT("Made"), CPL_LIT("/no/such/folder"), NULL, &err) == CPL_IO);
+    CHECK(cpl_job_output_write(job, CPL_LIT("Made"), CPL_LIT("bytes"), &err) == CPL_OK);
+    CHECK(cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK);
+    cpl_job_free(job);
+    CHECK(stage_becomes(&s, "Succeeded"));
+    cpl_worker_free(worker);
+    close_line(&s);
+}
+
+/* ---- pure parts ---- */
+
+TEST(t_worker__continuation_tokens_read_back_what_was_written) {
+    cpl_buf token;
+    cpl_continuation c;
+    cpl_error err = {0};
+    static char large[1902];
+    cpl_buf_init(&token, CPL_CONTINUATION_TOKEN_MAX);
+    CHECK(cpl_continuation_write(CPL_LIT("{\"a\":1}"), 1.5, 1000, &token, &err) == CPL_OK);
+    CHECK_STR(cpl_buf_cstr(&token), "cpl1:3:{\"a\":1}");
+    CHECK(cpl_continuation_read(cpl_buf_str(&token), &c) && c.not_before_s == 3 && cpl_str_is(c.state, "{\"a\":1}"));
+    cpl_buf_clear(&token);
+    CHECK(cpl_continuation_write((cpl_str){NULL, 0}, 0, 1000, &token, &err) == CPL_OK);
+    CHECK(cpl_continuation_read(cpl_buf_str(&token), &c) && c.not_before_s == 1 && c.state.p == NULL);
+    CHECK(!cpl_continuation_read(CPL_LIT("cpl1:x:{}"), &c));
+    CHECK(!cpl_continuation_read(CPL_LIT("cpl1:12"), &c));
+    CHECK(!cpl_continuation_read(CPL_LIT("{\"previous_job_id\":\"1\"}"), &c));
+    CHECK(!cpl_continuation_read((cpl_str){NULL, 0}, &c));
+    memset(large, '1', 1901);
+    CHECK(cpl_continuation_write(cpl_str_of(large), 0, 0, &token, &err) == CPL_TOO_LARGE);
+    cpl_buf_release(&token);
+}
+
+TEST(t_worker__failure_types_follow_the_error) {
+    static const struct {
+        cpl_error err;
+        const char *type;
+    } rows[] = {
+        {{.status = CPL_INVALID}, "ConfigurationError"},
+        {{.status = CPL_ARCHIVE}, "ConfigurationError"},
+        {{.status = CPL_CREDENTIALS}, "PermissionError"},
+        {{.status = CPL_NETWORK}, "SystemUnavailable"},
+        {{.status = CPL_IO}, "JobFailed"},
+        {{.status = CPL_SERVICE, .http_status = 403, .code = "AccessDenied"}, "PermissionError"},
+        {{.status = CPL_SERVICE, .http_status = 404, .code = "NoSuchKey"}, "ConfigurationError"},
+        {{.status = CPL_SERVICE, .http_status = 503, .code = "SlowDown"}, "SystemUnavailable"},
+        {{.status = CPL_SERVICE, .http_status = 400, .code = "Other"}, "JobFailed"},
+    };
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) CHECK_STR(cpl_failure_type(&rows[i].err), rows[i].type);
+}
+
+TEST_MAIN
