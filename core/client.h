@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The client as the rooms above it see it (call.c, and what moves artifacts and jobs). Its members may be read by anyone;
- * they do not change after cpl_client_new(), except the atomic ones at the end.
+ * The client as the rooms above it see it (call.c, and what moves artifacts and jobs). Its members may be read by
+ * anyone; they do not change after cpl_client_new(), except the atomic ones at the end.
  */
 #ifndef CPL_CLIENT_H
 #define CPL_CLIENT_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A lane is one CURLM with one easy handle: the multi interface lets us wait in slices (so that Ctrl-C gets through) and
- * keeps the connection; a lane each instead of one shared multi means that threads never wait for one another. Lanes are
- * taken and given back in LIFO order, so the one used is the one whose connection is least likely to have gone stale.
+ * A lane is one CURLM with one easy handle: the multi interface lets us wait in slices (so that Ctrl-C gets through)
+ * and keeps the connection; a lane each instead of one shared multi means that threads never wait for one another.
+ * Lanes are taken and given back in LIFO order, so the one used is the one whose connection is least likely to have
+ * gone stale.
  */
 #include "http.h"
 
@@ -343,8 +344,8 @@ static void abandon(const pool *inherited) {
 }
 
 /*
- * This process's pool, NULL when out of memory. Needs no lock, because a lock that was held during fork would stay held in
- * the child forever.
+ * This process's pool, NULL when out of memory. Needs no lock, because a lock that was held during fork would stay held
+ * in the child forever.
  */
 static pool *current_pool(cpl_http *http) {
     pool *p = atomic_load(&http->pool), *fresh;
@@ -718,8 +719,8 @@ static cpl_status exchange(transfer *t, const cpl_http *http) {
 }
 
 /*
- * A kept connection that the server closed meanwhile says nothing about the server: once more, over a new one. libcurl does
- * this itself when reading finds it out, but not when writing does.
+ * A kept connection that the server closed meanwhile says nothing about the server: once more, over a new one. libcurl
+ * does this itself when reading finds it out, but not when writing does.
  */
 static bool was_stale(const transfer *t, cpl_status status) {
     return status == CPL_NETWORK && t->failed == CPL_OK && t->response->reused && t->head_bytes == 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One HTTP request and its answer, over kept-alive connections. http.c is the only file that includes curl/. Redirects are
- * never followed, TLS is always verified, ~/.netrc is never read, CR, LF and NUL in anything sent are refused. Knows
- * nothing of AWS.
+ * One HTTP request and its answer, over kept-alive connections. http.c is the only file that includes curl/. Redirects
+ * are never followed, TLS is always verified, ~/.netrc is never read, CR, LF and NUL in anything sent are refused.
+ * Knows nothing of AWS.
  */
 #ifndef CPL_HTTP_H
 #define CPL_HTTP_H
@@ -55,16 +55,16 @@ void cpl_http_response_clear(cpl_http_response *response);
 void cpl_http_response_release(cpl_http_response *response);
 
 /*
- * Sends and waits. A kept connection that turns out to be dead before the answer began is replaced by a new one, once and
- * unnoticed. CPL_OK for any complete answer, whatever its status. CPL_NETWORK: refused, reset, name not found, TLS;
- * CPL_TIMEOUT; CPL_PROTOCOL: not HTTP, or a body shorter than its Content-Length; CPL_TOO_LARGE; CPL_CANCELLED; CPL_IO for
- * the file descriptors.
+ * Sends and waits. A kept connection that turns out to be dead before the answer began is replaced by a new one, once
+ * and unnoticed. CPL_OK for any complete answer, whatever its status. CPL_NETWORK: refused, reset, name not found, TLS;
+ * CPL_TIMEOUT; CPL_PROTOCOL: not HTTP, or a body shorter than its Content-Length; CPL_TOO_LARGE; CPL_CANCELLED; CPL_IO
+ * for the file descriptors.
  */
 cpl_status cpl_http_send(cpl_http *http, const cpl_http_request *request, cpl_http_response *response, cpl_error *err);
 
 /*
- * CPL_INVALID unless the name is a token and the value printable ASCII: whoever sends a header checks it, because a line
- * end in it would be a header of an attacker's own.
+ * CPL_INVALID unless the name is a token and the value printable ASCII: whoever sends a header checks it, because a
+ * line end in it would be a header of an attacker's own.
  */
 cpl_status cpl_http_check_header(const cpl_header *header, cpl_error *err);
 /* All header lines of one answer together; past it CPL_TOO_LARGE. */
@@ -76,7 +76,7 @@ cpl_str cpl_http_header(const cpl_http_response *response, const char *name);
 /* The i-th header; false past the end. */
 bool cpl_http_header_at(const cpl_http_response *response, size_t i, cpl_str *name, cpl_str *value);
 
-/* Takes "scheme://host[:port][/path]" apart; false when it is not an http or https URL, or has user info or a fragment. */
+/* Takes "scheme://host[:port][/path]" apart; false for other schemes, user info, a fragment, bytes that need escapes. */
 typedef struct cpl_url {
     cpl_str scheme;
     cpl_str authority; /* host[:port], as a Host header has it; a default port is left out */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * When to send again and how long to wait: the AWS SDKs' standard behaviour, version 2.1 (the default since 2026-11) and
- * 2.0. Pure arithmetic: chance and time are passed in. The one thing that is shared is the quota, a single atomic number:
- * it empties while the service is in trouble, so that a client adds little to it, and refills with successes.
+ * When to send again and how long to wait: the AWS SDKs' standard behaviour, version 2.1 (the default since 2026-11)
+ * and 2.0. Pure arithmetic: chance and time are passed in. The one thing that is shared is the quota, a single atomic
+ * number: it empties while the service is in trouble, so that a client adds little to it, and refills with successes.
  */
 #ifndef CPL_RETRY_H
 #define CPL_RETRY_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SIGPIPE, kept from the host while a library writes to sockets. Older libcurls let OpenSSL write without MSG_NOSIGNAL, and
- * hosts like the stock lua command do not ignore the signal. Works on the calling thread alone.
+ * SIGPIPE, kept from the host while a library writes to sockets. Older libcurls let OpenSSL write without MSG_NOSIGNAL,
+ * and hosts like the stock lua command do not ignore the signal. Works on the calling thread alone.
  */
 #ifndef CPL_SIGPIPE_H
 #define CPL_SIGPIPE_H

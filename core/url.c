@@ -2,8 +2,8 @@
 #include "http.h"
 
 /*
- * Narrower than RFC 3986 on purpose: whatever two parsers might read differently (user info, backslashes, escapes in the
- * host, bytes outside ASCII) is refused, so that the host we sign for is the host libcurl connects to.
+ * Narrower than RFC 3986 on purpose: whatever two parsers might read differently (user info, backslashes, escapes in
+ * the host, bytes outside ASCII) is refused, so that the host we sign for is the host libcurl connects to.
  */
 
 static bool is_alnum(char c) {
