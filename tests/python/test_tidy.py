@@ -208,6 +208,8 @@ def test_no_paths_of_one_machine():
 def test_lines_and_files_fit():
     wrong = []
     for name, text in texts(*ALL_CODE):
+        if name.startswith("tests/vectors/"):  # tables, laid out by hand
+            continue
         lines = text.split("\n")
         if len(lines) > 801:
             wrong.append(f"{name}: {len(lines) - 1} lines")
