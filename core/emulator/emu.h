@@ -83,8 +83,8 @@ const char *emu_account_id(const emu *e);
 /* Milliseconds since 1970 by the emulator's clock. */
 int64_t emu_now_ms(const emu *e);
 double emu_now_s(const emu *e); /* the same for timestamps in documents */
-void emu_clock_advance(emu *e,
-                       int64_t ms); /* turns the emulator's clock forward; what is due is done by the next request */
+/* Turns the emulator's clock forward; what is due is done by the next request. */
+void emu_clock_advance(emu *e, int64_t ms);
 /* A new UUID; false when out of entropy. */
 bool emu_uuid(emu *e, char out[CPL_UUID_SIZE]);
 
@@ -128,8 +128,8 @@ extern const emu_route emu_job_routes[];
 /* ---- engine ---- */
 
 /*
- * What is derived from the documents: who waits, what is due, which jobs are ready. emulator.c makes it once the store is
- * open, keeps it for emu_engine_of(), and frees it before the store is closed.
+ * What is derived from the documents: who waits, what is due, which jobs are ready. emulator.c makes it once the store
+ * is open, keeps it for emu_engine_of(), and frees it before the store is closed.
  */
 typedef struct emu_engine emu_engine;
 emu_engine *emu_engine_new(emu *e); /* NULL: out of memory */

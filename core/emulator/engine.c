@@ -5,9 +5,9 @@
 
 /*
  * The stage machine. An execution either waits in front of its stage or is in it. "Settling" a line tries every active
- * execution in the order of starting until none of them moves; an execution moves by entering its stage, by starting the
- * next actions, by leaving for the next stage, or by ending. Nothing here calls itself, however many stages follow each
- * other without a pause.
+ * execution in the order of starting until none of them moves; an execution moves by entering its stage, by starting
+ * the next actions, by leaving for the next stage, or by ending. Nothing here calls itself, however many stages follow
+ * each other without a pause.
  *
  * Rules, from "How pipeline executions work" of the user guide:
  * - one execution is in a stage at a time (not in PARALLEL mode); success, failure and stopping unlock the stage;
@@ -130,8 +130,8 @@ static queue_state look_around(const emu_line *line, const cpl_json *execution) 
 }
 
 /*
- * An execution that waited while the pipeline was edited goes on by the new version, if that still has the stage; false:
- * it has not.
+ * An execution that waited while the pipeline was edited goes on by the new version, if that still has the stage;
+ * false: it has not.
  */
 static bool follow_edit(const emu_engine *engine, cpl_json *execution) {
     const cpl_json *latest =
@@ -423,8 +423,8 @@ static void start_watchers(emu_engine *engine, const char *bucket, const char *k
 }
 
 /*
- * What the engine itself writes is looked at with the next request: a pipeline that deploys to its own source goes round
- * once a request, as it would go round once a poll, and does not keep the first request busy for ever.
+ * What the engine itself writes is looked at with the next request: a pipeline that deploys to its own source goes
+ * round once a request, as it would go round once a poll, and does not keep the first request busy for ever.
  */
 void emu_engine_object_changed(emu *e, const char *bucket, const char *key) {
     emu_engine *engine = emu_engine_of(e);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the files of operations and the stage engine share. All state is in documents of the store (emu.h); the engine
- * keeps pointers to them, which stay good because documents are edited in place, and forgets them before it deletes one.
+ * keeps pointers to them, which stay good because documents are edited in place, and forgets them before it deletes
+ * one.
  *
  * A pipeline (EMU_PIPELINE, by name):
  *   {"arn", "created", "updated", "latest": N, "versions": {"1": declaration, ...}}
  * An execution (EMU_EXECUTION, by id):
- *   {"id", "pipeline", "version", "number", "mode", "status", "started", "updated", "trigger", "variables", "overrides",
- *    "requestToken", "stop", "statusSummary",
+ *   {"id", "pipeline", "version", "number", "mode", "status", "started", "updated", "trigger", "variables",
+ *    "overrides", "requestToken", "stop", "statusSummary",
  *    "stage": the stage it is in, or waits in front of, "waiting": bool,
  *    "stages": {name: {"status", "order", "actions": {name: action execution id}, "retries", ...}},
  *    "actions": [action execution, ...] in the order they were started,
@@ -217,8 +218,8 @@ bool emu_link_set(const emu_engine *engine, const cpl_json *record, const char *
 
 #define EMU_PAGE_KEY 160
 /*
- * Where the page begins: the key after which it starts ("" at the beginning), from nextToken. scope ties a token to what
- * is listed; any other token is refused with InvalidNextTokenException.
+ * Where the page begins: the key after which it starts ("" at the beginning), from nextToken. scope ties a token to
+ * what is listed; any other token is refused with InvalidNextTokenException.
  */
 bool emu_page_begin(emu_call *call, const char *scope, char after[EMU_PAGE_KEY]);
 /* There is more: puts nextToken into the answer. */

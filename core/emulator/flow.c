@@ -3,7 +3,7 @@
 
 /* What people do to a running pipeline: open and close transitions, approve and reject. */
 
-/* ---- transitions: documents {"Inbound": {"enabled", "disabledReason", ...}, "Outbound": ...} by "pipeline:stage" ---- */
+/* ---- transitions: by "pipeline:stage" {"Inbound": {"enabled", "disabledReason", ...}, "Outbound": ...} ---- */
 
 static cpl_json *new_transition(const emu_call *call, bool enabled) {
     cpl_json *state = cpl_json_new_object();
@@ -65,7 +65,7 @@ static cpl_json *latest_record(const emu_call *call) {
     return line ? emu_index_get(&line->actions, key) : NULL;
 }
 
-/* A token belongs to one request for approval; in PARALLEL mode several may be open, so every execution is looked at. */
+/* A token belongs to one request for approval; in PARALLEL mode several may be open, so all executions count. */
 static cpl_json *record_with_token(const emu_call *call) {
     const emu_line *line = emu_line_find(emu_engine_of(call->e), EMU_GET(call->in, "pipelineName"));
     const char *token = EMU_GET(call->in, "token");

@@ -134,9 +134,31 @@ static bool add_detail(const emu_engine *engine, cpl_json *list, const cpl_json 
     return false;
 }
 
+typedef struct detail {
+    double order;
+    const cpl_json *record;
+} detail;
+
+typedef struct details {
+    detail *items;
+    size_t n;
+    size_t cap;
+} details;
+
+static bool details_push(details *found, const cpl_json *record) {
+    if (found->n == found->cap) {
+        size_t cap = found->cap ? found->cap * 2 : 64;
+        detail *items = cpl_realloc(found->items, cap * sizeof *items);
+        if (items == NULL) return false;
+        found->items = items;
+        found->cap = cap;
+    }
+    found->items[found->n++] = (detail){cpl_json_get_number(record, "order", 0), record};
+    return true;
+}
+
 static int newest_first(const void *a, const void *b) {
-    double left = cpl_json_get_number(*(cpl_json *const *)a, "order", 0);
-    double right = cpl_json_get_number(*(cpl_json *const *)b, "order", 0);
+    double left = ((const detail *)a)->order, right = ((const detail *)b)->order;
     return (left < right) - (left > right);
 }
 
@@ -149,24 +171,24 @@ static bool is_latest(const cpl_json *execution, const cpl_json *record) {
     return execution != NULL;
 }
 
-static bool collect(emu_list *found, const cpl_json *execution, bool latest, int64_t below) {
+static bool collect(details *found, const cpl_json *execution, bool latest, int64_t below) {
     for (cpl_json *i = cpl_json_first(cpl_json_get(execution, "actions")); i; i = cpl_json_next(i)) {
         if (cpl_json_get_number(i, "order", 0) >= (double)below || (latest && !is_latest(execution, i))) continue;
-        if (!emu_list_push(found, i)) return false;
+        if (!details_push(found, i)) return false;
     }
     return true;
 }
 
-static bool list_details(emu_call *call, const emu_list *found, const char *scope) {
+static bool list_details(emu_call *call, const details *found, const char *scope) {
     cpl_json *list = emu_array_at(call->out, "actionExecutionDetails");
     size_t most = emu_page_size(call, 100);
     char text[24];
     for (size_t i = 0; i < found->n; i++) {
         if (i == most) {
-            snprintf(text, sizeof text, "%.0f", cpl_json_get_number(found->items[i - 1], "order", 0));
+            snprintf(text, sizeof text, "%.0f", found->items[i - 1].order);
             return emu_page_more(call, scope, text);
         }
-        if (!add_detail(emu_engine_of(call->e), list, found->items[i])) return emu_nomem(call);
+        if (!add_detail(emu_engine_of(call->e), list, found->items[i].record)) return emu_nomem(call);
     }
     return true;
 }
@@ -178,7 +200,7 @@ typedef struct action_filter {
 
 static bool list_filtered(emu_call *call, const action_filter *filter, const char *scope, int64_t below) {
     const emu_line *line = emu_line_find(emu_engine_of(call->e), EMU_GET(call->in, "pipelineName"));
-    emu_list found = {0};
+    details found = {0};
     bool good = true;
     if (filter->id) {
         const cpl_json *execution = need_execution(call, filter->id);
@@ -191,7 +213,7 @@ static bool list_filtered(emu_call *call, const action_filter *filter, const cha
     }
     if (found.n > 0) qsort(found.items, found.n, sizeof *found.items, newest_first);
     good = good ? list_details(call, &found, scope) : emu_nomem(call);
-    emu_list_release(&found);
+    cpl_free(found.items);
     return good;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the engine keeps beside the documents: arrays of pointers, pointers by name, and what is due when. They own their
- * memory and never what they point to.
+ * What the engine keeps beside the documents: arrays of pointers, pointers by name, and what is due when. They own
+ * their memory and never what they point to.
  */
 #ifndef CPL_EMU_INDEX_H
 #define CPL_EMU_INDEX_H

@@ -9,9 +9,9 @@
  *     +-- not acknowledged for ---+                               +-- the action's time limit --> TimedOut
  *         DELIVERY_MS
  *
- * Every delivery has a nonce of its own, and only the latest one's is good. So a worker that is slow to acknowledge still
- * gets its job as long as nobody else was given it, and never once somebody was. AcknowledgeJob may be repeated with the
- * good nonce and answers the job's status; that makes a lost answer harmless.
+ * Every delivery has a nonce of its own, and only the latest one's is good. So a worker that is slow to acknowledge
+ * still gets its job as long as nobody else was given it, and never once somebody was. AcknowledgeJob may be repeated
+ * with the good nonce and answers the job's status; that makes a lost answer harmless.
  */
 
 #define DELIVERY_MS 60000

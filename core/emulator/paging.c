@@ -2,8 +2,8 @@
 #include "engine.h"
 
 /*
- * A token is the hexadecimal form of "operation LF scope LF last key shown". It holds a key and not a position, so pages
- * stay right when things come and go between them.
+ * A token is the hexadecimal form of "operation LF scope LF last key shown". It holds a key and not a position, so
+ * pages stay right when things come and go between them.
  */
 
 static void head_of(const emu_call *call, const char *scope, cpl_buf *out) {

@@ -104,7 +104,7 @@ static bool copy_source(const emu_context *at, source *from) {
     return emu_action_end(at->engine, at->execution, at->record, &succeeded);
 }
 
-/* The emulator finds only what is current; an execution that was asked for an older version must not get another one. */
+/* The emulator finds only what is current; who asked for an older version must not get another one. */
 static bool check_version(const emu_context *at, source *from, bool *failed) {
     const cpl_json *override = cpl_json_get(cpl_json_get(at->execution, "overrides"), EMU_GET(at->action, "name"));
     const char *wanted = EMU_GET(override, "revisionValue");

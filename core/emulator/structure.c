@@ -2,8 +2,8 @@
 #include "engine.h"
 
 /*
- * The rules a declaration must keep beyond the model's. One pass over stages and actions in the order in which they run,
- * so that what was seen before is what may be used.
+ * The rules a declaration must keep beyond the model's. One pass over stages and actions in the order in which they
+ * run, so that what was seen before is what may be used.
  */
 
 #define STAGES_MAX 50

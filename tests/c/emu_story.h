@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Drives an emulator without its server, for the tests of its operations. JSON is written with ' for ". run() answers the
- * error code, "" for success, and keeps the answer's document for text() and number(), whose paths go through arrays by
- * position: "stageStates.1.actionStates.0.latestExecution.status".
+ * Drives an emulator without its server, for the tests of its operations. JSON is written with ' for ". run() answers
+ * the error code, "" for success, and keeps the answer's document for text() and number(), whose paths go through
+ * arrays by position: "stageStates.1.actionStates.0.latestExecution.status".
  */
 #ifndef CPL_EMU_STORY_H
 #define CPL_EMU_STORY_H
