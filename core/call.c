@@ -22,7 +22,8 @@ typedef struct call {
     cpl_error *err;
     /* the last attempt */
     cpl_retry_class class;
-    int sent; /* attempts */
+    int sent;   /* attempts */
+    int resent; /* those that went out twice, because a kept connection broke */
     /* all of them */
     cpl_retry retry;
     bool skew_corrected;
@@ -155,6 +156,7 @@ static cpl_status send_signed(call *c, const cpl_credentials *credentials, int64
     request.header_count = count;
     status = cpl_http_send(client->http, &request, &c->reply->response, c->err);
     if (status != CPL_INVALID) c->sent++;
+    if (c->reply->response.resent) c->resent++;
     c->class = cpl_retry_classify(status, 0, (cpl_str){NULL, 0});
     return status;
 }
@@ -275,7 +277,7 @@ cpl_status cpl_client_run(cpl_client *client, const cpl_operation *operation, cp
         return CPL_OK;
     }
     cpl_reply_free(c.reply);
-    c.err->attempts = c.sent;
+    c.err->attempts = c.sent + c.resent;
     c.err->retry_delay_ms = c.waited_ms;
     CPL_COPY(c.err->operation, cpl_str_of(operation->info.name));
     return status;

@@ -95,7 +95,10 @@ static void library_start(void) {
 static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address) {
     lane *at = context;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    long request_bytes = 0;
     (void)purpose;
+    curl_easy_getinfo(at->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
+    if (at->transfer && request_bytes > 0) at->transfer->response->resent = true; /* libcurl found the kept one dead */
     for (size_t i = 0; fd >= 0 && i < LANE_SOCKETS; i++) {
         if (at->sockets[i] >= 0) continue;
         at->sockets[i] = fd;
@@ -120,17 +123,16 @@ static bool has_body(const transfer *t, long status) {
 static bool finish_head(transfer *t) {
     int64_t length = 0;
     long status = 0;
+    size_t limit = t->request->body_limit;
     cpl_str announced = cpl_http_header(t->response, "content-length");
     curl_easy_getinfo(t->lane->easy, CURLINFO_RESPONSE_CODE, &status);
     t->head_done = true;
     t->to_sink = t->request->sink_to_fd && status >= 200 && status < 300;
-    if (!t->to_sink && t->request->sink_to_fd && t->response->body.limit > ERROR_BODY_MAX) {
-        t->response->body.limit = ERROR_BODY_MAX;
-    }
+    if (!t->to_sink && t->request->sink_to_fd) t->response->body.limit = limit = ERROR_BODY_MAX;
     if (!has_body(t, status) || !cpl_str_integer(announced, &length)) return true;
-    if (length > 0 && (uint64_t)length > t->request->body_limit) {
+    if (length > 0 && (uint64_t)length > limit) {
         t->failed = cpl_fail(t->err, CPL_TOO_LARGE, "the answer of \"%s\" is %lld bytes, the limit is %zu", t->host,
-                             (long long)length, t->request->body_limit);
+                             (long long)length, limit);
         return false;
     }
     if (!t->to_sink && length > 0 && length <= EXPECTED_BODY_MAX) {
@@ -736,6 +738,7 @@ static cpl_status perform(transfer *t, const cpl_http *http) {
     status = exchange(t, http);
     if (was_stale(t, status)) {
         t->body_at = 0;
+        t->response->resent = t->response->sent;
         cpl_error_clear(t->err);
         curl_easy_setopt(t->lane->easy, CURLOPT_FRESH_CONNECT, 1L);
         status = exchange(t, http);

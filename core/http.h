@@ -49,6 +49,7 @@ typedef struct cpl_http_response {
     int64_t body_bytes; /* also counts what went to the sink */
     bool sent;          /* the request may have reached the server (matters when there is no answer) */
     bool reused;        /* over a kept connection */
+    bool resent;        /* a kept connection broke, and what went over it may have reached the server too */
 } cpl_http_response;
 void cpl_http_response_init(cpl_http_response *response);
 void cpl_http_response_clear(cpl_http_response *response);
@@ -76,7 +77,7 @@ cpl_str cpl_http_header(const cpl_http_response *response, const char *name);
 /* The i-th header; false past the end. */
 bool cpl_http_header_at(const cpl_http_response *response, size_t i, cpl_str *name, cpl_str *value);
 
-/* Takes "scheme://host[:port][/path]" apart; false for other schemes, user info, a fragment, bytes that need escapes. */
+/* Takes "scheme://host[:port][/path]" apart; false for other schemes, user info, fragments, bytes that need escapes. */
 typedef struct cpl_url {
     cpl_str scheme;
     cpl_str authority; /* host[:port], as a Host header has it; a default port is left out */

@@ -88,7 +88,7 @@ void cpl_http_response_clear(cpl_http_response *response) {
     cpl_buf_clear(&response->head);
     response->status = 0;
     response->body_bytes = 0;
-    response->sent = response->reused = false;
+    response->sent = response->reused = response->resent = false;
 }
 
 void cpl_http_response_release(cpl_http_response *response) {
