@@ -56,7 +56,7 @@ static bool slot_is(const slot *s, const key_id *id) {
     size_t at = 0;
     for (size_t i = 0; i < CPL_COUNT(id->part); i++) {
         cpl_str part = id->part[i];
-        if (part.n >= s->id_n - at || memcmp(s->id + at, part.p, part.n) != 0 || s->id[at + part.n] != '\n')
+        if (part.n >= s->id_n - at || !cpl_str_eq((cpl_str){s->id + at, part.n}, part) || s->id[at + part.n] != '\n')
             return false;
         at += part.n + 1;
     }
@@ -85,7 +85,7 @@ static void keep_key(cpl_signer *signer, const key_id *id, const unsigned char *
     s = &signer->slots[signer->next++ % SLOTS];
     cpl_wipe(s, sizeof *s);
     for (size_t i = 0; i < CPL_COUNT(id->part); i++) {
-        memcpy(s->id + s->id_n, id->part[i].p, id->part[i].n);
+        if (id->part[i].n > 0) memcpy(s->id + s->id_n, id->part[i].p, id->part[i].n);
         s->id_n += id->part[i].n;
         s->id[s->id_n++] = '\n';
     }

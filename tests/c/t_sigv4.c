@@ -499,6 +499,7 @@ typedef struct arrival {
 
 static cpl_status arrive(void (*change)(arrival *), cpl_error *err) {
     arrival a = {.request = plain_request(), .keys = plain_keys};
+    cpl_signer *signer = cpl_signer_new();
     cpl_signature signature, out;
     cpl_buf scratch;
     cpl_status status;
@@ -514,11 +515,12 @@ static cpl_status arrive(void (*change)(arrival *), cpl_error *err) {
     CHECK(cpl_sigv4_claim_read(&a.claim, cpl_buf_str(&signature.authorization), (cpl_str){NULL, 0}, &scratch, NULL) ==
           CPL_OK);
     if (change) change(&a);
-    status = cpl_sigv4_verify(NULL, &a.request, &a.claim, &a.keys, &out, err);
+    status = cpl_sigv4_verify(signer, &a.request, &a.claim, &a.keys, &out, err);
     CHECK(status == CPL_OK || out.signature[0] == '\0' || status != CPL_INVALID);
     cpl_signature_release(&signature);
     cpl_signature_release(&out);
     cpl_buf_release(&scratch);
+    cpl_signer_free(signer);
     return status;
 }
 
@@ -533,6 +535,9 @@ static void other_path(arrival *a) {
 }
 static void other_secret(arrival *a) {
     a->keys.secret_access_key = CPL_LIT("SECRET2");
+}
+static void no_secret(arrival *a) {
+    a->keys.secret_access_key = (cpl_str){NULL, 0};
 }
 static void other_host(arrival *a) {
     a->headers[0].value = CPL_LIT("example.org");
@@ -570,6 +575,7 @@ TEST(t_sigv4__what_changed_on_the_way_is_noticed) {
         {other_body, "does not match"},
         {other_path, "does not match"},
         {other_secret, "does not match"},
+        {no_secret, "does not match"},
         {other_host, "does not match"},
         {second_host, "does not match"},
         {later_date, "does not match"},
