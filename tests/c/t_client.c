@@ -225,6 +225,36 @@ TEST(t_client__one_reset_connection_fails_no_call) {
     }
 }
 
+TEST(t_client__a_dead_endpoint_is_tried_three_times_and_named) {
+    fault_step step = {0};
+    fixture f;
+    char want[128];
+    start(&f, &step, 1);
+    fault_server_stop(f.server);
+    CHECK(call(&f, "ListPipelines", "{}") == CPL_NETWORK);
+    CHECK(f.err.attempts == 3 && f.err.retryable && f.err.http_status == 0);
+    snprintf(want, sizeof want, "connect to \"%s\": Connection refused", cpl_client_endpoint_url(f.client) + 7);
+    CHECK_STR(f.err.message, want);
+    f.server = fault_server_start(&step, 1);
+    stop(&f);
+}
+
+TEST(t_client__credentials_that_would_smuggle_a_header_are_refused) {
+    static const char *const bad[] = {"a\r\nx-evil: 1", "a\nb", "a\x7f"};
+    fixture f;
+    start(&f, &(fault_step){0}, 1);
+    for (size_t i = 0; i < CPL_COUNT(bad); i++) {
+        cpl_client_options options = options_for(f.server);
+        options.session_token = cpl_str_of(bad[i]);
+        cpl_client_free(f.client);
+        f.client = NULL;
+        if (cpl_client_new(&f.client, &options, &f.err) == CPL_OK) call(&f, "ListPipelines", "{}");
+        CHECK(f.err.status == CPL_INVALID && strstr(f.err.message, "evil") == NULL);
+    }
+    CHECK(fault_server_connections(f.server) == 0);
+    stop(&f);
+}
+
 TEST(t_client__truncated_answers_and_passing_trouble_are_tried_again) {
     static const fault_step troubles[] = {{.body = "{\"pipelines\":[", .claimed_length = 500},
                                           {.status = 500, .body = ""},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include "../../core/clock.h"
@@ -476,6 +477,24 @@ TEST(t_http__the_hosts_signal_mask_is_as_it_was) {
     CHECK(post(&f, "{}") == CPL_NETWORK);
     pthread_sigmask(SIG_BLOCK, NULL, &after);
     CHECK(sigismember(&before, SIGPIPE) == 0 && sigismember(&after, SIGPIPE) == 0);
+    stop(&f);
+}
+
+static void on_alarm(int number) {
+    (void)number;
+}
+
+TEST(t_http__a_storm_of_signals_disturbs_nothing) {
+    const struct sigaction storm = {.sa_handler = on_alarm};
+    const struct itimerval every_ms = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
+    struct sigaction before;
+    fixture f;
+    start(&f, &(fault_step){.body = "0123456789", .piece_ms = 1}, 1);
+    sigaction(SIGALRM, &storm, &before);
+    setitimer(ITIMER_REAL, &every_ms, NULL);
+    for (int i = 0; i < 5; i++) CHECK(post(&f, "{}") == CPL_OK);
+    setitimer(ITIMER_REAL, &never, NULL);
+    sigaction(SIGALRM, &before, NULL);
     stop(&f);
 }
 
