@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import pytest
+
 from conftest import ROOT
 
 pytestmark = pytest.mark.slow
