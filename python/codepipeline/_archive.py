@@ -9,7 +9,7 @@ from . import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._core import Path
+    from ._typing import Path
 
 
 def pack(path: Path, archive: Path) -> None:

@@ -4,40 +4,16 @@
 from types import ModuleType, TracebackType
 from typing import Any
 
-from typing_extensions import Self, TypedDict, Unpack
+from typing_extensions import Self, Unpack
 
 from . import _core, exceptions
-from ._core import Path
 from ._operations import Operations
-
-class Options(TypedDict, total=False):
-    """Options of Client, by our names and by boto3's; durations in seconds."""
-
-    profile: str | None
-    access_key_id: str | None
-    secret_access_key: str | None
-    session_token: str | None
-    endpoint_url: str | None
-    s3_endpoint_url: str | None
-    ca_bundle: Path | None
-    user_agent_extra: str | None
-    connect_timeout: float | None
-    read_timeout: float | None
-    total_timeout: float | None
-    max_attempts: int | None
-    response_limit: int | None
-    region_name: str | None
-    profile_name: str | None
-    aws_access_key_id: str | None
-    aws_secret_access_key: str | None
-    aws_session_token: str | None
-
-class AllOptions(Options, total=False):
-    region: str | None
+from ._typing import AllOptions, Options, Path
 
 class Meta:
     region_name: str
     endpoint_url: str
+    def __init__(self, core: _core.Client) -> None: ...
 
 class Client(Operations):
     _core: _core.Client

@@ -1,15 +1,10 @@
 # SPDX-License-Identifier: MIT
 """The extension module: handles of the C core, as the package's own files see them."""
 
-import os
 from collections.abc import Callable
-from typing import Any, Union
-
-from typing_extensions import TypeAlias
+from typing import Any, final
 
 from .exceptions import CodePipelineError
-
-Path: TypeAlias = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]  # there is no such name at run time
 
 version: str
 
@@ -20,6 +15,7 @@ def pack(path: bytes, archive: bytes, /) -> None: ...
 def extract(archive: bytes, directory: bytes, limit: int, /) -> None: ...
 def emulator_main(argv: list[str], /) -> int: ...
 
+@final
 class Client:
     call: Callable[[str, dict[str, Any]], dict[str, Any]]
     def __new__(
@@ -50,6 +46,7 @@ class Client:
     def download(self, bucket: str, key: str, path: bytes, /) -> None: ...
     def close(self) -> None: ...
 
+@final
 class Worker:
     def __new__(
         cls,
@@ -75,6 +72,7 @@ class Worker:
     def next(self, timeout: float | None, /) -> tuple[Job | None, CodePipelineError | None]: ...
     def stop(self) -> None: ...
 
+@final
 class Job:
     @property
     def id(self) -> str: ...
@@ -128,6 +126,7 @@ class Job:
     def fail(self, message: str, type: str | None, external_execution_id: str | None, /) -> None: ...
     def free(self) -> None: ...
 
+@final
 class Emulator:
     def __new__(
         cls,

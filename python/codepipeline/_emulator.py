@@ -11,8 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from ._client import AllOptions, Client
-    from ._core import Path
+    from ._client import Client
+    from ._typing import AllOptions, Path
 
 
 class Emulator:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any, Union
 
     from ._client import Client
-    from ._core import Path
+    from ._typing import Path
 
     Handler = Callable[["Job"], Union[None, dict[str, str], "Outcome"]]
 

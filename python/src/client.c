@@ -122,10 +122,10 @@ static PyObject *get_endpoint_url(PyObject *self, void *unused) {
 
 static PyMethodDef methods[] = {
     {"call", client_call, METH_VARARGS,
-     "call(operation, params, /)\n--\n\nRuns one operation; the answer as a dict with ResponseMetadata."},
-    {"upload", client_upload, METH_VARARGS, "upload(path, bucket, key, /)\n--\n\nA file into a bucket."},
-    {"download", client_download, METH_VARARGS, "download(bucket, key, path, /)\n--\n\nAn object into a file."},
-    {"close", client_close, METH_NOARGS, "close()\n--\n\nCloses the connections; new calls are StateError."},
+     "call($self, operation, params, /)\n--\n\nRuns one operation; the answer as a dict with ResponseMetadata."},
+    {"upload", client_upload, METH_VARARGS, "upload($self, path, bucket, key, /)\n--\n\nA file into a bucket."},
+    {"download", client_download, METH_VARARGS, "download($self, bucket, key, path, /)\n--\n\nAn object into a file."},
+    {"close", client_close, METH_NOARGS, "close($self, /)\n--\n\nCloses the connections; new calls are StateError."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef properties[] = {{"closed", get_closed, NULL, "Whether close() was called.", NULL},

@@ -126,8 +126,9 @@ PyObject *emulator_command(PyObject *module, PyObject *argv) {
 }
 
 static PyMethodDef methods[] = {
-    {"create_bucket", emulator_create_bucket, METH_VARARGS, "create_bucket(name, /)\n--\n\nMakes an empty bucket."},
-    {"close", emulator_close, METH_NOARGS, "close()\n--\n\nStops the emulator; a second close does nothing."},
+    {"create_bucket", emulator_create_bucket, METH_VARARGS,
+     "create_bucket($self, name, /)\n--\n\nMakes an empty bucket."},
+    {"close", emulator_close, METH_NOARGS, "close($self, /)\n--\n\nStops the emulator; a second close does nothing."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef properties[] = {{"closed", get_closed, NULL, "Whether close() was called.", NULL},

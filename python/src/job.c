@@ -267,20 +267,23 @@ static PyObject *job_free(PyObject *self, PyObject *unused) {
 
 static PyMethodDef methods[] = {
     {"data", job_data, METH_VARARGS,
-     "data(secrets, /)\n--\n\nThe whole job as the service gave it; credentials are \"***\" unless secrets is true."},
-    {"work_dir", job_work_dir, METH_NOARGS, "work_dir()\n--\n\nA folder of the job's own, made on first use."},
-    {"input_path", job_input_path, METH_VARARGS, "input_path(name, /)\n--\n\nFetches an input; where it lies."},
+     "data($self, secrets, /)\n--\n\nThe whole job as the service gave it; credentials are \"***\" unless secrets is "
+     "true."},
+    {"work_dir", job_work_dir, METH_NOARGS, "work_dir($self, /)\n--\n\nA folder of the job's own, made on first use."},
+    {"input_path", job_input_path, METH_VARARGS, "input_path($self, name, /)\n--\n\nFetches an input; where it lies."},
     {"input_extract", job_input_extract, METH_VARARGS,
-     "input_extract(name, directory, /)\n--\n\nUnpacks an input into directory (bytes; empty: the job's own folder)."},
-    {"output_pack", job_output_pack, METH_VARARGS, "output_pack(name, path, /)\n--\n\nStages a zip of path (bytes)."},
-    {"output_write", job_output_write, METH_VARARGS, "output_write(name, data, /)\n--\n\nStages bytes."},
-    {"output_digest", job_output_digest, METH_VARARGS, "output_digest(name, /)\n--\n\nSHA-256 in hexadecimal."},
+     "input_extract($self, name, directory, /)\n--\n\nUnpacks an input into directory (bytes; empty: the job's own "
+     "folder)."},
+    {"output_pack", job_output_pack, METH_VARARGS,
+     "output_pack($self, name, path, /)\n--\n\nStages a zip of path (bytes)."},
+    {"output_write", job_output_write, METH_VARARGS, "output_write($self, name, data, /)\n--\n\nStages bytes."},
+    {"output_digest", job_output_digest, METH_VARARGS, "output_digest($self, name, /)\n--\n\nSHA-256 in hexadecimal."},
     {"succeed", (PyCFunction)(void (*)(void))job_succeed, METH_VARARGS | METH_KEYWORDS,
-     "succeed(**result)\n--\n\nSends the outputs, then the result."},
+     "succeed($self, **result)\n--\n\nSends the outputs, then the result."},
     {"later", (PyCFunction)(void (*)(void))job_later, METH_VARARGS | METH_KEYWORDS,
-     "later(state, after, /, **result)\n--\n\nContinues in a new job, after seconds from now or later."},
-    {"fail", job_fail, METH_VARARGS, "fail(message, type, external_execution_id, /)\n--\n\nReports a failure."},
-    {"free", job_free, METH_NOARGS, "free()\n--\n\nRemoves the job's folder; the job is over."},
+     "later($self, state, after, /, **result)\n--\n\nContinues in a new job, after seconds from now or later."},
+    {"fail", job_fail, METH_VARARGS, "fail($self, message, type, external_execution_id, /)\n--\n\nReports a failure."},
+    {"free", job_free, METH_NOARGS, "free($self, /)\n--\n\nRemoves the job's folder; the job is over."},
     {NULL, NULL, 0, NULL}};
 
 #define FIELD(name, field, doc) \

@@ -109,16 +109,19 @@ static PyObject *error_names(PyObject *module, PyObject *unused) {
 
 static PyMethodDef functions[] = {
     {"operations", operations, METH_NOARGS,
-     "operations()\n--\n\nOne tuple an operation: name, method, doc, input_token, output_token, result_key, "
+     "operations($module, /)\n--\n\nOne tuple an operation: name, method, doc, input_token, output_token, result_key, "
      "limit_key."},
-    {"error_names", error_names, METH_NOARGS, "error_names()\n--\n\nThe error codes the service may answer, sorted."},
+    {"error_names", error_names, METH_NOARGS,
+     "error_names($module, /)\n--\n\nThe error codes the service may answer, sorted."},
     {"failure_type", error_failure_type, METH_VARARGS,
-     "failure_type(status, code, http_status, retryable)\n--\n\nThe FailureType that tells best what an error means."},
-    {"pack", archive_pack, METH_VARARGS, "pack(path, archive, /)\n--\n\nZips a folder's contents or one file."},
+     "failure_type($module, status, code, http_status, retryable, /)\n--\n\nThe FailureType that tells best what an "
+     "error means."},
+    {"pack", archive_pack, METH_VARARGS,
+     "pack($module, path, archive, /)\n--\n\nZips a folder's contents or one file."},
     {"extract", archive_extract, METH_VARARGS,
-     "extract(archive, directory, limit, /)\n--\n\nUnpacks at most limit bytes (0: 8 GiB) into directory."},
+     "extract($module, archive, directory, limit, /)\n--\n\nUnpacks at most limit bytes (0: 8 GiB) into directory."},
     {"emulator_main", emulator_command, METH_O,
-     "emulator_main(argv)\n--\n\nRuns the codepipeline-emulator command; returns its exit status."},
+     "emulator_main($module, argv, /)\n--\n\nRuns the codepipeline-emulator command; returns its exit status."},
     {NULL, NULL, 0, NULL}};
 
 /* ---- the module ---- */

@@ -109,13 +109,13 @@ static PyObject *get_running(PyObject *self, void *unused) {
 
 static PyMethodDef methods[] = {
     {"add", (PyCFunction)(void (*)(void))worker_add, METH_VARARGS | METH_KEYWORDS,
-     "add(category, provider, version, query_key=None, query_value=None)\n--\n\n"
+     "add($self, category, provider, version, query_key=None, query_value=None)\n--\n\n"
      "Adds an action type; its index, counting from 0."},
     {"next", worker_next, METH_O,
-     "next(timeout, /)\n--\n\n"
+     "next($self, timeout, /)\n--\n\n"
      "(job, None); (None, error) after a poll that failed and will be repeated; (None, None) after timeout seconds\n"
      "or when the worker is stopping."},
-    {"stop", worker_stop, METH_NOARGS, "stop()\n--\n\nEnds polling, from any thread."},
+    {"stop", worker_stop, METH_NOARGS, "stop($self, /)\n--\n\nEnds polling, from any thread."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef properties[] = {{"stopping", get_stopping, NULL, "Whether stop() was called.", NULL},

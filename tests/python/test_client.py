@@ -369,6 +369,7 @@ def test_threads_share_a_client(client):
     assert wrong == []
 
 
+@pytest.mark.filterwarnings("ignore:This process")
 def test_a_client_survives_fork(client):
     client.list_pipelines()
     child = os.fork()

@@ -116,6 +116,7 @@ def test_a_process_that_forgets_to_close_it_ends():
     assert done.returncode == 0 and done.stdout.startswith("http://"), done.stderr
 
 
+@pytest.mark.filterwarnings("ignore:This process")
 def test_the_child_of_a_fork_does_not_take_it_along(emulator):
     client = codepipeline.Client()
     child = os.fork()
