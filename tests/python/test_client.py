@@ -9,10 +9,10 @@ import sys
 import threading
 
 import pytest
-from servers import KEYS, answering, dead_url, stalling
 
 import codepipeline
 from codepipeline import _core, exceptions
+from servers import KEYS, answering, dead_url, stalling
 
 NAMES = [row[0] for row in _core.operations()]
 

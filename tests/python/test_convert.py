@@ -7,9 +7,9 @@ import enum
 import json
 
 import pytest
-from servers import answering
 
 import codepipeline
+from servers import answering
 
 UTC = datetime.timezone.utc
 

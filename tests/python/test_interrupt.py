@@ -8,9 +8,9 @@ import sys
 import time
 
 import pytest
-from servers import stalling
 
 import codepipeline
+from servers import stalling
 
 PRELUDE = """
 import codepipeline, signal, sys, time
