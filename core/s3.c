@@ -238,18 +238,20 @@ static cpl_status exchange(session *x, const request *r, cpl_error *err) {
     cpl_retry_policy policy = *cpl_retry_policy_of(CPL_RETRY_2_1);
     cpl_retry_quota quota; /* of this request: there are few, and each carries much */
     cpl_retry call = {0};
+    int resent = 0;
     policy.max_attempts = x->s3->max_attempts > 0 ? x->s3->max_attempts : ATTEMPTS;
     cpl_retry_quota_init(&quota, policy.quota);
     for (;;) {
         cpl_status status;
         if (r->to_fd && ftruncate(r->fd, 0) != 0) return cpl_fail_errno(err, "empty", "the artifact's file");
         status = send_once(x, r);
+        resent += x->response.resent;
         if (status == CPL_OK && move_region(x)) continue;
         if (status == CPL_OK) status = judge(x);
         if (status == CPL_OK) return status;
         if (wait_for_retry(x, status, &policy, &call, &quota)) continue;
         CPL_COPY(x->failure.operation, cpl_str_of(x->operation));
-        x->failure.attempts = call.attempts;
+        x->failure.attempts = call.attempts + resent;
         x->failure.retry_delay_ms = x->waited_ms;
         if (err) *err = x->failure;
         return x->failure.status;

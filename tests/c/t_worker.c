@@ -1,127 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../core/clock.h"
 #include "../../core/continuation.h"
-#include "../../core/tree.h"
+#include "fault_server.h"
 #include "service.h"
-
-/* ---- one pipeline: an S3 source and custom actions ---- */
-
-#define ROLE "'roleArn':'arn:aws:iam::123456789012:role/pipeline'"
-#define STORE "'artifactStore':{'type':'S3','location':'artifacts'}"
-#define SOURCE                                                                                                        \
-    "{'name':'Source','actions':[{'name':'Fetch','actionTypeId':{'category':'Source','owner':'AWS','provider':'S3',"  \
-    "'version':'1'},'configuration':{'S3Bucket':'source','S3ObjectKey':'source.zip','PollForSourceChanges':'false'}," \
-    "'outputArtifacts':[{'name':'Code'}]}]}"
-#define BUILD(name, more)                                                                      \
-    "{'name':'" name                                                                           \
-    "','actionTypeId':{'category':'Build','owner':'Custom','provider':'Maker','version':'1'}," \
-    "'configuration':{'Target':'all'}," more "'runOrder':1}"
-#define MADE "'inputArtifacts':[{'name':'Code'}],'outputArtifacts':[{'name':'Made'}],"
-#define READS "'inputArtifacts':[{'name':'Code'}],"
-
-static char room[256]; /* a folder of the test's own */
-
-static bool open_room(void) {
-    cpl_error err = {0};
-    char *made = NULL;
-    const char *tmp = getenv("TMPDIR");
-    if (!CHECK(cpl_tree_temp(cpl_str_of(tmp ? tmp : "/tmp"), "t_worker-", &made, &err) == CPL_OK)) return false;
-    CPL_COPY(room, cpl_str_of(made));
-    cpl_free(made);
-    return true;
-}
-
-static cpl_str in_room(const char *rest) {
-    static char path[2][512];
-    static int turn;
-    turn = !turn;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", room, rest);
-    return cpl_str_of(path[turn]);
-}
-
-static bool write_text(cpl_str path, const char *text) {
-    FILE *file = fopen(path.p, "wb");
-    if (file == NULL) return false;
-    fputs(text, file);
-    return fclose(file) == 0;
-}
-
-static bool put_source(service *s) {
-    cpl_error err = {0};
-    mkdir(in_room("in").p, 0755);
-    CHECK(write_text(in_room("in/hello.txt"), "hello\n"));
-    return CHECK(cpl_emulator_create_bucket(s->emulator, CPL_LIT("source"), &err) == CPL_OK) &&
-           CHECK(cpl_emulator_create_bucket(s->emulator, CPL_LIT("artifacts"), &err) == CPL_OK) &&
-           CHECK(cpl_pack(in_room("in"), in_room("source.zip"), NULL, &err) == CPL_OK) &&
-           CHECK(cpl_client_upload(s->client, in_room("source.zip"), CPL_LIT("source"), CPL_LIT("source.zip"), NULL,
-                                   &err) == CPL_OK);
-}
-
-/* An emulator with the action type Build/Maker/1. */
-static bool open_idle(service *s) {
-    return open_room() && open_service(s) &&
-           ask(s, "CreateCustomActionType",
-               "{'category':'Build','provider':'Maker','version':'1','configurationProperties':[{'name':'Target',"
-               "'required':true,'key':true,'secret':false,'queryable':true}],"
-               "'inputArtifactDetails':{'minimumCount':0,'maximumCount':5},"
-               "'outputArtifactDetails':{'minimumCount':0,'maximumCount':5}}");
-}
-
-/* The same and a pipeline "line" whose second stage has these actions; it runs. */
-static bool open_line(service *s, const char *actions) {
-    return open_idle(s) && put_source(s) &&
-           ask(s, "CreatePipeline",
-               "{'pipeline':{'name':'line'," ROLE "," STORE ",'stages':[" SOURCE ",{'name':'Build','actions':[%s]}]}}",
-               actions);
-}
-
-static void close_line(service *s) {
-    close_service(s);
-    CHECK(cpl_tree_remove(AT_FDCWD, room));
-}
-
-/* Waits until the second stage is as wanted. */
-static bool stage_becomes(service *s, const char *wanted) {
-    const char *at = "stageStates.1.latestExecution.status";
-    for (int64_t end = cpl_clock_monotonic_ms() + 5000; cpl_clock_monotonic_ms() < end; usleep(5000)) {
-        if (!ask(s, "GetPipelineState", "{'name':'line'}")) return false;
-        if (strcmp(text_of(s, at), wanted) == 0) return true;
-    }
-    printf("  the stage is %s, not %s\n", text_of(s, at), wanted);
-    return false;
-}
-
-static const cpl_action_type maker = {
-    .category = CPL_LIT("Build"), .provider = CPL_LIT("Maker"), .version = CPL_LIT("1")};
-
-static cpl_worker *worker_of(cpl_client *client, int concurrency) {
-    cpl_worker_options options = {.concurrency = concurrency, .poll_interval_ms = 10, .work_dir = cpl_str_of(room)};
-    cpl_worker *worker = NULL;
-    cpl_error err = {0};
-    int index = -1;
-    CHECK(cpl_worker_new(&worker, client, &options, &err) == CPL_OK);
-    CHECK(cpl_worker_add(worker, &maker, &index, &err) == CPL_OK && index == 0);
-    return worker;
-}
-
-static cpl_job *next_within(cpl_worker *worker, int64_t timeout_ms) {
-    cpl_wait wait = {.timeout_ms = timeout_ms};
-    cpl_job *job = NULL;
-    cpl_error err = {0};
-    if (!CHECK(cpl_worker_next(worker, &wait, &job, &err) == CPL_OK)) printf("  %s: %s\n", err.code, err.message);
-    return job;
-}
-
-static cpl_job *next_job(cpl_worker *worker) {
-    cpl_job *job = next_within(worker, 5000);
-    CHECK(job != NULL);
-    return job;
-}
 
 /* ---- the main job ---- */
 
@@ -503,6 +387,190 @@ TEST(t_worker__artifacts_that_are_not_there_are_named) {
     CHECK(stage_becomes(&s, "Succeeded"));
     cpl_worker_free(worker);
     close_line(&s);
+}
+
+/* ---- a service that misbehaves: every answer is scripted ---- */
+
+#define JOB(id, nonce)                                                                                \
+    "{\"id\":\"" id "\",\"nonce\":\"" nonce                                                           \
+    "\",\"accountId\":\"1\",\"data\":{\"actionTypeId\":{\"category\":\"Build\",\"owner\":\"Custom\"," \
+    "\"provider\":\"Maker\",\"version\":\"1\"},\"actionConfiguration\":{}}}"
+#define JOBS(list) \
+    { .body = "{\"jobs\":[" list "]}" }
+#define ONE "11111111-1111-1111-1111-111111111111"
+#define TWO "22222222-2222-2222-2222-222222222222"
+#define ACKNOWLEDGED \
+    { .body = "{\"status\":\"InProgress\"}" }
+#define REFUSED(code) \
+    { .status = 400, .body = "{\"__type\":\"" code "\",\"message\":\"no\"}" }
+#define TROUBLE \
+    { .status = 500, .body = "{\"__type\":\"InternalFailure\"}" }
+#define LOST \
+    { .kind = FAULT_RESET }
+#define DONE \
+    { .body = "" }
+
+typedef struct script {
+    fault_server *server;
+    cpl_client *client;
+    cpl_worker *worker;
+} script;
+
+static bool open_script(script *x, const fault_step *steps, size_t count) {
+    cpl_client_options options = {.region = CPL_LIT("us-east-1"),
+                                  .access_key_id = CPL_LIT("AKIDEXAMPLE"),
+                                  .secret_access_key = CPL_LIT("secret")};
+    if (!open_room()) return false;
+    x->server = fault_server_start(steps, count);
+    options.endpoint_url = cpl_str_of(fault_server_url(x->server));
+    if (!CHECK(cpl_client_new(&x->client, &options, NULL) == CPL_OK)) return false;
+    x->worker = worker_of(x->client, 2);
+    return true;
+}
+
+static void close_script(script *x) {
+    cpl_worker_free(x->worker);
+    cpl_client_free(x->client);
+    fault_server_stop(x->server);
+    CHECK(cpl_tree_remove(AT_FDCWD, room));
+}
+
+TEST(t_worker__a_result_whose_answer_was_lost_is_settled_as_delivered) {
+    static const fault_step steps[] = {JOBS(JOB(ONE, "1")), ACKNOWLEDGED, LOST, LOST,
+                                       REFUSED("InvalidJobStateException")};
+    script x;
+    cpl_job *job;
+    cpl_error err = {0};
+    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    NEED((job = next_job(x.worker)) != NULL);
+    if (!CHECK(cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK)) printf("  %s: %s\n", err.code, err.message);
+    CHECK(cpl_job_answered(job));
+    cpl_job_free(job);
+    close_script(&x);
+}
+
+TEST(t_worker__a_job_somebody_else_has_is_lost_and_takes_no_further_answer) {
+    static const char *const codes[] = {"InvalidJobStateException", "JobNotFoundException"};
+    for (size_t i = 0; i < CPL_COUNT(codes); i++) {
+        fault_step steps[] = {JOBS(JOB(ONE, "1")), ACKNOWLEDGED, REFUSED("InvalidJobStateException"), JOBS("")};
+        script x;
+        cpl_job *job;
+        cpl_error err = {0};
+        if (i == 1) steps[2].body = "{\"__type\":\"JobNotFoundException\"}";
+        NEED(open_script(&x, steps, CPL_COUNT(steps)));
+        NEED((job = next_job(x.worker)) != NULL);
+        CHECK(cpl_job_succeed(job, NULL, NULL, &err) == CPL_STATE);
+        CHECK_STR(err.code, codes[i]);
+        CHECK(!cpl_job_answered(job) && cpl_worker_running(x.worker) == 0);
+        CHECK(cpl_job_fail(job, CPL_LIT(""), CPL_LIT("x"), CPL_LIT(""), NULL, &err) == CPL_STATE);
+        CHECK(strstr(err.message, "somebody else"));
+        CHECK(fault_server_requests(x.server) == 3);
+        cpl_job_free(job);
+        CHECK(next_within(x.worker, 50) == NULL);
+        CHECK(strstr(fault_server_request(x.server, 3), "PollForJobs")); /* and no failure result */
+        close_script(&x);
+    }
+}
+
+TEST(t_worker__a_job_acknowledged_by_somebody_else_is_skipped) {
+    static const fault_step steps[] = {JOBS(JOB(ONE, "1") "," JOB(TWO, "2")), REFUSED("InvalidNonceException"),
+                                       ACKNOWLEDGED, DONE};
+    script x;
+    cpl_job *job;
+    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    NEED((job = next_job(x.worker)) != NULL);
+    CHECK_STR(cpl_job_text(job, CPL_JOB_ID), TWO);
+    CHECK(cpl_job_succeed(job, NULL, NULL, NULL) == CPL_OK);
+    cpl_job_free(job);
+    close_script(&x);
+}
+
+TEST(t_worker__a_job_that_is_over_when_acknowledged_is_skipped) {
+    static const fault_step steps[] = {
+        JOBS(JOB(ONE, "1") "," JOB(TWO, "2")), {.body = "{\"status\":\"Failed\"}"}, ACKNOWLEDGED, DONE};
+    script x;
+    cpl_job *job;
+    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    NEED((job = next_job(x.worker)) != NULL);
+    CHECK_STR(cpl_job_text(job, CPL_JOB_ID), TWO);
+    CHECK(cpl_job_succeed(job, NULL, NULL, NULL) == CPL_OK);
+    cpl_job_free(job);
+    close_script(&x);
+}
+
+TEST(t_worker__one_bad_job_does_not_lose_the_batch) {
+    static const fault_step steps[] = {JOBS("{\"id\":\"" ONE "\"},7," JOB(TWO, "2")), ACKNOWLEDGED, DONE};
+    script x;
+    cpl_job *job = NULL;
+    cpl_error err = {0};
+    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    CHECK(cpl_worker_next(x.worker, NULL, &job, &err) == CPL_OK);
+    NEED(job != NULL);
+    CHECK_STR(cpl_job_text(job, CPL_JOB_ID), TWO);
+    CHECK(err.status == CPL_PROTOCOL);
+    CHECK(cpl_job_succeed(job, NULL, NULL, NULL) == CPL_OK);
+    cpl_job_free(job);
+    close_script(&x);
+}
+
+TEST(t_worker__an_acknowledgement_is_repeated_until_it_is_answered) {
+    static const fault_step steps[] = {JOBS(JOB(ONE, "1")), TROUBLE, TROUBLE, TROUBLE, TROUBLE, ACKNOWLEDGED, DONE};
+    script x;
+    cpl_job *job;
+    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    NEED((job = next_job(x.worker)) != NULL);
+    CHECK(cpl_job_succeed(job, NULL, NULL, NULL) == CPL_OK);
+    cpl_job_free(job);
+    close_script(&x);
+}
+
+TEST(t_worker__a_result_is_sent_through_longer_trouble_than_one_call_survives) {
+    static const fault_step steps[] = {JOBS(JOB(ONE, "1")), ACKNOWLEDGED, TROUBLE, TROUBLE, TROUBLE, TROUBLE, DONE};
+    script x;
+    cpl_job *job;
+    cpl_error err = {0};
+    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    NEED((job = next_job(x.worker)) != NULL);
+    CHECK(cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK);
+    CHECK(fault_server_requests(x.server) == 7);
+    cpl_job_free(job);
+    close_script(&x);
+}
+
+TEST(t_worker__a_result_that_did_not_get_through_is_owed_and_not_turned_into_a_failure) {
+    static const fault_step steps[] = {JOBS(JOB(ONE, "1")), ACKNOWLEDGED, TROUBLE, TROUBLE, TROUBLE, DONE, JOBS("")};
+    script x;
+    cpl_job *job;
+    cpl_error err = {0};
+    cpl_result result = {.summary = CPL_LIT("the real result")};
+    cpl_wait wait = {.timeout_ms = 300};
+    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    NEED((job = next_job(x.worker)) != NULL);
+    CHECK(cpl_job_succeed(job, &result, &wait, &err) != CPL_OK);
+    CHECK(err.retryable && !cpl_job_answered(job));
+    cpl_job_free(job);
+    CHECK(next_within(x.worker, 100) == NULL);
+    CHECK(strstr(fault_server_request(x.server, 5), "PutJobSuccessResult"));
+    CHECK(strstr(fault_server_request(x.server, 5), "the real result"));
+    close_script(&x);
+}
+
+TEST(t_worker__a_full_batch_polls_again_at_once_and_an_empty_one_waits) {
+    static const fault_step steps[] = {JOBS(JOB(ONE, "1") "," JOB(TWO, "2")), ACKNOWLEDGED, ACKNOWLEDGED, JOBS("")};
+    script x;
+    cpl_job *jobs[2];
+    cpl_worker_options slow = {.concurrency = 2, .poll_interval_ms = 100000};
+    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    cpl_worker_free(x.worker);
+    NEED(cpl_worker_new(&x.worker, x.client, &slow, NULL) == CPL_OK);
+    CHECK(cpl_worker_add(x.worker, &maker, NULL, NULL) == CPL_OK);
+    for (int i = 0; i < 2; i++) NEED((jobs[i] = next_job(x.worker)) != NULL);
+    CHECK(strstr(fault_server_request(x.server, 0), "\"maxBatchSize\":2"));
+    for (int i = 0; i < 2; i++) CHECK(cpl_job_succeed(jobs[i], NULL, NULL, NULL) == CPL_OK);
+    for (int i = 0; i < 2; i++) cpl_job_free(jobs[i]);
+    CHECK(next_within(x.worker, 50) == NULL);
+    CHECK(fault_server_requests(x.server) == 6); /* one poll, empty; the next is 100 s away */
+    close_script(&x);
 }
 
 /* ---- pure parts ---- */

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../../core/artifact.h"
+#include "../../core/tree.h"
+#include "fault_server.h"
+#include "service.h"
+
+#define LARGE 300000
+
+typedef struct bucket { /* an emulator, or a scripted server, seen through the S3 client */
+    service s;
+    fault_server *faults;
+    cpl_http *http;
+    cpl_s3 s3;
+    cpl_credentials who;
+    cpl_s3_target target;
+    int fd; /* an empty file */
+} bucket;
+
+static char large[LARGE];
+
+static int empty_file(void) {
+    char path[] = "/tmp/t_s3-XXXXXX";
+    int fd = mkstemp(path);
+    unlink(path);
+    return fd;
+}
+
+static bool open_bucket(bucket *b) {
+    for (size_t i = 0; i < sizeof large; i++) large[i] = (char)(i * 31 >> 3);
+    *b = (bucket){.fd = empty_file()};
+    if (!open_service(&b->s)) return false;
+    b->s3 = cpl_s3_of_client(b->s.client);
+    b->who = (cpl_credentials){.access_key_id = cpl_str_of(environ_of(b->s.emulator, "AWS_ACCESS_KEY_ID")),
+                               .secret_access_key = cpl_str_of(environ_of(b->s.emulator, "AWS_SECRET_ACCESS_KEY"))};
+    b->target =
+        (cpl_s3_target){.who = &b->who, .bucket = CPL_LIT("box"), .key = CPL_LIT("a key/with +%~*'/\303\274.zip")};
+    return CHECK(cpl_s3_create_bucket(&b->s3, &b->target, NULL) == CPL_OK);
+}
+
+static bool open_faults(bucket *b, const fault_step *steps, size_t count) {
+    static const cpl_http_options options = {.connect_timeout_ms = 1000, .read_timeout_ms = 1000};
+    *b = (bucket){.fd = empty_file()};
+    b->faults = fault_server_start(steps, count);
+    b->who = (cpl_credentials){CPL_LIT("AKIDEXAMPLE"), CPL_LIT("secret"), CPL_LIT("token")};
+    b->target = (cpl_s3_target){.who = &b->who, .bucket = CPL_LIT("box"), .key = CPL_LIT("key")};
+    if (!CHECK(cpl_http_new(&b->http, &options, NULL) == CPL_OK)) return false;
+    b->s3 = (cpl_s3){.http = b->http,
+                     .region = CPL_LIT("us-east-1"),
+                     .endpoint_url = cpl_str_of(fault_server_url(b->faults)),
+                     .max_attempts = 3};
+    return true;
+}
+
+static void close_bucket(bucket *b) {
+    close(b->fd);
+    if (b->faults) {
+        cpl_http_free(b->http);
+        fault_server_stop(b->faults);
+    } else {
+        close_service(&b->s);
+    }
+}
+
+static void check_content(int fd, const char *want, size_t n) {
+    char *got = malloc(n + 1);
+    struct stat info;
+    CHECK(fstat(fd, &info) == 0 && info.st_size == (off_t)n);
+    CHECK(pread(fd, got, n, 0) == (ssize_t)n && memcmp(got, want, n) == 0);
+    free(got);
+}
+
+static cpl_s3_source bytes_of(const char *bytes, size_t n) {
+    return (cpl_s3_source){.bytes = {bytes, n}};
+}
+
+TEST(t_s3__what_was_put_is_got) {
+    bucket b;
+    cpl_error err = {0};
+    int64_t size = 0;
+    cpl_s3_source source = bytes_of(large, sizeof large);
+    NEED(open_bucket(&b));
+    if (!CHECK(cpl_s3_put(&b.s3, &b.target, &source, &err) == CPL_OK)) printf("  %s\n", err.message);
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, sizeof large, &size, &err) == CPL_OK && size == LARGE);
+    check_content(b.fd, large, sizeof large);
+    source = bytes_of("", 0);
+    CHECK(cpl_s3_put(&b.s3, &b.target, &source, &err) == CPL_OK);
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, 0, &size, &err) == CPL_OK && size == 0);
+    check_content(b.fd, "", 0);
+    CHECK(cpl_s3_create_bucket(&b.s3, &b.target, &err) == CPL_OK); /* ours already */
+    close_bucket(&b);
+}
+
+TEST(t_s3__a_large_object_goes_up_in_parts) {
+    bucket b;
+    cpl_error err = {0};
+    int64_t size = 0;
+    int from = empty_file();
+    cpl_s3_source source = {.from_fd = true, .fd = from, .size = (10 << 20) + 123, .sse = CPL_LIT("aws:kms")};
+    char *whole = malloc((size_t)source.size);
+    for (int64_t i = 0; i < source.size; i++) whole[i] = (char)(i >> 5 ^ i);
+    NEED(open_bucket(&b));
+    NEED(write(from, whole, (size_t)source.size) == (ssize_t)source.size);
+    b.s3.multipart_from = 1 << 20;
+    b.s3.part_size = 5 << 20;
+    if (!CHECK(cpl_s3_put(&b.s3, &b.target, &source, &err) == CPL_OK)) printf("  %s\n", err.message);
+    CHECK(cpl_s3_head(&b.s3, &b.target, &size, &err) == CPL_OK && size == source.size);
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, source.size, &size, &err) == CPL_OK);
+    check_content(b.fd, whole, (size_t)source.size);
+    free(whole);
+    close(from);
+    close_bucket(&b);
+}
+
+TEST(t_s3__what_is_not_there_is_an_error_with_its_name) {
+    bucket b;
+    cpl_error err = {0};
+    int64_t size;
+    NEED(open_bucket(&b));
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, 100, NULL, &err) == CPL_SERVICE);
+    CHECK_STR(err.code, "NoSuchKey");
+    CHECK(err.http_status == 404 && err.attempts == 1 && !err.retryable && err.request_id[0]);
+    CHECK_STR(err.operation, "GetObject");
+    CHECK(strstr(err.message, "s3://box/a key/with"));
+    CHECK(cpl_s3_head(&b.s3, &b.target, &size, &err) == CPL_SERVICE && err.http_status == 404);
+    b.who.secret_access_key = CPL_LIT("wrong");
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, 100, NULL, &err) == CPL_SERVICE);
+    CHECK_STR(err.code, "SignatureDoesNotMatch");
+    close_bucket(&b);
+}
+
+TEST(t_s3__an_object_over_the_limit_is_refused) {
+    bucket b;
+    cpl_error err = {0};
+    cpl_s3_source source = bytes_of(large, sizeof large);
+    NEED(open_bucket(&b));
+    CHECK(cpl_s3_put(&b.s3, &b.target, &source, &err) == CPL_OK);
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, LARGE - 1, NULL, &err) == CPL_TOO_LARGE);
+    CHECK(strstr(err.message, "limit of 299999 bytes"));
+    close_bucket(&b);
+}
+
+static const char slow_down[] = "<Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>";
+static const char internal[] = "<?xml version=\"1.0\"?><Error><Code>InternalError</Code><Message>x</Message></Error>";
+
+TEST(t_s3__passing_failures_are_sent_again) {
+    static const fault_step steps[] = {
+        {.kind = FAULT_CLOSE},
+        {.status = 500, .body = internal},
+        {.body = "hello"},
+    };
+    bucket b;
+    cpl_error err = {0};
+    NEED(open_faults(&b, steps, CPL_COUNT(steps)));
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, 100, NULL, &err) == CPL_OK);
+    check_content(b.fd, "hello", 5);
+    CHECK(fault_server_requests(b.faults) == 3);
+    close_bucket(&b);
+}
+
+TEST(t_s3__half_a_body_leaves_nothing_behind_the_whole_one) {
+    static const fault_step steps[] = {
+        {.body = "a longer text that breaks off", .claimed_length = 500, .close = true},
+        {.body = "hello"},
+    };
+    bucket b;
+    cpl_error err = {0};
+    NEED(open_faults(&b, steps, CPL_COUNT(steps)));
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, 1000, NULL, &err) == CPL_OK);
+    check_content(b.fd, "hello", 5);
+    close_bucket(&b);
+}
+
+TEST(t_s3__attempts_end_and_are_counted) {
+    static const fault_step steps[] = {{.status = 503, .body = slow_down}};
+    bucket b;
+    cpl_error err = {0};
+    NEED(open_faults(&b, steps, CPL_COUNT(steps)));
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, 100, NULL, &err) == CPL_SERVICE);
+    CHECK_STR(err.code, "SlowDown");
+    CHECK(err.attempts == 3 && err.retryable && err.http_status == 503);
+    close_bucket(&b);
+}
+
+TEST(t_s3__a_bucket_elsewhere_is_asked_there_once_and_location_is_not_followed) {
+    static const fault_step steps[] = {
+        {.status = 301,
+         .head = "x-amz-bucket-region: eu-west-3\r\nLocation: http://127.0.0.1:1/elsewhere\r\n",
+         .body = "<Error><Code>PermanentRedirect</Code></Error>"},
+        {.body = "hello"},
+        {.status = 301,
+         .head = "x-amz-bucket-region: eu-west-3\r\n",
+         .body = "<Error><Code>PermanentRedirect</Code></Error>"},
+        {.status = 301,
+         .head = "x-amz-bucket-region: eu-west-1\r\n",
+         .body = "<Error><Code>PermanentRedirect</Code></Error>"},
+        {.status = 400, .body = "<Error><Code>AuthorizationHeaderMalformed</Code><Region>ap-south-1</Region></Error>"},
+        {.body = "there"},
+    };
+    bucket b;
+    cpl_error err = {0};
+    NEED(open_faults(&b, steps, CPL_COUNT(steps)));
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, 100, NULL, &err) == CPL_OK);
+    CHECK(strstr(fault_server_request(b.faults, 0), "/us-east-1/s3/aws4_request"));
+    CHECK(strstr(fault_server_request(b.faults, 1), "/eu-west-3/s3/aws4_request"));
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, 100, NULL, &err) == CPL_SERVICE);
+    CHECK_STR(err.code, "PermanentRedirect");
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, 100, NULL, &err) == CPL_OK);
+    CHECK(strstr(fault_server_request(b.faults, 5), "/ap-south-1/s3/aws4_request"));
+    close_bucket(&b);
+}
+
+TEST(t_s3__a_put_says_how_the_object_is_encrypted) {
+    static const fault_step steps[] = {{.body = ""}};
+    bucket b;
+    cpl_error err = {0};
+    const char *request;
+    cpl_s3_source source = {.bytes = CPL_LIT("hello"),
+                            .content_type = CPL_LIT("application/zip"),
+                            .sse = CPL_LIT("aws:kms"),
+                            .kms_key_id = CPL_LIT("arn:aws:kms:us-east-1:1:key/k")};
+    NEED(open_faults(&b, steps, CPL_COUNT(steps)));
+    CHECK(cpl_s3_put(&b.s3, &b.target, &source, &err) == CPL_OK);
+    request = fault_server_request(b.faults, 0);
+    CHECK(strncmp(request, "PUT /box/key HTTP/1.1\r\n", 23) == 0);
+    CHECK(strstr(request, "x-amz-server-side-encryption: aws:kms\r\n"));
+    CHECK(strstr(request, "x-amz-server-side-encryption-aws-kms-key-id: arn:aws:kms:us-east-1:1:key/k\r\n"));
+    CHECK(strstr(request, "content-type: application/zip\r\n"));
+    CHECK(strstr(request, "x-amz-security-token: token\r\n"));
+    CHECK(strstr(request,
+                 "SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token;x-amz-"
+                 "server-side-encryption;x-amz-server-side-encryption-aws-kms-key-id"));
+    CHECK(strstr(request, "x-amz-content-sha256: 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"));
+    close_bucket(&b);
+}
+
+static const char upload_id[] =
+    "<InitiateMultipartUploadResult><UploadId>a/b</UploadId></InitiateMultipartUploadResult>";
+
+TEST(t_s3__parts_are_taken_back_when_one_fails) {
+    static const fault_step steps[] = {
+        {.body = upload_id},
+        {.head = "ETag: \"1\"\r\n", .body = ""},
+        {.status = 403, .body = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"},
+        {.status = 204, .body = ""},
+    };
+    bucket b;
+    cpl_error err = {0};
+    cpl_s3_source source = bytes_of(large, 250);
+    NEED(open_faults(&b, steps, CPL_COUNT(steps)));
+    b.s3.multipart_from = b.s3.part_size = 100;
+    CHECK(cpl_s3_put(&b.s3, &b.target, &source, &err) == CPL_SERVICE);
+    CHECK_STR(err.code, "AccessDenied");
+    CHECK_STR(err.operation, "UploadPart");
+    CHECK(fault_server_requests(b.faults) == 4);
+    CHECK(strncmp(fault_server_request(b.faults, 1), "PUT /box/key?partNumber=1&uploadId=a%2Fb ", 41) == 0);
+    CHECK(strncmp(fault_server_request(b.faults, 3), "DELETE /box/key?uploadId=a%2Fb ", 31) == 0);
+    close_bucket(&b);
+}
+
+TEST(t_s3__an_error_under_status_200_is_an_error) {
+    static const fault_step steps[] = {
+        {.body = upload_id},
+        {.head = "ETag: \"1\"\r\n", .body = ""},
+        {.body = internal},
+        {.body = "<CompleteMultipartUploadResult/>"},
+    };
+    bucket b;
+    cpl_error err = {0};
+    cpl_s3_source source = bytes_of(large, 100);
+    NEED(open_faults(&b, steps, CPL_COUNT(steps)));
+    b.s3.multipart_from = 99;
+    b.s3.part_size = 100;
+    CHECK(cpl_s3_put(&b.s3, &b.target, &source, &err) == CPL_OK);
+    CHECK(fault_server_requests(b.faults) == 4);
+    CHECK(
+        strstr(fault_server_request(b.faults, 3), "<Part><PartNumber>1</PartNumber><ETag>&quot;1&quot;</ETag></Part>"));
+    close_bucket(&b);
+}
+
+TEST(t_s3__a_lost_answer_to_the_last_call_is_settled_by_the_object) {
+    static const fault_step steps[] = {
+        {.body = upload_id},     {.head = "ETag: \"1\"\r\n", .body = ""},
+        {.kind = FAULT_RESET},   {.status = 404, .body = "<Error><Code>NoSuchUpload</Code></Error>"},
+        {.claimed_length = 100},
+    };
+    bucket b;
+    cpl_error err = {0};
+    cpl_s3_source source = bytes_of(large, 100);
+    NEED(open_faults(&b, steps, CPL_COUNT(steps)));
+    b.s3.multipart_from = 99;
+    b.s3.part_size = 100;
+    if (!CHECK(cpl_s3_put(&b.s3, &b.target, &source, &err) == CPL_OK)) printf("  %s\n", err.message);
+    CHECK(strncmp(fault_server_request(b.faults, 4), "HEAD /box/key ", 14) == 0);
+    close_bucket(&b);
+}
+
+static int refuse(void *context) {
+    (void)context;
+    return 1;
+}
+
+TEST(t_s3__a_tick_and_a_time_limit_end_it) {
+    static const fault_step steps[] = {{.kind = FAULT_STALL}};
+    bucket b;
+    cpl_error err = {0};
+    cpl_wait wait = {.timeout_ms = 150};
+    NEED(open_faults(&b, steps, CPL_COUNT(steps)));
+    b.target.wait = &wait;
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, 100, NULL, &err) == CPL_TIMEOUT);
+    wait = (cpl_wait){.tick = refuse};
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, 100, NULL, &err) == CPL_CANCELLED);
+    close_bucket(&b);
+}
+
+TEST(t_s3__without_an_override_the_bucket_is_in_the_host_name) {
+    bucket b;
+    cpl_error err = {0};
+    NEED(open_faults(&b, NULL, 0));
+    b.s3.endpoint_url = (cpl_str){NULL, 0};
+    b.s3.region = CPL_LIT("no such region");
+    CHECK(cpl_s3_get(&b.s3, &b.target, b.fd, 100, NULL, &err) == CPL_CONFIG);
+    close_bucket(&b);
+}
+
+TEST_MAIN
