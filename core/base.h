@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What every file of the core may use: the public types, text views, allocation in one place, functions nobody may call.
- * Depends on nothing but the C library.
+ * What every file of the core may use: the public types, text views, allocation in one place, functions nobody may
+ * call. Depends on nothing but the C library.
  */
 #ifndef CPL_BASE_H
 #define CPL_BASE_H
@@ -33,7 +33,7 @@ void cpl_free(void *memory); /* NULL is fine */
 char *cpl_strdup(cpl_str text) CPL_MUST_CHECK;
 /* Overwrites memory in a way the compiler keeps. */
 void cpl_wipe(void *memory, size_t size);
-/* Tests only: the n-th allocation from now fails (1 is the next); 0 switches it off. Returns how many were made since. */
+/* Tests only: the n-th allocation from now fails (1: the next); 0 switches it off. Returns how many were made since. */
 size_t cpl_alloc_fail_at(size_t n);
 
 /* ---- text views ---- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Growable bytes, born with a ceiling. Appending never fails loudly: the first append that finds no memory, or passes the
- * ceiling, marks the buffer failed and empties it; later ones do nothing. So a function appends as it likes and checks
- * once, with cpl_buf_ok() or cpl_buf_status(). Bytes are always followed by a NUL that does not count.
+ * Growable bytes, born with a ceiling. Appending never fails loudly: the first append that finds no memory, or passes
+ * the ceiling, marks the buffer failed and empties it; later ones do nothing. So a function appends as it likes and
+ * checks once, with cpl_buf_ok() or cpl_buf_status(). Bytes are always followed by a NUL that does not count.
  */
 #ifndef CPL_BUF_H
 #define CPL_BUF_H

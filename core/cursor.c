@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The strict JSON reader. Two layers: read_token() knows RFC 8259, cpl_cursor_next() adds what the model knows. Answers can
- * be large and are read once, so text without escapes is handed out in place and nothing is allocated for it.
+ * The strict JSON reader. Two layers: read_token() knows RFC 8259, cpl_cursor_next() adds what the model knows. Answers
+ * can be large and are read once, so text without escapes is handed out in place and nothing is allocated for it.
  */
 #include <locale.h>
 #include <math.h>
@@ -132,8 +132,10 @@ static const char *skip_plain(const char *p, const char *end, bool *high) {
     return p;
 }
 
-/* The first escape is at c->at: makes room for the whole string (never longer than it is written) and copies what was plain
- * so far. Returns where the rest goes. */
+/*
+ * The first escape is at c->at: makes room for the whole string (never longer than it is written) and copies what was
+ * plain so far. Returns where the rest goes.
+ */
 static char *begin_unescaped(cpl_cursor *c, const char *begin) {
     const char *end = c->at;
     size_t plain = (size_t)(c->at - begin);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The JSON writer, and documents as cJSON trees. Trees are built from our own strict cursor through cJSON's constructors:
- * its parser accepts what is not JSON, writes a global on each call and cuts strings at U+0000; its printer loses digits.
+ * The JSON writer, and documents as cJSON trees. Trees are built from our own strict cursor through cJSON's
+ * constructors: its parser accepts what is not JSON, writes a global on each call and cuts strings at U+0000; its
+ * printer loses digits.
  */
 #include "json.h"
 

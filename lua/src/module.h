@@ -2,9 +2,9 @@
 /*
  * The Lua 5.4 binding: arguments, handles, results and errors cross here, and nothing else happens.
  *
- * A Lua API call may longjmp, so: a handle is a userdata made empty first and filled by the core afterwards; everything the
- * core allocates hangs on such a userdata before the next Lua call; __gc and __close are one function that may run twice.
- * Misuse raises; what goes wrong in the world is `nil, err` (push_failure).
+ * A Lua API call may longjmp, so: a handle is a userdata made empty first and filled by the core afterwards; everything
+ * the core allocates hangs on such a userdata before the next Lua call; __gc and __close are one function that may run
+ * twice. Misuse raises; what goes wrong in the world is `nil, err` (push_failure).
  */
 #ifndef CPL_LUA_MODULE_H
 #define CPL_LUA_MODULE_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The C tests' frame. A test file is a program: TEST(name) { ... } blocks, then TEST_MAIN. CHECK goes on after a failure,
- * NEED leaves the test. The closing line is "N passed, N failed, N skipped". Environment: TEST_ONLY runs the tests whose
- * name contains it, SUITES names the folder of third-party data (tests that need it skip, visibly, when it is not there).
+ * The C tests' frame. A test file is a program: TEST(name) { ... } blocks, then TEST_MAIN. CHECK goes on after a
+ * failure, NEED leaves the test. The closing line is "N passed, N failed, N skipped". Environment: TEST_ONLY runs the
+ * tests whose name contains it, SUITES names the folder of third-party data (tests that need it skip, visibly, when it
+ * is not there).
  */
 #ifndef CPL_TEST_H
 #define CPL_TEST_H
