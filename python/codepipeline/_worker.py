@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Handler = Callable[["Job"], Union[None, dict[str, str], "Outcome"]]
 
 _log = logging.getLogger("codepipeline")
+_PATIENCE = 5.0  # seconds after which run() looks whether the service is in trouble
 
 
 class Outcome:
@@ -253,7 +254,8 @@ class Job:
 class Summary(int):
     """What Worker.run() did. As a number an exit status: 0, or 1 when a result could not be reported.
 
-    succeeded, failed, continued, unreported: how many jobs ended so.
+    succeeded, failed, continued, unreported: how many jobs ended so. As long as the worker runs it goes on trying to
+    deliver the results of the unreported ones, unless the service said that somebody else has the job.
     """
 
     def __new__(cls, counts: dict[str, int]) -> Summary:
@@ -318,6 +320,7 @@ class Worker:
         self._handlers: list[Handler] = []  # by the index the core gave the action type
         self._counts = dict.fromkeys(("succeeded", "failed", "continued", "unreported"), 0)
         self._lock = threading.Lock()
+        self._trouble: str | None = None  # the last that was logged
 
     def job(
         self, *, category: str, provider: str, version: str = "1", query: Mapping[str, str] | None = None
@@ -351,7 +354,7 @@ class Worker:
                 thread.start()
             try:
                 while not self._core.stopping:
-                    core = self._next(None)
+                    core = self._next(_PATIENCE)
                     if core is not None:
                         jobs.put(core)
             finally:
@@ -359,6 +362,7 @@ class Worker:
                     jobs.put(None)
                 for thread in threads:
                     thread.join()
+            self._next(_PATIENCE)  # hands out nothing any more; sends what the last jobs could not
         return Summary(self._counts)
 
     def run_once(self, timeout: float | None = None) -> str | None:
@@ -375,9 +379,11 @@ class Worker:
         self._core.stop()
 
     def _next(self, timeout: float | None) -> _core.Job | None:
-        core, trouble = self._core.next(timeout)
-        if trouble is not None:
-            _log.warning("polling failed and will be repeated: %s", trouble)
+        core, error = self._core.next(timeout)
+        trouble = None if error is None else str(error)
+        if trouble and trouble != self._trouble:
+            _log.warning("trouble with the service, will try again: %s", trouble)
+        self._trouble = trouble
         return core
 
     def _serve(self, jobs: queue.SimpleQueue[_core.Job | None]) -> None:
@@ -429,11 +435,17 @@ def _report(job: Job, outcome: Outcome) -> str:
         outcome.send(job._core)
     except Exception as error:
         _log.exception("%r: the result could not be sent", job)
-        gone = job._core.answered or getattr(error, "status", "") == "STATE"
-        if isinstance(outcome, Failure) or gone:
+        if isinstance(outcome, Failure) or job._core.answered or _is_settled(error):
             return "unreported"
         return _report(job, Failure.of(error))
     return outcome.name
+
+
+def _is_settled(error: Exception) -> bool:
+    """Somebody else has the job; or its result did not arrive, stays with it and is sent again by the worker."""
+    if not isinstance(error, CodePipelineError):
+        return False
+    return error.status == "STATE" or (error.retryable and error.operation == "PutJobSuccessResult")
 
 
 def _free(job: Job) -> None:

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The worker against the emulator, with real pipelines. tests/scenarios has what Lua shares, here is what Python adds.
-"""
+"""The worker against the emulator, with real pipelines; what Lua shares is in tests/scenarios."""
 
 import hashlib
 import io
@@ -402,7 +401,25 @@ def test_the_worker_outlives_a_service_that_is_away(world, emulator, caplog):
     worker = codepipeline.Worker(nowhere, poll_interval=0.02)
     worker.job(category="Build", provider="Builder")(print)
     assert worker.run_once(timeout=0.5) is None
-    assert "polling failed" in caplog.text
+    assert caplog.text.count("trouble with the service") == 1
+
+
+def test_a_result_outlasts_a_restart_of_the_service(tmp_path):
+    path = tmp_path / "state.db"
+    running = [codepipeline.Emulator(path=path)]
+    port = int(running[0].url.rsplit(":", 1)[1])
+    world = World(running[0], running[0].client(max_attempts=1), tmp_path)
+    world.start(action("Make"))
+
+    def handler(job):
+        running.pop().close()
+        threading.Timer(0.7, lambda: running.append(codepipeline.Emulator(port, path))).start()
+        return {"kept": "yes"}
+
+    outcome, state = world.run_one(handler)
+    assert (outcome, state["status"]) == ("succeeded", "Succeeded")
+    assert world.output()["outputVariables"] == {"kept": "yes"}
+    running.pop().close()
 
 
 def test_an_error_that_will_not_pass_ends_the_run(world):
