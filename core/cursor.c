@@ -124,11 +124,26 @@ static char *read_escape(cpl_cursor *c, char *to) {
     return to;
 }
 
-/* Bytes that a string may hold as they are: not '"', '\\' or a control character. High bytes are checked afterwards. */
+#define EACH(byte) (0x0101010101010101ull * (byte))
+
+/* Some high bit of the answer is set exactly when a byte of x is 0. */
+static uint64_t zero_bytes(uint64_t x) {
+    return (x - EACH(0x01)) & ~x & EACH(0x80);
+}
+
+/*
+ * Past the bytes that a string may hold as they are, eight at a time: not '"', '\\' or a control character. Those above
+ * ASCII are noted, for the caller to check.
+ */
 static const char *skip_plain(const char *p, const char *end, bool *high) {
-    unsigned char all = 0;
+    uint64_t all = 0, x;
+    for (; end - p >= 8; p += 8) {
+        memcpy(&x, p, 8);
+        if (zero_bytes(x ^ EACH('"')) | zero_bytes(x ^ EACH('\\')) | ((x - EACH(0x20)) & ~x & EACH(0x80))) break;
+        all |= x;
+    }
     while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\') all |= (unsigned char)*p++;
-    *high = *high || all >= 0x80;
+    *high = *high || (all & EACH(0x80));
     return p;
 }
 

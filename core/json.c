@@ -474,13 +474,18 @@ static cpl_status place_value(tree_builder *b, int depth, cpl_error *err) {
     return CPL_OK;
 }
 
+static cpl_status fail_reading(const cpl_cursor *cursor, cpl_error *err) {
+    if (cpl_str_starts(cpl_str_of(cursor->message), "out of memory")) return cpl_fail_nomem(err);
+    return cpl_fail(err, CPL_INVALID, "not JSON: %s", cursor->message);
+}
+
 static cpl_status build_tree(tree_builder *b, cpl_error *err) {
     for (;;) {
         int depth = b->cursor.depth;
         cpl_status status;
         switch (cpl_cursor_next(&b->cursor)) {
         case CPL_TOKEN_END: return CPL_OK;
-        case CPL_TOKEN_ERROR: return cpl_fail(err, CPL_INVALID, "not JSON: %s", b->cursor.message);
+        case CPL_TOKEN_ERROR: return fail_reading(&b->cursor, err);
         case CPL_TOKEN_OBJECT_END:
         case CPL_TOKEN_ARRAY_END: status = CPL_OK; break;
         case CPL_TOKEN_KEY: status = keep_key(b, err); break;
