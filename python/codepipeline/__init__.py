@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ._archive import extract, pack
     from ._client import Client, client
     from ._emulator import Emulator
-    from ._worker import Input, Job, Output, Result, Summary, Worker
+    from ._worker import Input, Job, Outcome, Output, Result, Summary, Worker
     from .exceptions import (
         ArchiveError,
         CancelledError,
@@ -47,6 +47,7 @@ __all__ = [
     "Input",
     "Job",
     "NetworkError",
+    "Outcome",
     "Output",
     "ParamValidationError",
     "ProtocolError",
@@ -71,6 +72,7 @@ _MODULES = {
     "Emulator": "_emulator",
     "Input": "_worker",
     "Job": "_worker",
+    "Outcome": "_worker",
     "Output": "_worker",
     "Result": "_worker",
     "Summary": "_worker",

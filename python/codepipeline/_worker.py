@@ -10,7 +10,7 @@ import signal
 import threading
 
 from . import _core
-from .exceptions import CodePipelineError
+from .exceptions import CodePipelineError, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -379,6 +379,8 @@ class Worker:
         self._core.stop()
 
     def _next(self, timeout: float | None) -> _core.Job | None:
+        if not self._handlers:
+            raise StateError("the worker has no handler; give it one with job()")
         core, error = self._core.next(timeout)
         trouble = None if error is None else str(error)
         if trouble and trouble != self._trouble:
@@ -445,7 +447,7 @@ def _is_settled(error: Exception) -> bool:
     """Somebody else has the job; or its result did not arrive, stays with it and is sent again by the worker."""
     if not isinstance(error, CodePipelineError):
         return False
-    return error.status == "STATE" or (error.retryable and error.operation == "PutJobSuccessResult")
+    return isinstance(error, StateError) or (error.retryable and error.operation == "PutJobSuccessResult")
 
 
 def _free(job: Job) -> None:

@@ -442,6 +442,22 @@ def test_the_package_works_under_a_checking_allocator(emulator):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_package_can_be_loaded_again_and_again():
+    code = (
+        "import gc, sys\n"
+        "for _ in range(5):\n"
+        "    import codepipeline\n"
+        "    with codepipeline.Emulator() as emulator:\n"
+        "        assert emulator.client().list_pipelines()['pipelines'] == []\n"
+        "    del codepipeline, emulator\n"
+        "    for name in [name for name in sys.modules if name.startswith('codepipeline')]:\n"
+        "        del sys.modules[name]\n"
+        "    gc.collect()\n"
+    )
+    done = python(code, PYTHONMALLOC="debug")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_every_public_name_is_there_and_documented():
     for name in codepipeline.__all__:
         assert getattr(codepipeline, name).__doc__, name

@@ -191,6 +191,38 @@ def test_outputs_arrive_with_their_digest(world, tmp_path):
     assert os.access(tmp_path / "unpacked" / "bin" / "tool", os.X_OK)
 
 
+def test_a_job_that_is_over_says_so(world):
+    world.start(action("Make"))
+    jobs = []
+    world.run_one(jobs.append)
+    assert jobs[0].action == "Make" and "Make" in repr(jobs[0])
+    for use in (lambda job: job.data, lambda job: job.work_dir, lambda job: job.input().path()):
+        with pytest.raises(codepipeline.StateError, match="the job is over"):
+            use(jobs[0])
+
+
+def test_a_job_is_for_one_thread_at_a_time(world):
+    world.start(action("Make"))
+    results = []
+
+    def use(job):
+        try:
+            results.append(job.input().read()[:2])
+        except codepipeline.StateError as error:
+            results.append(str(error))
+
+    def handler(job):
+        threads = [threading.Thread(target=use, args=(job,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert world.run_one(handler)[0] == "succeeded"
+    assert len(results) == 8 and b"PK" in results
+    assert set(results) <= {b"PK", "another thread is using this job"}
+
+
 # ---- what a handler may answer ----
 
 
@@ -225,6 +257,9 @@ def test_a_result_carries_its_details(world):
         (lambda job: {"n": 1}, "ParamValidationError: "),
         (lambda job: 7, "TypeError: a handler returns None, a dict or what job.succeed() answers, not int"),
         (lambda job: codepipeline.Result(colour="red"), "TypeError: "),
+        (lambda job: job.later({"step": {1}}), "ParamValidationError: step: a value of type set cannot be sent"),
+        (lambda job: job.later("x" * 2000), "TooLargeError: "),
+        (lambda job: job.output("Binary").write("text"), "TypeError: "),
     ],
 )
 def test_an_answer_that_is_none_fails_the_job(world, answer, message):
@@ -441,6 +476,11 @@ def test_an_error_that_will_not_pass_ends_the_run(world):
 def test_malformed_options_are_refused(client, options, kind):
     with pytest.raises(kind):
         codepipeline.Worker(client, **options)
+
+
+def test_a_worker_without_a_handler_does_not_wait_for_ever(client):
+    with pytest.raises(codepipeline.StateError, match="no handler"):
+        codepipeline.Worker(client).run()
 
 
 def test_a_malformed_action_type_is_refused(client):
