@@ -21,12 +21,12 @@ FLOORS = """
     err retry
     buf clock sigpipe
     digest json xml pace tree profiles skew continuation
-    model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config
+    model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch
     cursor http+http_head+url archives creds
     endpoint reply
     s3
     client+call
-    desk transfer
+    desk transfer run+follow+explain+approval
     job+result+artifact
     worker
 """
