@@ -12,9 +12,10 @@
 #define LONG                                                                                       \
     SOURCE "," STAGE("Build", DO("A", "") "," DO("B", "") "," DO("C", ",'runOrder':2")) "," STAGE( \
         "Ask", APPROVAL("Ok")) "," STAGE("Test", DO("T", ""))
-#define DECLARED(mode, stages)                                                                                         \
-    "{'pipeline':{'name':'p','pipelineType':'V2','executionMode':'" mode "'," ROLE "," STORE ",'stages':[" stages "]}" \
-                                                                                                                  "}"
+#define DECLARED(mode, stages)                                                                                    \
+    "{'pipeline':{'name':'p','pipelineType':'V2','executionMode':'" mode "'," ROLE "," STORE ",'stages':[" stages \
+    "]}"                                                                                                          \
+    "}"
 #define REMEMBERED 16
 #define NOBODY "00000000-0000-4000-8000-000000000000"
 
