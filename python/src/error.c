@@ -5,18 +5,32 @@
  */
 #include "module.h"
 
+/* Takes value over; false also when it is NULL. */
+static bool put(PyObject *dict, const char *name, PyObject *value) {
+    bool ok = value && PyDict_SetItemString(dict, name, value) == 0;
+    Py_XDECREF(value);
+    return ok;
+}
+
+static bool put_text(PyObject *dict, const char *name, const char *text) {
+    return put(dict, name, module_text(text[0] ? text : NULL));
+}
+
+/* The keyword arguments of exceptions.from_core(). */
 static PyObject *details_of(const cpl_error *err) {
-    return Py_BuildValue("{s:s,s:N,s:N,s:N,s:N,s:N,s:i,s:i,s:d,s:O}",                            /* */
-                         "status", cpl_status_name(err->status),                                 /* */
-                         "message", module_text(err->message),                                   /* */
-                         "code", module_text(err->code[0] ? err->code : NULL),                   /* */
-                         "path", module_text(err->path[0] ? err->path : NULL),                   /* */
-                         "operation", module_text(err->operation[0] ? err->operation : NULL),    /* */
-                         "request_id", module_text(err->request_id[0] ? err->request_id : NULL), /* */
-                         "http_status", err->http_status,                                        /* */
-                         "attempts", err->attempts,                                              /* */
-                         "retry_delay", (double)err->retry_delay_ms / 1000,                      /* */
-                         "retryable", err->retryable ? Py_True : Py_False);
+    PyObject *details = PyDict_New();
+    if (details && put_text(details, "status", cpl_status_name(err->status)) &&
+        put(details, "message", module_text(err->message)) && put_text(details, "code", err->code) &&
+        put_text(details, "path", err->path) && put_text(details, "operation", err->operation) &&
+        put_text(details, "request_id", err->request_id) &&
+        put(details, "http_status", PyLong_FromLong(err->http_status)) &&
+        put(details, "attempts", PyLong_FromLong(err->attempts)) &&
+        put(details, "retry_delay", PyFloat_FromDouble((double)err->retry_delay_ms / 1000)) &&
+        put(details, "retryable", PyBool_FromLong(err->retryable))) {
+        return details;
+    }
+    Py_XDECREF(details);
+    return NULL;
 }
 
 PyObject *error_object(const cpl_error *err) {
