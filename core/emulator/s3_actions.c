@@ -29,15 +29,17 @@ static const char *resolved_text(const emu_context *at, const char *key) {
 typedef struct source {
     const char *bucket;
     const char *key;
+    const char *version; /* NULL: the current one */
     emu_object object;
     char revision[128]; /* the version's id; of a bucket without versions, the ETag without quotes */
     char etag[128];
 } source;
 
-/* An override of the object's key, or refusal of one that cannot be followed; *failed: the action was ended. */
+/* What StartPipelineExecution asked for instead of the declared object; *failed: the action was ended. */
 static bool apply_override(const emu_context *at, source *from, bool *failed) {
     const cpl_json *override = cpl_json_get(cpl_json_get(at->execution, "overrides"), EMU_GET(at->action, "name"));
     *failed = false;
+    if (emu_is(override, "revisionType", "S3_OBJECT_VERSION_ID")) from->version = EMU_GET(override, "revisionValue");
     if (!emu_is(override, "revisionType", "S3_OBJECT_KEY")) return true;
     if (cpl_str_is_nocase(resolved(at, "AllowOverrideForS3ObjectKey"), "true")) {
         from->key = EMU_GET(override, "revisionValue");
@@ -47,6 +49,26 @@ static bool apply_override(const emu_context *at, source *from, bool *failed) {
     return emu_action_fail(at, "ConfigurationError",
                            "The source action %s does not allow another S3 object key (AllowOverrideForS3ObjectKey)",
                            EMU_GET(at->action, "name"));
+}
+
+/* The version of the object that is wanted; old ones are kept apart from the current one, see EMU_VERSION. */
+static bool find_object(const emu_context *at, source *from) {
+    emu *e = at->engine->e;
+    emu_store *store = emu_store_of(e);
+    bool current = emu_s3_get(e, from->bucket, from->key, &from->object);
+    const cpl_json *old;
+    cpl_buf key;
+    if (from->version == NULL || (current && strcmp(from->object.version_id, from->version) == 0)) return current;
+    cpl_buf_init(&key, 8192);
+    cpl_buf_addf(&key, "%s/%s\n%s", from->bucket, from->key, from->version);
+    old = emu_store_get(store, EMU_VERSION, cpl_buf_cstr(&key));
+    if (cpl_json_get_bool(old, "deleteMarker", false)) old = NULL;
+    from->object = (emu_object){.body = emu_blob_get(store, cpl_buf_cstr(&key)),
+                                .etag = EMU_GET(old, "etag"),
+                                .version_id = from->version,
+                                .last_modified = cpl_json_get_number(old, "modified", 0)};
+    cpl_buf_release(&key);
+    return old != NULL;
 }
 
 static void name_revision(source *from) {
@@ -104,18 +126,6 @@ static bool copy_source(const emu_context *at, source *from) {
     return emu_action_end(at->engine, at->execution, at->record, &succeeded);
 }
 
-/* The emulator finds only what is current; who asked for an older version must not get another one. */
-static bool check_version(const emu_context *at, source *from, bool *failed) {
-    const cpl_json *override = cpl_json_get(cpl_json_get(at->execution, "overrides"), EMU_GET(at->action, "name"));
-    const char *wanted = EMU_GET(override, "revisionValue");
-    *failed = false;
-    name_revision(from);
-    if (!emu_is(override, "revisionType", "S3_OBJECT_VERSION_ID") || strcmp(wanted, from->revision) == 0) return true;
-    *failed = true;
-    return emu_action_fail(at, "RevisionUnavailable", "The version %s of the object %s is not the current one", wanted,
-                           from->key);
-}
-
 bool emu_s3_source_run(const emu_context *at) {
     source from = {.bucket = resolved_text(at, "S3Bucket"), .key = resolved_text(at, "S3ObjectKey")};
     bool failed;
@@ -124,12 +134,12 @@ bool emu_s3_source_run(const emu_context *at) {
     if (!emu_s3_bucket_exists(at->engine->e, from.bucket)) {
         return emu_action_fail(at, "ConfigurationError", "The source bucket %s does not exist", from.bucket);
     }
-    if (!emu_s3_get(at->engine->e, from.bucket, from.key, &from.object)) {
-        return emu_action_fail(at, "RevisionUnavailable", "The object %s does not exist in the source bucket %s",
-                               from.key, from.bucket);
+    if (!find_object(at, &from)) {
+        return emu_action_fail(at, "RevisionUnavailable", "The object %s%s%s does not exist in the source bucket %s",
+                               from.key, from.version ? " of version " : "", from.version ? from.version : "",
+                               from.bucket);
     }
-    if (!check_version(at, &from, &failed)) return false;
-    return failed || copy_source(at, &from);
+    return copy_source(at, &from);
 }
 
 /* ---- deploy ---- */

@@ -200,6 +200,33 @@ TEST(t_source__another_key_is_taken_only_where_it_is_allowed) {
     close_story();
 }
 
+TEST(t_source__an_older_version_can_be_asked_for) {
+    emu_object object;
+    cpl_json *bucket;
+    const char *version;
+    begin_empty();
+    bucket = emu_store_get(emu_store_of(story), EMU_BUCKET, "src");
+    NEED(cpl_json_set_cstr(bucket, "versioning", "Enabled"));
+    put_source("src", "app.zip", "the first");
+    CHECK_STR(run("CreatePipeline", "%s", PIPELINE("p", SOURCE "," STAGE("Ask", APPROVAL("Ok")))), "");
+    CHECK_STR(run("ListPipelineExecutions", "{'pipelineName':'p'}"), "");
+    version = keep("pipelineExecutionSummaries.0.sourceRevisions.0.revisionId");
+    put_source("src", "app.zip", "the second");
+    CHECK_STR(run("StartPipelineExecution",
+                  "{'name':'p','sourceRevisions':[{'actionName':'Fetch','revisionType':'S3_OBJECT_VERSION_ID',"
+                  "'revisionValue':'%s'}]}",
+                  version),
+              "");
+    CHECK_STR(run("ListActionExecutions", "{'pipelineName':'p','filter':{'pipelineExecutionId':'%s'}}",
+                  keep("pipelineExecutionId")),
+              "");
+    CHECK_STR(text("actionExecutionDetails.0.output.outputVariables.VersionId"), version);
+    CHECK(emu_s3_get(story, "artifacts", text("actionExecutionDetails.0.output.outputArtifacts.0.s3location.key"),
+                     &object));
+    CHECK(cpl_str_is(object.body, "the first"));
+    close_story();
+}
+
 /* ---- deploying ---- */
 
 TEST(t_deploy__one_object_is_copied_under_its_key) {
