@@ -16,6 +16,7 @@ struct cpl_config {
     char *config_path; /* "" when there is no HOME to look in */
     char *credentials_path;
     cpl_profiles profiles;
+    char *root;
     char **env; /* "NAME=value" */
     size_t env_count;
 };
@@ -27,12 +28,12 @@ static bool is_ours(const char *variable) {
 }
 
 /* A copy, because another thread may change the environment while a caller still holds what it was told. */
-static bool copy_environment(cpl_config *config) {
+static bool copy_environment(cpl_config *config, const char *const *from) {
     size_t count = 0;
-    for (char **v = environ; v && *v; v++) count += is_ours(*v);
+    for (const char *const *v = from; v && *v; v++) count += is_ours(*v);
     config->env = cpl_calloc(count, sizeof *config->env);
     if (config->env == NULL) return false;
-    for (char **v = environ; v && *v && config->env_count < count; v++) {
+    for (const char *const *v = from; v && *v && config->env_count < count; v++) {
         char *copy;
         if (!is_ours(*v)) continue;
         copy = cpl_strdup(cpl_str_of(*v));
@@ -53,20 +54,26 @@ const char *cpl_config_env(const cpl_config *config, const char *name) {
 
 /* ---- files ---- */
 
-/* Where a file is: where the variable says ("~/" is the home), else under the home. NULL when out of memory. */
+/* Where a file is: where the variable says, else under the home; "" without either. NULL when out of memory. */
 static char *locate(const cpl_config *config, const char *variable, const char *under_home) {
-    const char *home = cpl_config_env(config, "HOME"), *given = cpl_config_env(config, variable);
-    cpl_buf path;
+    const char *given = cpl_config_env(config, variable);
+    if (given == NULL) given = cpl_config_env(config, "HOME") ? under_home : "";
+    return cpl_config_path(config, given);
+}
+
+char *cpl_config_path(const cpl_config *config, const char *path) {
+    const char *home = cpl_config_env(config, "HOME");
+    cpl_buf text;
     char *made;
-    cpl_buf_init(&path, FILE_MAX);
-    if (given && !(home && strncmp(given, "~/", 2) == 0)) {
-        cpl_buf_adds(&path, given);
-    } else if (home) {
-        cpl_buf_adds(&path, home);
-        cpl_buf_adds(&path, given ? given + 1 : under_home);
+    cpl_buf_init(&text, FILE_MAX);
+    if (path[0]) cpl_buf_adds(&text, config->root);
+    if (home && strncmp(path, "~/", 2) == 0) {
+        cpl_buf_adds(&text, home);
+        path++;
     }
-    made = cpl_buf_detach(&path);
-    cpl_buf_release(&path);
+    cpl_buf_adds(&text, path);
+    made = cpl_buf_detach(&text);
+    cpl_buf_release(&text);
     return made;
 }
 
@@ -109,15 +116,16 @@ static cpl_status check_profile(const cpl_config *config, cpl_error *err) {
                     config->config_path, config->credentials_path);
 }
 
-static cpl_status load(cpl_config *config, cpl_str profile, cpl_error *err) {
+static cpl_status load(cpl_config *config, const cpl_config_world *world, cpl_str profile, cpl_error *err) {
     cpl_status status;
-    if (!copy_environment(config)) return cpl_fail_nomem(err);
+    config->root = cpl_strdup(cpl_str_of(world->root));
+    if (config->root == NULL || !copy_environment(config, world->env)) return cpl_fail_nomem(err);
     config->profile_given = profile.n > 0;
     if (profile.n == 0) profile = cpl_str_of(cpl_config_env(config, "AWS_PROFILE"));
     if (profile.n == 0) profile = CPL_LIT("default");
     config->profile = cpl_strdup(profile);
-    config->config_path = locate(config, "AWS_CONFIG_FILE", "/.aws/config");
-    config->credentials_path = locate(config, "AWS_SHARED_CREDENTIALS_FILE", "/.aws/credentials");
+    config->config_path = locate(config, "AWS_CONFIG_FILE", "~/.aws/config");
+    config->credentials_path = locate(config, "AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials");
     if (!config->profile || !config->config_path || !config->credentials_path) return cpl_fail_nomem(err);
     status = read_file(config, CPL_FILE_CONFIG, config->config_path, err);
     if (status == CPL_OK) status = read_file(config, CPL_FILE_CREDENTIALS, config->credentials_path, err);
@@ -125,12 +133,17 @@ static cpl_status load(cpl_config *config, cpl_str profile, cpl_error *err) {
 }
 
 cpl_status cpl_config_load(cpl_config **out, cpl_str profile, cpl_error *err) {
+    const cpl_config_world world = {(const char *const *)environ, ""};
+    return cpl_config_load_from(out, &world, profile, err);
+}
+
+cpl_status cpl_config_load_from(cpl_config **out, const cpl_config_world *world, cpl_str profile, cpl_error *err) {
     cpl_config *config = cpl_calloc(1, sizeof *config);
     cpl_status status;
     *out = NULL;
     if (config == NULL) return cpl_fail_nomem(err);
     cpl_profiles_init(&config->profiles);
-    status = load(config, profile, err);
+    status = load(config, world, profile, err);
     if (status) {
         cpl_config_free(config);
         return status;
@@ -146,11 +159,24 @@ void cpl_config_free(cpl_config *config) {
         cpl_free(config->env[i]);
     }
     cpl_free(config->env);
+    cpl_free(config->root);
     cpl_profiles_release(&config->profiles);
     cpl_free(config->profile);
     cpl_free(config->config_path);
     cpl_free(config->credentials_path);
     cpl_free(config);
+}
+
+cpl_status cpl_config_read(const cpl_config *config, const char *path, cpl_buf *out, cpl_error *err) {
+    char *where = cpl_config_path(config, path);
+    cpl_status status;
+    FILE *file;
+    if (where == NULL) return cpl_fail_nomem(err);
+    file = fopen(where, "rbe");
+    status = file ? read_all(file, where, out, err) : cpl_fail_errno(err, "open", where);
+    if (file) fclose(file);
+    cpl_free(where);
+    return status;
 }
 
 /* ---- answers ---- */
@@ -175,6 +201,18 @@ const char *cpl_config_value(const cpl_config *config, const char *key) {
     return cpl_config_profile_value(config, config->profile, key);
 }
 
+bool cpl_config_has_profile(const cpl_config *config, const char *profile) {
+    return cpl_profiles_has(&config->profiles, CPL_SECTION_PROFILE, profile);
+}
+
+const char *cpl_config_session_value(const cpl_config *config, const char *session, const char *key) {
+    return unless_empty(cpl_profiles_find(&config->profiles, CPL_SECTION_SSO_SESSION, session, key));
+}
+
+bool cpl_config_has_session(const cpl_config *config, const char *session) {
+    return cpl_profiles_has(&config->profiles, CPL_SECTION_SSO_SESSION, session);
+}
+
 const char *cpl_config_service_value(const cpl_config *config, const char *service, const char *key) {
     const char *section = cpl_config_value(config, "services");
     char nested[NAME_MAX_BYTES];
@@ -186,6 +224,10 @@ const char *cpl_config_service_value(const cpl_config *config, const char *servi
 const char *cpl_config_setting(const cpl_config *config, const char *env, const char *key) {
     const char *value = env ? cpl_config_env(config, env) : NULL;
     return value || key == NULL ? value : cpl_config_value(config, key);
+}
+
+bool cpl_config_switch(const cpl_config *config, const char *env, const char *key) {
+    return cpl_str_is_nocase(cpl_str_of(cpl_config_setting(config, env, key)), "true");
 }
 
 static const char *service_env(const cpl_config *config, const char *service) {

@@ -15,6 +15,12 @@ typedef struct cpl_config cpl_config;
  * parsed (with its line), or a profile that was asked for by name is in neither file. Missing files are no error.
  */
 cpl_status cpl_config_load(cpl_config **out, cpl_str profile, cpl_error *err);
+/* The same from another world than the process's own: tests. */
+typedef struct cpl_config_world {
+    const char *const *env; /* "NAME=value", ends with NULL */
+    const char *root;       /* stands in front of every path that is read or written; "" when there is none */
+} cpl_config_world;
+cpl_status cpl_config_load_from(cpl_config **out, const cpl_config_world *world, cpl_str profile, cpl_error *err);
 void cpl_config_free(cpl_config *config); /* wipes */
 const char *cpl_config_profile(const cpl_config *config);
 /* The profile was named by the caller, not by the environment: then its credentials go before the environment's. */
@@ -26,12 +32,24 @@ const char *cpl_config_env(const cpl_config *config, const char *name);
 const char *cpl_config_value(const cpl_config *config, const char *key);
 /* The same of another profile. */
 const char *cpl_config_profile_value(const cpl_config *config, const char *profile, const char *key);
+/* A profile of that name is in one of the files, with or without properties. */
+bool cpl_config_has_profile(const cpl_config *config, const char *profile);
+/* A property of "[sso-session x]", NULL when absent or empty; and whether there is such a section. */
+const char *cpl_config_session_value(const cpl_config *config, const char *session, const char *key);
+bool cpl_config_has_session(const cpl_config *config, const char *session);
 /* A nested property of the services section the profile names: ("codepipeline", "endpoint_url"). */
 const char *cpl_config_service_value(const cpl_config *config, const char *service, const char *key);
 /* First of: the environment variable, the profile's property; NULL when neither. Either name may be NULL. */
 const char *cpl_config_setting(const cpl_config *config, const char *env, const char *key);
+/* The setting says "true", in any case. */
+bool cpl_config_switch(const cpl_config *config, const char *env, const char *key);
 /* The endpoint the environment or the profile sets for a service ("codepipeline", "s3"), in the order and with the
  * ignore switch of the SDKs and Tools guide; NULL when none. */
 const char *cpl_config_endpoint_url(const cpl_config *config, const char *service);
+
+/* Where a file named by a setting really is ("~/" is the home); for cpl_free(), NULL when out of memory. */
+char *cpl_config_path(const cpl_config *config, const char *path);
+/* Reads such a file whole. CPL_IO, or CPL_TOO_LARGE past the limit out was born with. */
+cpl_status cpl_config_read(const cpl_config *config, const char *path, cpl_buf *out, cpl_error *err);
 
 #endif

@@ -15,11 +15,13 @@
 #include "err.h"
 
 /* Fetched once and never freed: an implicit fetch costs more than the hash, and another thread may still be hashing
- * while the process ends. MD5 is apart, because it may be missing (FIPS) and most processes never ask. */
+ * while the process ends. MD5 and SHA-1 are apart, because they may be missing (FIPS) and most processes never ask. */
 static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
 static pthread_once_t md5_once = PTHREAD_ONCE_INIT;
+static pthread_once_t sha1_once = PTHREAD_ONCE_INIT;
 static EVP_MD *sha256;
 static EVP_MD *md5;
+static EVP_MD *sha1;
 
 static void fetch_sha256(void) {
     sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
@@ -27,6 +29,10 @@ static void fetch_sha256(void) {
 
 static void fetch_md5(void) {
     md5 = EVP_MD_fetch(NULL, "MD5", NULL);
+}
+
+static void fetch_sha1(void) {
+    sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
 }
 
 /*
@@ -176,6 +182,15 @@ void cpl_sha256_release(cpl_sha256_state *state) {
 cpl_status cpl_md5(cpl_str data, unsigned char out[CPL_MD5_SIZE], cpl_error *err) {
     pthread_once(&md5_once, fetch_md5);
     if (md5 == NULL || EVP_Digest(data.p ? data.p : "", data.n, out, NULL, md5, NULL) != 1) return refuse(err, "MD5");
+    return CPL_OK;
+}
+
+cpl_status cpl_sha1_hex(cpl_str data, char out[CPL_SHA1_HEX_SIZE], cpl_error *err) {
+    unsigned char digest[CPL_SHA1_HEX_SIZE / 2];
+    pthread_once(&sha1_once, fetch_sha1);
+    if (sha1 == NULL || EVP_Digest(data.p ? data.p : "", data.n, digest, NULL, sha1, NULL) != 1)
+        return refuse(err, "SHA-1");
+    cpl_hex(digest, sizeof digest, out);
     return CPL_OK;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SHA-256, HMAC, MD5 and random bytes. digest.c is the only file that includes openssl/; algorithms are fetched once a
+ * SHA-256, HMAC, MD5, SHA-1 and random bytes. digest.c is the only file that includes openssl/; algorithms are fetched once a
  * process, because an implicit fetch costs more than the hash.
  */
 #ifndef CPL_DIGEST_H
@@ -30,6 +30,10 @@ void cpl_sha256_release(cpl_sha256_state *state);
 #define CPL_MD5_SIZE 16
 /* For S3 ETags only. */
 cpl_status cpl_md5(cpl_str data, unsigned char out[CPL_MD5_SIZE], cpl_error *err);
+
+#define CPL_SHA1_HEX_SIZE 41 /* with NUL */
+/* For the names of token files only. */
+cpl_status cpl_sha1_hex(cpl_str data, char out[CPL_SHA1_HEX_SIZE], cpl_error *err);
 
 /* Compares in constant time. */
 bool cpl_secret_eq(cpl_str a, cpl_str b);

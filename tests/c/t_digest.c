@@ -98,6 +98,14 @@ TEST(t_digest__md5_gives_the_published_values) {
     check_hex(digest, sizeof digest, "900150983cd24fb0d6963f7d28e17f72");
 }
 
+TEST(t_digest__sha1_gives_the_published_values) {
+    char hex[CPL_SHA1_HEX_SIZE];
+    CHECK(cpl_sha1_hex((cpl_str){NULL, 0}, hex, NULL) == CPL_OK);
+    CHECK_STR(hex, "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+    CHECK(cpl_sha1_hex(CPL_LIT("abc"), hex, NULL) == CPL_OK);
+    CHECK_STR(hex, "a9993e364706816aba3e25717850c26c9cd0d89d");
+}
+
 TEST(t_digest__secrets_are_equal_when_all_their_bytes_are) {
     CHECK(cpl_secret_eq(CPL_LIT("abc"), CPL_LIT("abc")));
     CHECK(!cpl_secret_eq(CPL_LIT("abc"), CPL_LIT("abd")));
