@@ -223,6 +223,10 @@ function Worker:report(job, outcome)
   if sent then
     return true
   end
+  if outcome.kind ~= "fail" and type(err) == "table" and err.retryable and err.operation == "PutJobSuccessResult" then
+    self.log("warning", ("job %s: the result is kept and sent again: %s"):format(job.id, tostring(err)))
+    return false
+  end
   if job.core:answered() or type(err) == "table" and err.status == "STATE" then
     self.log("warning", ("job %s: %s"):format(job.id, tostring(err)))
     return false
@@ -282,6 +286,9 @@ function Worker:run()
   repeat
     fine, done, err = pcall(self.step, self, 1)
   until not fine or done == nil or self.core:stopping()
+  if fine and done ~= nil then
+    self.core:next(0) -- sends what is still owed
+  end
   if mine then
     self.core:watch_signals(false)
   end
