@@ -21,8 +21,8 @@
 #define READABLE 0600 /* an archive may not lock its owner out */
 
 /*
- * libarchive turns names into the character set of the thread's locale, and a program that never called setlocale() is in
- * one without letters beyond ASCII. So a UTF-8 locale stands while libarchive works, and steps aside for the tick.
+ * libarchive turns names into the character set of the thread's locale, and a program that never called setlocale() is
+ * in one without letters beyond ASCII. So a UTF-8 locale stands while libarchive works, and steps aside for the tick.
  */
 typedef struct utf8_locale {
     locale_t ours, outer;
@@ -380,8 +380,8 @@ static cpl_str parent_of(const char *directory) {
 }
 
 /*
- * Entries go into staging/files. The staging folder lies inside a directory that exists (which may be a mount point) and
- * beside one that does not; so moving in is a rename.
+ * Entries go into staging/files. The staging folder lies inside a directory that exists (which may be a mount point)
+ * and beside one that does not; so moving in is a rename.
  */
 static cpl_status unpack_staged(unpack *u, const char *path, const char *directory, const char *staging, bool exists) {
     cpl_status status;
@@ -649,8 +649,10 @@ out:
 /* ---- the public face ---- */
 
 cpl_status cpl_pack(cpl_str path, cpl_str archive, const cpl_wait *wait, cpl_error *err) {
-    char *from = cpl_strdup(path), *to = cpl_strdup(archive);
-    cpl_status status = from && to ? cpl_archive_pack(from, to, wait, err) : cpl_fail_nomem(err);
+    char *from = NULL, *to = NULL;
+    cpl_status status = cpl_tree_path(path, &from, err);
+    if (status == CPL_OK) status = cpl_tree_path(archive, &to, err);
+    if (status == CPL_OK) status = cpl_archive_pack(from, to, wait, err);
     cpl_free(from);
     cpl_free(to);
     return status;
@@ -658,8 +660,10 @@ cpl_status cpl_pack(cpl_str path, cpl_str archive, const cpl_wait *wait, cpl_err
 
 cpl_status cpl_extract(cpl_str archive, cpl_str directory, int64_t limit, const cpl_wait *wait, cpl_error *err) {
     cpl_archive_limits limits = {.bytes = limit};
-    char *from = cpl_strdup(archive), *to = cpl_strdup(directory);
-    cpl_status status = from && to ? cpl_archive_extract(from, to, &limits, wait, err) : cpl_fail_nomem(err);
+    char *from = NULL, *to = NULL;
+    cpl_status status = cpl_tree_path(archive, &from, err);
+    if (status == CPL_OK) status = cpl_tree_path(directory, &to, err);
+    if (status == CPL_OK) status = cpl_archive_extract(from, to, &limits, wait, err);
     cpl_free(from);
     cpl_free(to);
     return status;

@@ -19,6 +19,7 @@ cpl_s3 cpl_s3_of_client(const cpl_client *client) {
                     .region = cpl_str_of(client->region),
                     .endpoint_url = cpl_str_of(client->s3_endpoint_url),
                     .user_agent = cpl_str_of(client->user_agent),
+                    .max_attempts = client->retry.max_attempts,
                     .fips = client->fips,
                     .dual_stack = client->dual_stack,
                     .skew_s = atomic_load(&client->skew_s)};
@@ -68,8 +69,9 @@ static cpl_status put_file(const transfer *t, const char *path, cpl_error *err) 
 cpl_status cpl_client_upload(cpl_client *client, cpl_str path, cpl_str bucket, cpl_str key, const cpl_wait *wait,
                              cpl_error *err) {
     transfer t = {.target = {.bucket = bucket, .key = key}};
-    char *file = cpl_strdup(path);
-    cpl_status status = file ? begin_transfer(&t, client, wait, err) : cpl_fail_nomem(err);
+    char *file = NULL;
+    cpl_status status = cpl_tree_path(path, &file, err);
+    if (status == CPL_OK) status = begin_transfer(&t, client, wait, err);
     if (status == CPL_OK) {
         status = put_file(&t, file, err);
         cpl_creds_drop(t.who);
@@ -104,8 +106,9 @@ out:
 cpl_status cpl_client_download(cpl_client *client, cpl_str bucket, cpl_str key, cpl_str path, const cpl_wait *wait,
                                cpl_error *err) {
     transfer t = {.target = {.bucket = bucket, .key = key}};
-    char *file = cpl_strdup(path);
-    cpl_status status = file ? begin_transfer(&t, client, wait, err) : cpl_fail_nomem(err);
+    char *file = NULL;
+    cpl_status status = cpl_tree_path(path, &file, err);
+    if (status == CPL_OK) status = begin_transfer(&t, client, wait, err);
     if (status == CPL_OK) {
         status = get_file(&t, file, err);
         cpl_creds_drop(t.who);
@@ -276,8 +279,8 @@ cpl_status cpl_job_input_extract(cpl_job *job, cpl_str name, cpl_str directory, 
     if (status == CPL_OK) status = find(&job->inputs, "input", name, &input, err);
     if (status != CPL_OK) return status;
     if (directory.n == 0) return unpack_own(job, input, &rest, out, err);
-    folder = cpl_strdup(directory);
-    if (folder == NULL) return cpl_fail_nomem(err);
+    status = cpl_tree_path(directory, &folder, err);
+    if (status != CPL_OK) return status;
     status = unpack(job, archive, folder, &rest, err);
     if (status != CPL_OK) {
         cpl_free(folder);
@@ -327,14 +330,14 @@ static cpl_status open_output(cpl_job *job, cpl_str name, cpl_artifact **out, ch
 
 cpl_status cpl_job_output_pack(cpl_job *job, cpl_str name, cpl_str path, const cpl_wait *wait, cpl_error *err) {
     cpl_artifact *output;
-    char *archive = NULL, *from;
+    char *archive = NULL, *from = NULL;
     cpl_pace pace;
     cpl_wait rest;
     cpl_status status = open_output(job, name, &output, &archive, err);
     if (status != CPL_OK) return status;
     cpl_pace_init(&pace, wait);
-    from = cpl_strdup(path);
-    status = from ? cpl_archive_pack(from, archive, wait, err) : cpl_fail_nomem(err);
+    status = cpl_tree_path(path, &from, err);
+    if (status == CPL_OK) status = cpl_archive_pack(from, archive, wait, err);
     cpl_free(from);
     if (status == CPL_OK) status = cpl_pace_rest(&pace, &rest, err);
     if (status == CPL_OK) return stage(output, archive, "application/zip", &rest, err);
@@ -381,7 +384,9 @@ cpl_status cpl_job_output_digest(cpl_job *job, cpl_str name, char out[65], cpl_e
     return CPL_OK;
 }
 
-/* Pipelines' own buckets refuse what is not encrypted with KMS; without a key of the job's it is the account's default. */
+/*
+ * Pipelines' own buckets refuse what is not encrypted with KMS; without a key of the job's it is the account's default.
+ */
 static cpl_status send(cpl_job *job, cpl_artifact *output, const cpl_wait *wait, cpl_error *err) {
     int fd = open(output->path, O_RDONLY | O_CLOEXEC);
     cpl_s3_source source = {.from_fd = true,

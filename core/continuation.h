@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What we put into a continuation token: "cpl1:<not before, seconds since 1970>:<state, JSON text or nothing>". A token in
- * another form is somebody else's and passes through untouched.
+ * What we put into a continuation token: "cpl1:<not before, seconds since 1970>:<state, JSON text or nothing>". A token
+ * in another form is somebody else's and passes through untouched.
  */
 #ifndef CPL_CONTINUATION_H
 #define CPL_CONTINUATION_H
@@ -10,6 +10,8 @@
 
 #define CPL_CONTINUATION_TOKEN_MAX 2048 /* characters the service takes */
 #define CPL_CONTINUATION_STATE_MAX 1900 /* bytes */
+
+#define CPL_CONTINUATION_AFRESH "cpl1:0:" /* due at once, no state: the same as a job that was never begun */
 
 typedef struct cpl_continuation {
     int64_t not_before_s;

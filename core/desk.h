@@ -30,9 +30,9 @@ cpl_owed *cpl_owed_failure(const char *job_id, const char *message);
 cpl_owed *cpl_owed_continuation(const char *job_id, const char *token);
 
 /*
- * Sends a result once, that is, with the client's own attempts. CPL_OK: accepted, now or by an earlier attempt whose answer
- * was lost. CPL_STATE: somebody else has the job, or it is over. Else why not; err->retryable tells whether another time may
- * help. err must not be NULL.
+ * Sends a result once, that is, with the client's own attempts. CPL_OK: accepted, now or by an earlier attempt whose
+ * answer was lost. CPL_STATE: somebody else has the job, or it is over. Else why not; err->retryable tells whether
+ * another time may help. err must not be NULL.
  */
 cpl_status cpl_owed_send(cpl_owed *owed, cpl_client *client, const cpl_wait *wait, cpl_error *err);
 /* How long to wait before the next try: doubles from half a second to 20, with jitter. */

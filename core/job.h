@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A job as the worker keeps it: what the service told, what was fetched and staged, and how its answer stands. Inside the
- * worker only: worker.c takes and acknowledges jobs, artifact.c moves their files, result.c answers them.
+ * A job as the worker keeps it: what the service told, what was fetched and staged, and how its answer stands. Inside
+ * the worker only: worker.c takes and acknowledges jobs, artifact.c moves their files, result.c answers them.
  */
 #ifndef CPL_JOB_H
 #define CPL_JOB_H
@@ -40,6 +40,7 @@ struct cpl_job {
     cpl_artifacts inputs, outputs;
     int64_t not_before_s; /* of a continuation of ours, wall clock; 0 when there is none */
     int64_t taken_ms;     /* when the poll brought it, monotonic */
+    bool doubtful;        /* an acknowledgement was sent and not answered: it may be ours */
     bool running;         /* handed out and not yet answered */
     cpl_job_answer answer;
     cpl_owed *owed; /* a result that was made and not accepted yet */

@@ -134,8 +134,8 @@ static cpl_status pause(const cpl_job *job, const cpl_wait *wait, cpl_error *err
 }
 
 /*
- * Repeats the call through passing failures. What is not accepted in time stays with the job: the next answer replaces it,
- * and freeing the job puts it in line.
+ * Repeats the call through passing failures. What is not accepted in time stays with the job: the next answer replaces
+ * it, and freeing the job puts it in line.
  */
 static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
     cpl_wait limited = wait ? *wait : (cpl_wait){0}, rest;

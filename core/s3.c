@@ -295,6 +295,13 @@ out:
     return status;
 }
 
+/* digest must outlive the request. */
+static cpl_status hash_body(request *r, const cpl_wait *wait, char digest[CPL_SHA256_HEX_SIZE], cpl_error *err) {
+    r->sha256 = (cpl_str){digest, CPL_SHA256_HEX_SIZE - 1}; /* filled below */
+    return r->from_fd ? cpl_s3_hash(r->fd, r->offset, r->size, wait, digest, err)
+                      : cpl_sha256_hex(r->body, digest, err);
+}
+
 cpl_status cpl_s3_get(const cpl_s3 *s3, const cpl_s3_target *target, int fd, int64_t limit, int64_t *size,
                       cpl_error *err) {
     request r = {.method = "GET",
@@ -342,9 +349,8 @@ cpl_status cpl_s3_create_bucket(const cpl_s3 *s3, const cpl_s3_target *target, c
                  s3->region.n > 64 ? 64 : (int)s3->region.n, s3->region.p);
     }
     r.body = cpl_str_of(body);
-    status = cpl_sha256_hex(r.body, digest, err);
+    status = hash_body(&r, NULL, digest, err);
     if (status != CPL_OK) return status;
-    r.sha256 = cpl_str_of(digest);
     session_init(&x, s3, &bucket, "CreateBucket");
     status = exchange(&x, &r, err);
     if (status == CPL_SERVICE && err && strcmp(err->code, "BucketAlreadyOwnedByYou") == 0) {
@@ -366,19 +372,16 @@ static size_t object_headers(const cpl_s3_source *source, cpl_header headers[3])
     return n;
 }
 
-/* A request whose body is a range of the source; digest is filled and must outlive it. */
-static cpl_status body_of(const cpl_s3_source *source, int64_t offset, int64_t n, const cpl_wait *wait, request *r,
-                          char digest[CPL_SHA256_HEX_SIZE], cpl_error *err) {
-    r->sha256 = (cpl_str){digest, CPL_SHA256_HEX_SIZE - 1}; /* filled below */
+/* Makes n bytes of the source from offset the request's body. */
+static void set_body(request *r, const cpl_s3_source *source, int64_t offset, int64_t n) {
+    r->from_fd = source->from_fd;
     if (source->from_fd) {
-        r->from_fd = true;
         r->fd = source->fd;
         r->offset = offset;
         r->size = n;
-        return cpl_s3_hash(source->fd, offset, n, wait, digest, err);
+    } else {
+        r->body = cpl_str_sub(source->bytes, (size_t)offset, (size_t)(offset + n));
     }
-    r->body = cpl_str_sub(source->bytes, (size_t)offset, (size_t)(offset + n));
-    return cpl_sha256_hex(r->body, digest, err);
 }
 
 static cpl_status put_whole(const cpl_s3 *s3, const cpl_s3_target *target, const cpl_s3_source *source, int64_t size,
@@ -389,15 +392,9 @@ static cpl_status put_whole(const cpl_s3 *s3, const cpl_s3_target *target, const
     session x;
     cpl_status status = CPL_OK;
     session_init(&x, s3, target, "PutObject");
-    if (source->sha256.n) {
-        r.sha256 = source->sha256;
-        r.body = source->bytes;
-        r.from_fd = source->from_fd;
-        r.fd = source->fd;
-        r.size = size;
-    } else {
-        status = body_of(source, 0, size, target->wait, &r, digest, err);
-    }
+    set_body(&r, source, 0, size);
+    r.sha256 = source->sha256;
+    if (r.sha256.n == 0) status = hash_body(&r, target->wait, digest, err);
     if (status == CPL_OK) status = exchange(&x, &r, err);
     session_release(&x);
     return status;
@@ -442,8 +439,9 @@ static cpl_status send_part(upload *u, int number) {
     request r = {.method = "PUT"};
     cpl_buf query;
     cpl_str etag;
-    cpl_status status =
-        body_of(u->source, offset, n < u->part_size ? n : u->part_size, u->session.target->wait, &r, digest, u->err);
+    cpl_status status;
+    set_body(&r, u->source, offset, n < u->part_size ? n : u->part_size);
+    status = hash_body(&r, u->session.target->wait, digest, u->err);
     if (status != CPL_OK) return status;
     cpl_buf_init(&query, u->query.limit + 32);
     cpl_buf_addf(&query, "partNumber=%d&", number);
@@ -475,9 +473,8 @@ static cpl_status settle_upload(upload *u) {
 static cpl_status finish_upload(upload *u) {
     char digest[CPL_SHA256_HEX_SIZE];
     request r = {.method = "POST", .query = cpl_buf_str(&u->query), .body = cpl_buf_str(&u->parts)};
-    cpl_status status = cpl_sha256_hex(r.body, digest, u->err);
+    cpl_status status = hash_body(&r, NULL, digest, u->err);
     if (status != CPL_OK) return status;
-    r.sha256 = cpl_str_of(digest);
     u->session.operation = "CompleteMultipartUpload";
     status = exchange(&u->session, &r, u->err);
     return status == CPL_SERVICE ? settle_upload(u) : status;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Objects in S3, in and out, streaming, with credentials given for each call. Every request is safe to repeat, so passing
- * failures (network, throttling, the service's own trouble) are; a bucket in another region is asked there, once, on that
- * region's own endpoint, and a Location header is never followed. An error of the service is CPL_SERVICE with its code,
- * message and request id; the message ends with the object's name.
+ * Objects in S3, in and out, streaming, with credentials given for each call. Every request is safe to repeat, so
+ * passing failures (network, throttling, the service's own trouble) are; a bucket in another region is asked there,
+ * once, on that region's own endpoint, and a Location header is never followed. An error of the service is CPL_SERVICE
+ * with its code, message and request id; the message ends with the object's name.
  */
 #ifndef CPL_S3_H
 #define CPL_S3_H

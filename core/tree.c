@@ -101,6 +101,13 @@ void cpl_tree_show(cpl_str name, char *out, size_t size) {
     out[at] = '\0';
 }
 
+cpl_status cpl_tree_path(cpl_str path, char **out, cpl_error *err) {
+    if (path.n == 0) return cpl_fail(err, CPL_INVALID, "the path is empty");
+    if (memchr(path.p, '\0', path.n)) return cpl_fail(err, CPL_INVALID, "the path has a NUL in it");
+    *out = cpl_strdup(path);
+    return *out ? CPL_OK : cpl_fail_nomem(err);
+}
+
 cpl_status cpl_tree_temp(cpl_str parent, const char *prefix, char **out, cpl_error *err) {
     cpl_buf path;
     cpl_buf_init(&path, CPL_TREE_PATH_MAX);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One thread asks for the next job; everything happens in there. In line before a job is handed out: results that are owed,
- * continuations kept back until they are due, jobs polled and not yet acknowledged, and then a poll for as many as there are
- * free slots. A job is acknowledged at the last moment: what was only polled, the service gives to somebody else in time.
+ * One thread asks for the next job; everything happens in there. In line before a job is handed out: results that are
+ * owed, continuations kept back until they are due, jobs polled and not yet acknowledged, and then a poll for as many
+ * as there are free slots. A job is acknowledged at the last moment: what was only polled, the service gives to
+ * somebody else in time.
  */
 #include "clock.h"
 #include "continuation.h"
@@ -14,6 +15,7 @@
 #define INTERVAL_GROWTH 10   /* an idle queue is asked at least every ten intervals */
 #define SLICE_MS 50          /* how soon stop and tick are heard */
 #define KEPT_MAX 1000        /* continuations kept back; more are left to the service */
+#define ACK_PAUSE_MS 1000    /* before it is tried again */
 #define ACK_TIMEOUT_MS 30000 /* an acknowledgement must not be given up lightly, nor hold everything up */
 #define POLL_TIMEOUT_MS 10000
 #define RESULT_TIMEOUT_MS 10000
@@ -34,8 +36,9 @@ struct cpl_worker {
     atomic_bool stopping;
     queue *queues;
     size_t queue_count;
-    cpl_job *ready; /* polled, oldest first */
-    cpl_job *kept;  /* acknowledged, not yet due */
+    cpl_job *ready;   /* polled, oldest first */
+    int64_t ready_ms; /* not before this is the first of them acknowledged, monotonic */
+    cpl_job *kept;    /* acknowledged, not yet due */
     size_t kept_count;
 };
 
@@ -54,7 +57,10 @@ static int tick_or_stop(void *context) {
     return t->wait && t->wait->tick ? t->wait->tick(t->wait->context) : 0;
 }
 
-/* The turn's tick, and at least at_least_ms even when the turn ends sooner: an answer thrown away may have had jobs in it. */
+/*
+ * The turn's tick, and at least at_least_ms even when the turn ends sooner: an answer thrown away may have had jobs in
+ * it.
+ */
 static cpl_wait with_time(const turn *t, int64_t at_least_ms) {
     cpl_wait wait;
     if (cpl_pace_rest(&t->pace, &wait, NULL) != CPL_OK || (wait.timeout_ms > 0 && wait.timeout_ms < at_least_ms)) {
@@ -288,28 +294,6 @@ static void send_owed(turn *t, const cpl_wait *wait, int64_t now_ms, int64_t *ne
     }
 }
 
-/* The worker stops: kept-back jobs go back to the service under the same token, and what is owed gets one more try. */
-static void say_farewell(turn *t) {
-    cpl_worker *worker = t->worker;
-    cpl_wait brief = {.timeout_ms = FAREWELL_TIMEOUT_MS};
-    int64_t next_ms = INT64_MAX;
-    cpl_job *job;
-    if (t->wait) {
-        brief.tick = t->wait->tick;
-        brief.context = t->wait->context;
-    }
-    while ((job = pop(&worker->kept)) != NULL) {
-        cpl_owed *owed =
-            cpl_owed_continuation(cpl_job_text(job, CPL_JOB_ID), cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN));
-        if (owed) cpl_desk_owe(worker->desk, owed);
-        cpl_job_free(job);
-    }
-    worker->kept_count = 0;
-    free_jobs(worker->ready);
-    worker->ready = NULL;
-    send_owed(t, &brief, INT64_MAX, &next_ms);
-}
-
 /* ---- acknowledging ---- */
 
 /* CPL_OK and *ours: it may be handed out. CPL_OK and not: somebody else has it, or it is over. Else: not known yet. */
@@ -348,7 +332,10 @@ static cpl_status acknowledge(turn *t, const cpl_job *job, bool *ours) {
     return status;
 }
 
-/* Acknowledges the oldest polled job. *out is set when it is to be handed out now. False: the service is not to be reached. */
+/*
+ * Acknowledges the oldest polled job. *out is set when it is to be handed out now. False: the service is not to be
+ * reached.
+ */
 static bool take_ready(turn *t, cpl_job **out) {
     cpl_worker *worker = t->worker;
     cpl_job *job = pop(&worker->ready);
@@ -358,7 +345,8 @@ static bool take_ready(turn *t, cpl_job **out) {
         cpl_job_free(job);
         return true;
     }
-    if (acknowledge(t, job, &ours) != CPL_OK) { /* asked again: the answer may be lost, and the job ours */
+    if (acknowledge(t, job, &ours) != CPL_OK) { /* asked again, until it is known */
+        job->doubtful = true;
         job->next = worker->ready;
         worker->ready = job;
         return false;
@@ -372,6 +360,39 @@ static bool take_ready(turn *t, cpl_job **out) {
         worker->kept_count++;
     }
     return true;
+}
+
+/* ---- stopping ---- */
+
+/* A job that is ours and was not begun goes back to the service, which makes a new job of it under the same token. */
+static void hand_back(const cpl_worker *worker, cpl_job *job) {
+    const char *token = cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN);
+    cpl_owed *owed = cpl_owed_continuation(cpl_job_text(job, CPL_JOB_ID), token ? token : CPL_CONTINUATION_AFRESH);
+    if (owed) cpl_desk_owe(worker->desk, owed);
+    cpl_job_free(job);
+}
+
+/* What is ours goes back, what is not stays with the service, and what is owed gets one more try. */
+static void say_farewell(turn *t) {
+    cpl_worker *worker = t->worker;
+    cpl_wait brief = {.timeout_ms = FAREWELL_TIMEOUT_MS};
+    int64_t next_ms = INT64_MAX;
+    cpl_job *job;
+    if (t->wait) {
+        brief.tick = t->wait->tick;
+        brief.context = t->wait->context;
+    }
+    while ((job = pop(&worker->kept)) != NULL) hand_back(worker, job);
+    worker->kept_count = 0;
+    while ((job = pop(&worker->ready)) != NULL) {
+        bool ours = false;
+        if (job->doubtful && acknowledge(t, job, &ours) == CPL_OK && ours) {
+            hand_back(worker, job);
+        } else {
+            cpl_job_free(job);
+        }
+    }
+    send_owed(t, &brief, INT64_MAX, &next_ms);
 }
 
 /* ---- polling ---- */
@@ -471,8 +492,11 @@ static cpl_status step(turn *t, cpl_job **out, int64_t *next_ms) {
     if (slots <= 0) return CPL_OK;
     *out = take_due(worker, now_ms, next_ms);
     if (*out) return CPL_OK;
-    if (worker->ready) {
-        *next_ms = take_ready(t, out) ? now_ms : now_ms + worker->interval_ms;
+    if (worker->ready && worker->ready_ms <= now_ms) {
+        worker->ready_ms = take_ready(t, out) ? now_ms : cpl_clock_monotonic_ms() + with_jitter(ACK_PAUSE_MS);
+    }
+    if (worker->ready || *out) {
+        if (worker->ready_ms < *next_ms) *next_ms = worker->ready_ms;
         return CPL_OK;
     }
     q = choose_queue(worker, now_ms, next_ms);

@@ -257,7 +257,9 @@ static bool same_content(const header *local, const header *central) {
     return told || (left && (central->flags & FLAG_STREAMED));
 }
 
-/* After streamed data: [signature] crc, and the two sizes in 32 or 64 bits. Returns its length, 0 when there is none. */
+/*
+ * After streamed data: [signature] crc, and the two sizes in 32 or 64 bits. Returns its length, 0 when there is none.
+ */
 static size_t descriptor_length(const char *d, size_t n, const header *h) {
     for (size_t skip = 0; skip <= 4; skip += 4) {
         if (skip && (n < 4 || memcmp(d, "PK\7\10", 4) != 0)) break;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A zip file can be read from its front (local headers) or from its back (central directory), and what the two say may
- * differ: so archives are smuggled past checks. This reads both, without unpacking, and accepts a file only when there is
- * exactly one way to understand it. No byte before the first entry, between entries, or after the end; local and central
- * headers agree; stored or deflated; not encrypted; names that stay inside (tree.h).
+ * differ: so archives are smuggled past checks. This reads both, without unpacking, and accepts a file only when there
+ * is exactly one way to understand it. No byte before the first entry, between entries, or after the end; local and
+ * central headers agree; stored or deflated; not encrypted; names that stay inside (tree.h).
  */
 #ifndef CPL_ZIPDIR_H
 #define CPL_ZIPDIR_H

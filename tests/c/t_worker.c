@@ -524,6 +524,23 @@ TEST(t_worker__an_acknowledgement_is_repeated_until_it_is_answered) {
     close_script(&x);
 }
 
+TEST(t_worker__a_job_whose_acknowledgement_is_in_doubt_goes_back_when_the_worker_stops) {
+    static const fault_step steps[] = {JOBS(JOB(ONE, "1")), TROUBLE, TROUBLE, TROUBLE, ACKNOWLEDGED, DONE};
+    cpl_worker_options slow = {.poll_interval_ms = 100000};
+    script x;
+    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    cpl_worker_free(x.worker);
+    NEED(cpl_worker_new(&x.worker, x.client, &slow, NULL) == CPL_OK); /* it does not ask again before it stops */
+    CHECK(cpl_worker_add(x.worker, &maker, NULL, NULL) == CPL_OK);
+    CHECK(next_within(x.worker, 600) == NULL);
+    cpl_worker_stop(x.worker);
+    CHECK(next_within(x.worker, 600) == NULL);
+    CHECK(fault_server_requests(x.server) == 6);
+    CHECK(strstr(fault_server_request(x.server, 4), "AcknowledgeJob"));
+    CHECK(strstr(fault_server_request(x.server, 5), "\"continuationToken\":\"cpl1:0:\""));
+    close_script(&x);
+}
+
 TEST(t_worker__a_result_is_sent_through_longer_trouble_than_one_call_survives) {
     static const fault_step steps[] = {JOBS(JOB(ONE, "1")), ACKNOWLEDGED, TROUBLE, TROUBLE, TROUBLE, TROUBLE, DONE};
     script x;
