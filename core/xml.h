@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * XML as S3 and STS speak it: small documents, read whole into a flat list of elements in document order. xml.c is the
- * only file that includes expat.h. Strict: a document type is refused (so there are no entities but the five of XML), at
- * most CPL_XML_DEPTH_MAX levels, CPL_XML_SIZE_MAX bytes. Namespace prefixes are dropped; attributes are ignored.
+ * only file that includes expat.h. Strict: a document type is refused (so there are no entities but the five of XML),
+ * at most CPL_XML_DEPTH_MAX levels, CPL_XML_SIZE_MAX bytes. Namespace prefixes are dropped; attributes are ignored.
  *
  *     cpl_xml_text(xml, cpl_xml_find(xml, "Error/Code"))
  *     for (int i = cpl_xml_find(xml, "Delete/Object"); i >= 0; i = cpl_xml_next(xml, i))

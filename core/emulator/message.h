@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A request that arrived whole, and the answer to it: what server.c hands in and sends out. No HTTP library in sight, so
- * tests can make both by hand.
+ * A request that arrived whole, and the answer to it: what server.c hands in and sends out. No HTTP library in sight,
+ * so tests can make both by hand.
  */
 #ifndef CPL_EMU_MESSAGE_H
 #define CPL_EMU_MESSAGE_H

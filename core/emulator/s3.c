@@ -205,7 +205,9 @@ static const route routes[] = {
     {"DELETE", OBJECT, "uploadId", s3_abort_upload, "write"},
 };
 
-/* Parameters that name an operation of S3, done here or not. uploadId comes with partNumber, so it is looked for first. */
+/*
+ * Parameters that name an operation of S3, done here or not. uploadId comes with partNumber, so it is looked for first.
+ */
 static const char *const subs[] = {"uploadId",
                                    "list-type",
                                    "versions",

@@ -117,7 +117,10 @@ bool s3_store(emu *e, const s3_write *w);
 /* "\"d41d8cd98f...\"" and NUL. */
 #define S3_ETAG_SIZE 35
 bool s3_etag(cpl_str body, char out[S3_ETAG_SIZE]);
-/* Removes an object, or one version of it; what was done goes into the two (marker: a delete marker was made or removed). */
+/*
+ * Removes an object, or one version of it; what was done goes into the two (marker: a delete marker was made or
+ * removed).
+ */
 typedef struct s3_removal {
     char version_id[CPL_UUID_SIZE];
     bool marker;

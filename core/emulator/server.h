@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HTTP on loopback. Reads whole requests on a few threads, hands each to one function, sends the answer. server.c is the
- * only file that includes microhttpd.h. A sender that is slow, silent or many holds up nobody but itself.
+ * HTTP on loopback. Reads whole requests on a few threads, hands each to one function, sends the answer. server.c is
+ * the only file that includes microhttpd.h. A sender that is slow, silent or many holds up nobody but itself.
  */
 #ifndef CPL_EMU_SERVER_H
 #define CPL_EMU_SERVER_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Everything lives in memory, in one hash index a table plus the order of insertion. With a path, what a request changed
- * is written through to SQLite in one transaction when the request ends; the file is read only once, at open.
+ * Everything lives in memory, in one hash index a table plus the order of insertion. With a path, what a request
+ * changed is written through to SQLite in one transaction when the request ends; the file is read only once, at open.
  */
 #include <sqlite3.h>
 #include <unistd.h>
