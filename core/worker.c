@@ -315,8 +315,11 @@ static cpl_status acknowledge(turn *t, const cpl_job *job, bool *ours) {
     cpl_buf_addc(&params, ',');
     write_pair(&params, "nonce", cpl_str_of(cpl_job_text(job, CPL_JOB_NONCE)));
     cpl_buf_addc(&params, '}');
-    status = cpl_client_call(t->worker->desk->client, CPL_LIT("AcknowledgeJob"), cpl_buf_str(&params), &options, &reply,
-                             &failure);
+    status = cpl_buf_status(&params, "the job's id", &failure);
+    if (status == CPL_OK) {
+        status = cpl_client_call(t->worker->desk->client, CPL_LIT("AcknowledgeJob"), cpl_buf_str(&params), &options,
+                                 &reply, &failure);
+    }
     if (status == CPL_OK) status = cpl_json_parse(cpl_reply_text(reply), &document, &failure);
     if (status == CPL_OK) *ours = cpl_str_is(cpl_json_get_str(document, "status"), "InProgress");
     if (status == CPL_SERVICE && !failure.retryable) {
@@ -453,8 +456,11 @@ static cpl_status poll_queue(turn *t, queue *q, int batch) {
     int got = 0;
     cpl_buf_init(&params, 65536);
     cpl_buf_addf(&params, "%s%d}", q->poll_head, batch);
-    status = cpl_client_call(t->worker->desk->client, CPL_LIT("PollForJobs"), cpl_buf_str(&params), &options, &reply,
-                             &failure);
+    status = cpl_buf_status(&params, "the poll", &failure);
+    if (status == CPL_OK) {
+        status = cpl_client_call(t->worker->desk->client, CPL_LIT("PollForJobs"), cpl_buf_str(&params), &options,
+                                 &reply, &failure);
+    }
     if (status == CPL_OK) {
         status = read_jobs(t, cpl_reply_text(reply), (int)(q - t->worker->queues), &got, &failure);
     }

@@ -414,6 +414,32 @@ TEST(t_archives__what_could_not_be_unpacked_is_not_packed) {
     leave_room();
 }
 
+TEST(t_archives__running_out_of_memory_anywhere_leaves_nothing_behind) {
+    cpl_error err = {0};
+    cpl_status status = CPL_NOMEM;
+    int names;
+    NEED(enter_room());
+    make_tree();
+    for (size_t n = 1; status != CPL_OK && n < 1000; n++) {
+        names = count_names(room);
+        (void)cpl_alloc_fail_at(n);
+        status = pack("from", "a.zip", &err);
+        (void)cpl_alloc_fail_at(0);
+        if (status != CPL_OK) CHECK(status == CPL_NOMEM && count_names(room) == names);
+    }
+    CHECK(status == CPL_OK);
+    status = CPL_NOMEM;
+    for (size_t n = 1; status != CPL_OK && n < 1000; n++) {
+        names = count_names(room);
+        (void)cpl_alloc_fail_at(n);
+        status = unpack("a.zip", "to", &err);
+        (void)cpl_alloc_fail_at(0);
+        if (status != CPL_OK) CHECK(status == CPL_NOMEM && count_names(room) == names);
+    }
+    CHECK(status == CPL_OK);
+    leave_room();
+}
+
 /* ---- third-party archives ---- */
 
 /* libzip's own verdict: what it calls inconsistent we refuse. */

@@ -572,6 +572,29 @@ TEST(t_worker__a_result_that_did_not_get_through_is_owed_and_not_turned_into_a_f
     close_script(&x);
 }
 
+/* Every allocation of a job's life fails once. The client's own are among them, and the job must still get its answer. */
+TEST(t_worker__running_out_of_memory_loses_no_job) {
+    static const fault_step steps[] = {JOBS(JOB(ONE, "1")), ACKNOWLEDGED, DONE};
+    bool done = false;
+    for (size_t n = 1; !done && n < 3000; n += 7) {
+        script x;
+        cpl_job *job = NULL;
+        cpl_error err = {0};
+        cpl_wait wait = {.timeout_ms = 2000};
+        cpl_status status;
+        NEED(open_script(&x, steps, CPL_COUNT(steps)));
+        (void)cpl_alloc_fail_at(n);
+        status = cpl_worker_next(x.worker, &wait, &job, &err);
+        if (job) status = cpl_job_succeed(job, NULL, NULL, &err);
+        done = cpl_alloc_fail_at(0) < n;
+        CHECK(status == CPL_OK || status == CPL_NOMEM);
+        if (job && status != CPL_OK) CHECK(cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK);
+        cpl_job_free(job);
+        close_script(&x);
+    }
+    CHECK(done);
+}
+
 TEST(t_worker__a_full_batch_polls_again_at_once_and_an_empty_one_waits) {
     static const fault_step steps[] = {JOBS(JOB(ONE, "1") "," JOB(TWO, "2")), ACKNOWLEDGED, ACKNOWLEDGED, JOBS("")};
     script x;
