@@ -22,7 +22,7 @@ cpl_s3 cpl_s3_of_client(const cpl_client *client) {
                     .max_attempts = client->retry.max_attempts,
                     .fips = client->fips,
                     .dual_stack = client->dual_stack,
-                    .skew_s = atomic_load(&client->skew_s)};
+                    .skew_s = atomic_load(&client->root->skew_s)};
 }
 
 /* ---- with the client's own credentials ---- */

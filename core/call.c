@@ -146,7 +146,8 @@ static cpl_status send_signed(call *c, const cpl_credentials *credentials, int64
                                 .headers = headers,
                                 .body = cpl_buf_str(&c->body),
                                 .body_limit = client->response_limit,
-                                .wait = &wait};
+                                .wait = &wait,
+                                .limits = &client->limits};
     cpl_status status = sign(c, headers, &count, credentials, now_s);
     if (status) return status;
     snprintf(attempt, sizeof attempt, "attempt=%d; max=%d", c->sent + 1, client->retry.max_attempts);
@@ -166,14 +167,15 @@ static bool correct_skew(call *c, int64_t sent_ms, int64_t used_s, cpl_str code)
     const cpl_skew_answer answer = {sent_ms, cpl_clock_wall_ms(), cpl_http_header(&c->reply->response, "date"),
                                     cpl_http_header(&c->reply->response, "age")};
     int64_t skew_s = used_s;
+    if (!c->client->correct_clock) return false;
     if (!cpl_skew_learn(&answer, &skew_s)) return false;
-    if (skew_s != used_s) atomic_store_explicit(&c->client->skew_s, skew_s, memory_order_relaxed);
+    if (skew_s != used_s) atomic_store_explicit(&c->client->root->skew_s, skew_s, memory_order_relaxed);
     return !c->skew_corrected && cpl_skew_blamed(code, used_s, skew_s);
 }
 
 static cpl_status attempt(call *c) {
     const cpl_creds_set *set = NULL;
-    int64_t used_s = atomic_load_explicit(&c->client->skew_s, memory_order_relaxed);
+    int64_t used_s = atomic_load_explicit(&c->client->root->skew_s, memory_order_relaxed);
     int64_t sent_ms = cpl_clock_wall_ms(), now_s = sent_ms / 1000 + used_s;
     cpl_status status;
     cpl_str code;
@@ -230,7 +232,7 @@ static bool go_on(call *c, cpl_status *status) {
     }
     if (failure.class != CPL_RETRY_NEVER) failure.random = chance();
     failure.retry_after = cpl_http_header(&c->reply->response, "x-amz-retry-after");
-    verdict = cpl_retry_next(&c->client->retry, &c->client->quota, &c->retry, &failure, &delay_ms);
+    verdict = cpl_retry_next(&c->client->retry, &c->client->root->quota, &c->retry, &failure, &delay_ms);
     paused = pause(c, delay_ms);
     if (paused == CPL_OK) return verdict == CPL_RETRY_AGAIN;
     if (paused == CPL_TIMEOUT && verdict != CPL_RETRY_AGAIN) return false; /* the attempt's own error says more */
@@ -238,12 +240,33 @@ static bool go_on(call *c, cpl_status *status) {
     return false;
 }
 
+static double seconds_now(void) {
+    return (double)cpl_clock_monotonic_ms() / 1000;
+}
+
+/* An attempt, in adaptive mode not before the rate allows it. */
+static cpl_status attempt_in_turn(call *c) {
+    cpl_rate *rate = &c->client->root->rate;
+    cpl_status status;
+    if (!c->client->adaptive) return attempt(c);
+    c->class = CPL_RETRY_NEVER;
+    status = pause(c, cpl_rate_take(rate, seconds_now()));
+    if (status == CPL_TIMEOUT) return fail_timeout(c);
+    if (status) return status;
+    status = attempt(c);
+    if (status == CPL_OK || status == CPL_SERVICE) {
+        cpl_rate_answered(rate, c->class == CPL_RETRY_THROTTLING, seconds_now());
+    }
+    return status;
+}
+
 static cpl_status settle(call *c) {
-    cpl_status status = attempt(c);
-    while (status && go_on(c, &status)) status = attempt(c);
+    cpl_status status = attempt_in_turn(c);
+    while (status && go_on(c, &status)) status = attempt_in_turn(c);
     if (status == CPL_OK) {
-        cpl_retry_succeeded(&c->client->retry, &c->client->quota, &c->retry);
+        cpl_retry_succeeded(&c->client->retry, &c->client->root->quota, &c->retry);
         c->reply->attempts = c->sent;
+        c->reply->retry_delay_ms = c->waited_ms;
         if (c->retry.attempts > 0) cpl_error_clear(c->err);
     } else {
         c->err->retryable = c->class != CPL_RETRY_NEVER;

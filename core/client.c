@@ -6,7 +6,6 @@
 #include "clock.h"
 #include "err.h"
 
-#define CONNECT_TIMEOUT_MS 3100
 #define READ_TIMEOUT_MS 60000
 #define RESPONSE_LIMIT (64u << 20)
 
@@ -31,70 +30,70 @@ static cpl_status check_options(const cpl_client_options *options, cpl_error *er
     return CPL_OK;
 }
 
-/* An option, else what the environment or the profile says; absent when nobody says anything. */
-static cpl_str choose(cpl_str option, const char *setting) {
-    return option.n > 0 ? option : cpl_str_of(setting);
-}
-
-static cpl_status read_switch(const cpl_config *config, const char *env, const char *key, bool *out, cpl_error *err) {
-    cpl_str text = cpl_str_of(cpl_config_setting(config, env, key));
-    *out = cpl_str_is_nocase(text, "true");
-    if (text.n == 0 || *out || cpl_str_is_nocase(text, "false")) return CPL_OK;
-    return cpl_fail_at(err, CPL_CONFIG, key, "%s: \"%.*s\" is neither true nor false", key, (int)cpl_utf8_cut(text, 80),
-                       text.p);
-}
-
-static cpl_status set_retry(cpl_client *client, int option, cpl_error *err) {
-    cpl_str text = cpl_str_of(cpl_config_setting(client->config, "AWS_MAX_ATTEMPTS", "max_attempts"));
-    int64_t attempts = option;
-    client->retry = *cpl_retry_policy_of(CPL_RETRY_2_1);
-    cpl_retry_quota_init(&client->quota, client->retry.quota);
-    if (option == 0 && text.n > 0 && (!cpl_str_integer(text, &attempts) || attempts < 1 || attempts > INT32_MAX)) {
-        return cpl_fail_at(err, CPL_CONFIG, "max_attempts", "max_attempts: \"%.*s\" is not a number from 1 on",
-                           (int)cpl_utf8_cut(text, 80), text.p);
+static cpl_status set_retry(cpl_client *client, const cpl_client_options *options, cpl_error *err) {
+    bool as_it_is;
+    cpl_status status = cpl_setting_retry(client->config, options, &client->retry, &client->adaptive, err);
+    if (status == CPL_OK) {
+        status = cpl_setting_switch(client->config, CPL_SETTING_CLOCK_AS_IT_IS, CPL_CHOICE_DEFAULT, &as_it_is, err);
     }
-    if (attempts > 0) client->retry.max_attempts = (int)attempts;
-    return CPL_OK;
+    if (status) return status;
+    client->correct_clock = !as_it_is;
+    cpl_retry_quota_init(&client->quota, client->retry.quota);
+    status = cpl_rate_init(&client->rate, err);
+    client->rate_made = status == CPL_OK;
+    return status;
 }
 
 static cpl_status set_region(cpl_client *client, cpl_str option, cpl_error *err) {
-    const char *setting = cpl_config_env(client->config, "AWS_REGION");
-    if (setting == NULL) setting = cpl_config_setting(client->config, "AWS_DEFAULT_REGION", "region");
-    option = choose(option, setting);
-    if (option.n == 0) {
+    cpl_str region = cpl_setting_find(client->config, CPL_SETTING_REGION, option).value;
+    if (region.n == 0) {
         return cpl_fail_at(err, CPL_CONFIG, "region",
                            "no region: pass one, set AWS_REGION, or set \"region\" in the profile \"%s\"",
                            cpl_config_profile(client->config));
     }
-    client->region = cpl_strdup(option);
+    client->region = cpl_strdup(region);
     return client->region ? CPL_OK : cpl_fail_nomem(err);
 }
 
-static cpl_status set_endpoint(cpl_client *client, const cpl_client_options *options, cpl_error *err) {
-    cpl_str s3 = choose(options->s3_endpoint_url, cpl_config_endpoint_url(client->config, "s3"));
-    cpl_endpoint_params params = {
-        .service = CPL_LIT("codepipeline"),
-        .region = cpl_str_of(client->region),
-        .override_url = choose(options->endpoint_url, cpl_config_endpoint_url(client->config, "codepipeline"))};
+/* A copy in *to; an absent text gives NULL. */
+static cpl_status keep(char **to, cpl_str text, cpl_error *err) {
+    if (text.n == 0) return CPL_OK;
+    *to = cpl_strdup(text);
+    return *to ? CPL_OK : cpl_fail_nomem(err);
+}
+
+/* From region, override_url, fips and dual_stack, which are set already. */
+static cpl_status set_url(cpl_client *client, cpl_error *err) {
+    const cpl_endpoint_params params = {.service = CPL_LIT("codepipeline"),
+                                        .region = cpl_str_of(client->region),
+                                        .override_url = cpl_str_of(client->override_url),
+                                        .fips = client->fips,
+                                        .dual_stack = client->dual_stack};
     cpl_buf url;
-    cpl_status status = read_switch(client->config, "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint", &client->fips, err);
-    if (status) return status;
-    status =
-        read_switch(client->config, "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint", &client->dual_stack, err);
-    if (status) return status;
-    params.fips = client->fips;
-    params.dual_stack = client->dual_stack;
-    status = cpl_endpoint_resolve(&params, &client->endpoint, err);
+    cpl_status status = cpl_endpoint_resolve(&params, &client->endpoint, err);
     if (status) return status;
     cpl_buf_init(&url, sizeof client->endpoint.url + 1);
     cpl_buf_adds(&url, client->endpoint.url);
     cpl_buf_addc(&url, '/');
     client->url = cpl_buf_detach(&url);
-    if (s3.n > 0) client->s3_endpoint_url = cpl_strdup(s3);
-    if (client->url == NULL || (s3.n > 0 && client->s3_endpoint_url == NULL)) return cpl_fail_nomem(err);
+    if (client->url == NULL) return cpl_fail_nomem(err);
     if (cpl_url_parse(cpl_str_of(client->url), &client->url_parts)) return CPL_OK;
     return cpl_fail_at(err, CPL_CONFIG, "endpoint_url", "endpoint_url: \"%s\" is not an http or https URL",
                        client->endpoint.url);
+}
+
+static cpl_status set_endpoint(cpl_client *client, const cpl_client_options *options, cpl_error *err) {
+    const cpl_config *config = client->config;
+    cpl_str url = cpl_setting_endpoint(config, "codepipeline", options->endpoint_url).value;
+    cpl_str s3 = cpl_setting_endpoint(config, "s3", options->s3_endpoint_url).value;
+    cpl_status status = cpl_setting_switch(config, CPL_SETTING_FIPS, options->use_fips_endpoint, &client->fips, err);
+    if (status == CPL_OK) {
+        status = cpl_setting_switch(config, CPL_SETTING_DUAL_STACK, options->use_dualstack_endpoint,
+                                    &client->dual_stack, err);
+    }
+    if (status == CPL_OK) status = keep(&client->override_url, url, err);
+    if (status == CPL_OK) status = keep(&client->s3_endpoint_url, s3, err);
+    return status ? status : set_url(client, err);
 }
 
 static cpl_status check_s3_endpoint(const cpl_client *client, cpl_error *err) {
@@ -103,30 +102,55 @@ static cpl_status check_s3_endpoint(const cpl_client *client, cpl_error *err) {
     return cpl_fail_at(err, CPL_CONFIG, "s3_endpoint_url", "s3_endpoint_url: it is not an http or https URL");
 }
 
-static cpl_status set_user_agent(cpl_client *client, cpl_str extra, cpl_error *err) {
+static cpl_status set_user_agent(cpl_client *client, const cpl_client_options *options, cpl_error *err) {
     struct utsname system;
-    cpl_header header = {CPL_LIT("user-agent"), extra};
+    cpl_header header = {CPL_LIT("user-agent"), options->user_agent_extra};
     cpl_buf text;
-    if (cpl_http_check_header(&header, NULL) || extra.n > 1024) {
+    char *app = NULL;
+    cpl_status status;
+    if (cpl_http_check_header(&header, NULL) || header.value.n > 1024) {
         return cpl_fail_at(err, CPL_INVALID, "user_agent_extra",
                            "user_agent_extra: it has a character that cannot be sent, or is too long");
     }
+    status = cpl_setting_app_id(client->config, options->app_id, &app, err);
+    if (status) return status;
     cpl_buf_init(&text, 4096);
     cpl_buf_adds(&text, "codepipeline/" CPL_VERSION " lib/libcodepipeline");
     if (uname(&system) == 0) cpl_buf_addf(&text, " os/%s#%s", system.sysname, system.release);
-    if (extra.n > 0) cpl_buf_addc(&text, ' ');
-    cpl_buf_addv(&text, extra);
+    if (app) cpl_buf_addf(&text, " app/%s", app);
+    if (header.value.n > 0) cpl_buf_addc(&text, ' ');
+    cpl_buf_addv(&text, header.value);
     client->user_agent = cpl_buf_detach(&text);
+    cpl_free(app);
     return client->user_agent ? CPL_OK : cpl_fail_nomem(err);
+}
+
+static int64_t given_or(int64_t given, int64_t otherwise) {
+    return given ? given : otherwise;
+}
+
+static cpl_status set_limits(cpl_client *client, const cpl_client_options *options, cpl_error *err) {
+    int64_t connect_ms;
+    cpl_status status = cpl_setting_connect_timeout(client->config, &connect_ms, err);
+    client->limits = (cpl_http_limits){given_or(options->connect_timeout_ms, connect_ms),
+                                       given_or(options->read_timeout_ms, READ_TIMEOUT_MS), options->total_timeout_ms};
+    client->response_limit = options->response_limit ? options->response_limit : RESPONSE_LIMIT;
+    return status;
 }
 
 static cpl_status set_transport(cpl_client *client, const cpl_client_options *options, cpl_error *err) {
     const cpl_http_options http = {
-        .ca_bundle = choose(options->ca_bundle, cpl_config_setting(client->config, "AWS_CA_BUNDLE", "ca_bundle")),
-        .connect_timeout_ms = options->connect_timeout_ms ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS,
-        .read_timeout_ms = options->read_timeout_ms ? options->read_timeout_ms : READ_TIMEOUT_MS,
-        .total_timeout_ms = options->total_timeout_ms};
-    client->response_limit = options->response_limit ? options->response_limit : RESPONSE_LIMIT;
+        .ca_bundle = cpl_setting_find(client->config, CPL_SETTING_CA_BUNDLE, options->ca_bundle).value,
+        .proxy = cpl_str_is(options->proxy, "none") ? CPL_LIT("") : options->proxy,
+        .proxy_set = options->proxy.n > 0,
+        .client_cert = options->client_cert,
+        .client_key = options->client_key,
+        .connect_timeout_ms = client->limits.connect_timeout_ms,
+        .read_timeout_ms = client->limits.read_timeout_ms,
+        .total_timeout_ms = client->limits.total_timeout_ms};
+    if (options->client_key.n > 0 && options->client_cert.n == 0) {
+        return cpl_fail_at(err, CPL_INVALID, "client_key", "client_key: a key without client_cert");
+    }
     client->signer = cpl_signer_new();
     if (client->signer == NULL) return cpl_fail_nomem(err);
     return cpl_http_new(&client->http, &http, err);
@@ -136,12 +160,14 @@ static cpl_status set_up(cpl_client *client, const cpl_client_options *options, 
     const cpl_credentials given = {options->access_key_id, options->secret_access_key, options->session_token};
     cpl_status status = check_options(options, err);
     if (status == CPL_OK) status = cpl_config_load(&client->config, options->profile, err);
-    if (status == CPL_OK) status = set_retry(client, options->max_attempts, err);
+    if (status == CPL_OK) status = set_retry(client, options, err);
     if (status == CPL_OK) status = set_region(client, options->region, err);
     if (status == CPL_OK) status = set_endpoint(client, options, err);
     if (status == CPL_OK) status = check_s3_endpoint(client, err);
-    if (status == CPL_OK) status = set_user_agent(client, options->user_agent_extra, err);
+    if (status == CPL_OK) status = set_user_agent(client, options, err);
+    if (status == CPL_OK) status = set_limits(client, options, err);
     if (status == CPL_OK) status = cpl_creds_new(&client->creds, client->config, &given, err);
+    client->own_creds = true;
     if (status == CPL_OK) status = set_transport(client, options, err);
     return status;
 }
@@ -155,6 +181,7 @@ cpl_status cpl_client_new(cpl_client **out, const cpl_client_options *options, c
     *out = NULL;
     if (client == NULL) return cpl_fail_nomem(err);
     atomic_init(&client->references, 1);
+    client->root = client;
     status = set_up(client, options ? options : &defaults, err);
     if (status == CPL_OK) {
         *out = client;
@@ -170,24 +197,32 @@ void cpl_client_retain(cpl_client *client) {
 
 void cpl_client_free(cpl_client *client) {
     if (client == NULL || atomic_fetch_sub_explicit(&client->references, 1, memory_order_acq_rel) > 1) return;
-    cpl_http_free(client->http);
-    cpl_signer_free(client->signer);
-    cpl_creds_free(client->creds);
-    cpl_config_free(client->config);
+    if (client->own_creds) cpl_creds_free(client->creds);
+    if (client->parent == NULL) {
+        cpl_http_free(client->http);
+        cpl_signer_free(client->signer);
+        cpl_config_free(client->config);
+    }
+    if (client->rate_made) cpl_rate_release(&client->rate);
     cpl_free(client->region);
     cpl_free(client->user_agent);
     cpl_free(client->url);
+    cpl_free(client->override_url);
     cpl_free(client->s3_endpoint_url);
+    cpl_client_free(client->parent);
     cpl_free(client);
 }
 
 void cpl_client_close(cpl_client *client) {
     atomic_store(&client->closed, true);
-    cpl_http_close_idle(client->http);
+    if (client->parent == NULL) cpl_http_close_idle(client->http);
 }
 
 bool cpl_client_closed(const cpl_client *client) {
-    return atomic_load(&client->closed);
+    for (; client; client = client->parent) {
+        if (atomic_load(&client->closed)) return true;
+    }
+    return false;
 }
 
 const char *cpl_client_region(const cpl_client *client) {
@@ -203,5 +238,88 @@ cpl_status cpl_client_check_open(const cpl_client *client, cpl_error *err) {
 }
 
 int64_t cpl_client_now_s(const cpl_client *client) {
-    return cpl_clock_wall_ms() / 1000 + atomic_load_explicit(&client->skew_s, memory_order_relaxed);
+    return cpl_clock_wall_ms() / 1000 + atomic_load_explicit(&client->root->skew_s, memory_order_relaxed);
+}
+
+/* ---- views ---- */
+
+/* What belongs to the connections or to the profile is the root's, and the same for all. */
+static cpl_status check_overrides(const cpl_client_options *options, cpl_error *err) {
+    const struct {
+        const char *name;
+        bool given;
+    } fixed[] = {{"profile", options->profile.n > 0},       {"ca_bundle", options->ca_bundle.n > 0},
+                 {"proxy", options->proxy.n > 0},           {"client_cert", options->client_cert.n > 0},
+                 {"client_key", options->client_key.n > 0}, {"user_agent_extra", options->user_agent_extra.n > 0},
+                 {"retry_mode", options->retry_mode.n > 0}, {"app_id", options->app_id.n > 0}};
+    for (size_t i = 0; i < CPL_COUNT(fixed); i++) {
+        if (!fixed[i].given) continue;
+        return cpl_fail_at(err, CPL_INVALID, fixed[i].name, "%s: it needs a client of its own", fixed[i].name);
+    }
+    return check_options(options, err);
+}
+
+static cpl_status copy_endpoint(cpl_client *view, const cpl_client *from, const cpl_client_options *options,
+                                cpl_error *err) {
+    cpl_str region = options->region.n ? options->region : cpl_str_of(from->region);
+    cpl_str url = options->endpoint_url.n ? options->endpoint_url : cpl_str_of(from->override_url);
+    cpl_str s3 = options->s3_endpoint_url.n ? options->s3_endpoint_url : cpl_str_of(from->s3_endpoint_url);
+    cpl_status status = keep(&view->region, region, err);
+    view->fips = options->use_fips_endpoint ? options->use_fips_endpoint == CPL_CHOICE_YES : from->fips;
+    view->dual_stack =
+        options->use_dualstack_endpoint ? options->use_dualstack_endpoint == CPL_CHOICE_YES : from->dual_stack;
+    if (status == CPL_OK) status = keep(&view->override_url, url, err);
+    if (status == CPL_OK) status = keep(&view->s3_endpoint_url, s3, err);
+    if (status == CPL_OK) status = keep(&view->user_agent, cpl_str_of(from->user_agent), err);
+    if (status == CPL_OK) status = set_url(view, err);
+    return status ? status : check_s3_endpoint(view, err);
+}
+
+static void copy_limits(cpl_client *view, const cpl_client *from, const cpl_client_options *options) {
+    view->limits = (cpl_http_limits){given_or(options->connect_timeout_ms, from->limits.connect_timeout_ms),
+                                     given_or(options->read_timeout_ms, from->limits.read_timeout_ms),
+                                     given_or(options->total_timeout_ms, from->limits.total_timeout_ms)};
+    view->response_limit = options->response_limit ? options->response_limit : from->response_limit;
+    view->retry = from->retry;
+    if (options->max_attempts > 0) view->retry.max_attempts = options->max_attempts;
+    view->adaptive = from->adaptive;
+    view->correct_clock = from->correct_clock;
+}
+
+static cpl_status set_up_view(cpl_client *view, const cpl_client *from, const cpl_client_options *options,
+                              cpl_error *err) {
+    const cpl_credentials given = {options->access_key_id, options->secret_access_key, options->session_token};
+    cpl_status status = check_overrides(options, err);
+    if (status) return status;
+    copy_limits(view, from, options);
+    view->config = from->config;
+    view->signer = from->signer;
+    view->http = from->http;
+    view->own_creds = given.access_key_id.n > 0 || given.secret_access_key.n > 0 || given.session_token.n > 0;
+    if (view->own_creds) {
+        status = cpl_creds_new(&view->creds, view->config, &given, err);
+        if (status) return status;
+    } else {
+        view->creds = from->creds;
+    }
+    return copy_endpoint(view, from, options, err);
+}
+
+cpl_status cpl_client_with(cpl_client **out, cpl_client *client, const cpl_client_options *overrides, cpl_error *err) {
+    static const cpl_client_options none;
+    cpl_client *view = cpl_calloc(1, sizeof *view);
+    cpl_status status;
+    *out = NULL;
+    if (view == NULL) return cpl_fail_nomem(err);
+    atomic_init(&view->references, 1);
+    view->parent = client;
+    view->root = client->root;
+    cpl_client_retain(client);
+    status = set_up_view(view, client, overrides ? overrides : &none, err);
+    if (status == CPL_OK) {
+        *out = view;
+    } else {
+        cpl_client_free(view);
+    }
+    return status;
 }

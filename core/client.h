@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The client as the rooms above it see it (call.c, and what moves artifacts and jobs). Its members may be read by
- * anyone; they do not change after cpl_client_new(), except the atomic ones at the end.
+ * anyone; they do not change after cpl_client_new(), except the ones at the end.
  */
 #ifndef CPL_CLIENT_H
 #define CPL_CLIENT_H
@@ -10,24 +10,36 @@
 #include "endpoint.h"
 #include "http.h"
 #include "model.h"
-#include "retry.h"
+#include "rate.h"
+#include "settings.h"
 
 struct cpl_client {
-    cpl_config *config;
+    cpl_client *parent; /* of a view: what it was made from, kept alive; NULL otherwise */
+    cpl_client *root;   /* whose connections, quota and clock this one uses: itself, unless it is a view */
+    cpl_config *config; /* the root's; so are signer and http */
     cpl_creds *creds;
+    bool own_creds;
     cpl_signer *signer;
     cpl_http *http;
+    cpl_http_limits limits;
     char *region;
     char *user_agent;
     char *url;             /* what calls are sent to: the endpoint and "/" */
     cpl_url url_parts;     /* views of url */
     cpl_endpoint endpoint; /* of CodePipeline */
+    char *override_url;    /* what the endpoint was made from; NULL: the region */
     char *s3_endpoint_url; /* NULL: the region's own */
     bool fips, dual_stack;
     size_t response_limit;
     cpl_retry_policy retry;
+    bool adaptive;      /* the root's rate counts */
+    bool correct_clock; /* skew_s is learnt */
+    /* the root's alone */
     cpl_retry_quota quota;
+    cpl_rate rate;
+    bool rate_made;
     _Atomic int64_t skew_s; /* add to this machine's clock to have the service's */
+    /* everybody's own */
     atomic_int references;
     atomic_bool closed;
 };

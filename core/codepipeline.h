@@ -7,7 +7,7 @@
  * Rules that hold for every function:
  * - Text goes in as a view (cpl_str); the callee copies what it keeps. Text comes out as a view or a C string that
  *   belongs to the object it was asked of and lives until that object changes or is freed.
- * - A function that can fail returns a cpl_status and fills the caller's cpl_error (NULL if the details are not wanted).
+ * - A function that can fail returns a cpl_status and fills the caller's cpl_error (NULL: the details are not wanted).
  * - Options structs may be zeroed: zero means the default. A NULL options pointer means all defaults.
  * - Durations are milliseconds unless the name says otherwise; points in time are seconds since 1970 (UTC).
  */
@@ -63,8 +63,8 @@ typedef enum cpl_status {
 const char *cpl_status_name(cpl_status status);
 
 /*
- * What went wrong. The caller owns it (usually on the stack); nothing in it needs freeing. Texts that do not fit are cut
- * at a character boundary. All members are zero or empty when they do not apply.
+ * What went wrong. The caller owns it (usually on the stack); nothing in it needs freeing. Texts that do not fit are
+ * cut at a character boundary. All members are zero or empty when they do not apply.
  */
 typedef struct cpl_error {
     cpl_status status;
@@ -77,6 +77,8 @@ typedef struct cpl_error {
     char path[256];         /* the member at fault, "pipeline.stages[0].name" */
     char operation[64];     /* "GetPipeline" */
     char message[1024];     /* lower case, no full stop; the service's own words for CPL_SERVICE */
+    char cloudfront_id[96]; /* x-amz-cf-id */
+    char extended_id[128];  /* x-amz-id-2 */
 } cpl_error;
 
 /*
@@ -163,8 +165,10 @@ typedef struct cpl_cursor {
 
 void cpl_cursor_init(cpl_cursor *cursor, cpl_str document); /* untyped */
 cpl_token cpl_cursor_next(cpl_cursor *cursor);
-/* Reads on to the end of what the current token began: an object or array to its end token, a key to the end of its value;
- * nothing on other tokens. */
+/*
+ * Reads on to the end of what the current token began: an object or array to its end token, a key to the end of its
+ * value; nothing on other tokens.
+ */
 cpl_token cpl_cursor_skip(cpl_cursor *cursor);
 void cpl_cursor_release(cpl_cursor *cursor);
 
@@ -203,6 +207,9 @@ const char *cpl_model_name(size_t index);
  */
 typedef struct cpl_client cpl_client;
 
+typedef enum cpl_choice { CPL_CHOICE_DEFAULT, CPL_CHOICE_NO, CPL_CHOICE_YES } cpl_choice;
+
+/* docs/settings.md has them all, with the variables and the properties of profiles. */
 typedef struct cpl_client_options {
     cpl_str region;        /* default: AWS_REGION, AWS_DEFAULT_REGION, the profile's region */
     cpl_str profile;       /* default: AWS_PROFILE, "default" */
@@ -213,16 +220,30 @@ typedef struct cpl_client_options {
     cpl_str
         s3_endpoint_url; /* for artifacts; default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, the profile, the region's */
     cpl_str ca_bundle;   /* a PEM file or a hashed folder; default: AWS_CA_BUNDLE, the system's */
-    cpl_str user_agent_extra;   /* appended to the User-Agent */
-    int64_t connect_timeout_ms; /* default 3100 */
-    int64_t read_timeout_ms;    /* longest silence on a connection; default 60000 */
-    int64_t total_timeout_ms;   /* one attempt, from first byte sent to last received; default 0: no limit */
-    int max_attempts;           /* default: AWS_MAX_ATTEMPTS, 3 */
-    size_t response_limit;      /* bytes; default 64 MiB */
+    cpl_str user_agent_extra;          /* appended to the User-Agent */
+    int64_t connect_timeout_ms;        /* default 3100 */
+    int64_t read_timeout_ms;           /* longest silence on a connection; default 60000 */
+    int64_t total_timeout_ms;          /* one attempt, from first byte sent to last received; default 0: no limit */
+    int max_attempts;                  /* default: AWS_MAX_ATTEMPTS, 3 */
+    size_t response_limit;             /* bytes; default 64 MiB */
+    cpl_str retry_mode;                /* "standard", "standard-2.0", "adaptive"; default: AWS_RETRY_MODE, "standard" */
+    cpl_str app_id;                    /* goes into the User-Agent; default: AWS_SDK_UA_APP_ID */
+    cpl_choice use_fips_endpoint;      /* default: AWS_USE_FIPS_ENDPOINT, no */
+    cpl_choice use_dualstack_endpoint; /* default: AWS_USE_DUALSTACK_ENDPOINT, no */
+    cpl_str proxy;       /* a URL, for all hosts, or "none"; default: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY */
+    cpl_str client_cert; /* a PEM file to show to a server that asks for a certificate */
+    cpl_str client_key;  /* default: in the same file */
 } cpl_client_options;
 
 /* On CPL_OK the caller owns *out. CPL_CONFIG: no region, an unreadable profile; CPL_INVALID: an option is malformed. */
 cpl_status cpl_client_new(cpl_client **out, const cpl_client_options *options, cpl_error *err);
+/*
+ * The same client with other timeouts, region, endpoints, credentials, attempts or response limit: what overrides says,
+ * checked as above; the rest as client has it. It shares the connections, the retry quota and the clock, and costs
+ * little. CPL_INVALID names an option that needs a client of its own. Close and free it like any other; closing client
+ * closes it too.
+ */
+cpl_status cpl_client_with(cpl_client **out, cpl_client *client, const cpl_client_options *overrides, cpl_error *err);
 void cpl_client_retain(cpl_client *client);
 void cpl_client_free(cpl_client *client); /* NULL is fine; drops one reference */
 /* Closes the connections and refuses new calls with CPL_STATE. Calls under way finish. */
@@ -253,6 +274,7 @@ cpl_str cpl_reply_text(const cpl_reply *reply);                    /* the raw do
 void cpl_reply_cursor(const cpl_reply *reply, cpl_cursor *cursor); /* typed by the model */
 int cpl_reply_http_status(const cpl_reply *reply);
 int cpl_reply_attempts(const cpl_reply *reply);
+int64_t cpl_reply_retry_delay_ms(const cpl_reply *reply); /* spent waiting between the attempts */
 const char *cpl_reply_request_id(const cpl_reply *reply); /* "" if there was none */
 /* The i-th response header, names in lower case; false past the end. */
 bool cpl_reply_header(const cpl_reply *reply, size_t i, cpl_str *name, cpl_str *value);
@@ -260,8 +282,8 @@ bool cpl_reply_header(const cpl_reply *reply, size_t i, cpl_str *name, cpl_str *
 /* ---- files and objects ---------------------------------------------------------------------------------------- */
 
 /*
- * A source revision on its way to the bucket that a pipeline watches, an artifact on its way back; with the client's own
- * credentials, in parts when large. download writes path whole or not at all.
+ * A source revision on its way to the bucket that a pipeline watches, an artifact on its way back; with the client's
+ * own credentials, in parts when large. download writes path whole or not at all.
  */
 cpl_status cpl_client_upload(cpl_client *client, cpl_str path, cpl_str bucket, cpl_str key, const cpl_wait *wait,
                              cpl_error *err);
@@ -271,17 +293,17 @@ cpl_status cpl_client_download(cpl_client *client, cpl_str bucket, cpl_str key, 
 /* Zips a folder's contents or one file, in an order that does not depend on the file system; archive is made anew. */
 cpl_status cpl_pack(cpl_str path, cpl_str archive, const cpl_wait *wait, cpl_error *err);
 /*
- * Unpacks a zip, tar or tar.gz into directory. CPL_ARCHIVE: damaged, larger than limit bytes (0: 8 GiB), or with an entry
- * that would leave the directory; the directory is then as it was.
+ * Unpacks a zip, tar or tar.gz into directory. CPL_ARCHIVE: damaged, larger than limit bytes (0: 8 GiB), or with an
+ * entry that would leave the directory; the directory is then as it was.
  */
 cpl_status cpl_extract(cpl_str archive, cpl_str directory, int64_t limit, const cpl_wait *wait, cpl_error *err);
 
 /* ---- worker -------------------------------------------------------------------------------------------------- */
 
 /*
- * Takes jobs for custom actions: polls, acknowledges, hands out. A pull interface: the worker never calls up; the caller
- * asks for the next job and hands its result back. cpl_worker_next() is for one thread at a time; the jobs it hands out
- * are independent and may each be used on a thread of their own.
+ * Takes jobs for custom actions: polls, acknowledges, hands out. A pull interface: the worker never calls up; the
+ * caller asks for the next job and hands its result back. cpl_worker_next() is for one thread at a time; the jobs it
+ * hands out are independent and may each be used on a thread of their own.
  */
 typedef struct cpl_worker cpl_worker;
 typedef struct cpl_job cpl_job;
@@ -306,12 +328,16 @@ typedef struct cpl_action_type {
 cpl_status cpl_worker_new(cpl_worker **out, cpl_client *client, const cpl_worker_options *options, cpl_error *err);
 /* Jobs handed out stay valid; free them first or later. */
 void cpl_worker_free(cpl_worker *worker);
-/* Adds an action type; *index counts up from 0 and is what cpl_job_action_type() answers. CPL_INVALID for a repeated one. */
+/*
+ * Adds an action type; *index counts up from 0 and is what cpl_job_action_type() answers. CPL_INVALID for a repeated
+ * one.
+ */
 cpl_status cpl_worker_add(cpl_worker *worker, const cpl_action_type *type, int *index, cpl_error *err);
 /*
- * The next job, acknowledged, or NULL in *out when wait->timeout_ms passed, when all slots are taken until then, or when
- * the worker is stopping. A poll that fails for a reason that passes (network, throttling, the service's own trouble) is
- * not an error: the worker waits longer and polls again, and err tells what happened while the status is CPL_OK.
+ * The next job, acknowledged, or NULL in *out when wait->timeout_ms passed, when all slots are taken until then, or
+ * when the worker is stopping. A poll that fails for a reason that passes (network, throttling, the service's own
+ * trouble) is not an error: the worker waits longer and polls again, and err tells what happened while the status is
+ * CPL_OK.
  */
 cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **out, cpl_error *err);
 /* Ends polling: cpl_worker_next() returns at once from now on. Safe from any thread and from a signal handler. */
@@ -377,11 +403,14 @@ typedef struct cpl_result {
 } cpl_result;
 
 /*
- * The one result of a job. Outputs staged are sent first; an output that was declared and not staged is CPL_INVALID. After
- * CPL_OK, and after the service said that somebody else has the job, later calls answer CPL_STATE.
+ * The one result of a job. Outputs staged are sent first; an output that was declared and not staged is CPL_INVALID.
+ * After CPL_OK, and after the service said that somebody else has the job, later calls answer CPL_STATE.
  */
 cpl_status cpl_job_succeed(cpl_job *job, const cpl_result *result, const cpl_wait *wait, cpl_error *err);
-/* type: a FailureType of the service ("JobFailed", "ConfigurationError", ...; empty: JobFailed). message is cut to 5000. */
+/*
+ * type: a FailureType of the service ("JobFailed", "ConfigurationError", ...; empty: JobFailed). message is cut to
+ * 5000.
+ */
 cpl_status cpl_job_fail(cpl_job *job, cpl_str type, cpl_str message, cpl_str external_execution_id,
                         const cpl_wait *wait, cpl_error *err);
 /*
@@ -392,16 +421,137 @@ cpl_status cpl_job_later(cpl_job *job, cpl_str state, double after_s, const cpl_
                          cpl_error *err);
 /* One of the three above was accepted. */
 bool cpl_job_answered(const cpl_job *job);
-/* Frees the job and its folder; does no I/O on the network. A job that was not answered is reported failed by the worker's
- * next cpl_worker_next() ("the handler gave the job up"). */
+/*
+ * Frees the job and its folder; does no I/O on the network. A job that was not answered is reported failed by the
+ * worker's next cpl_worker_next() ("the handler gave the job up").
+ */
 void cpl_job_free(cpl_job *job);
 
-/* The FailureType that tells best what err means: ConfigurationError, PermissionError, SystemUnavailable or JobFailed. */
+/* The FailureType that says best what err means: ConfigurationError, PermissionError, SystemUnavailable, JobFailed. */
 const char *cpl_failure_type(const cpl_error *err);
+
+/* ---- runs ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * One execution of a pipeline, to be waited for, followed, explained and acted upon. A pull interface without threads:
+ * the caller asks for the next event, and the service is polled while it waits. All runs of a client share their
+ * answers and the pace at which the service is asked. A run is for one thread at a time, and keeps its client alive.
+ */
+typedef struct cpl_run cpl_run;
+
+typedef struct cpl_run_options {
+    int64_t poll_interval_ms;   /* default 5000; a fifth of it while something moves, slowing down to twice it */
+    int64_t unclaimed_after_ms; /* a job without a sign of a worker for so long is called unclaimed; default 60000 */
+} cpl_run_options;
+
+typedef struct cpl_start {
+    cpl_str pipeline;
+    cpl_str variables; /* JSON object of strings, or absent */
+    cpl_str revisions; /* JSON: {"action": {"COMMIT_ID": "..."}}, or the list StartPipelineExecution takes; or absent */
+    cpl_str client_request_token; /* default: a new one */
+} cpl_start;
+
+/* Starts an execution. On CPL_OK the caller owns *out. */
+cpl_status cpl_run_start(cpl_run **out, cpl_client *client, const cpl_start *start, const cpl_run_options *options,
+                         const cpl_wait *wait, cpl_error *err);
+
+typedef struct cpl_target {
+    cpl_str pipeline;
+    cpl_str execution_id; /* absent: the latest one */
+} cpl_target;
+
+/* Finds an execution. CPL_SERVICE when there is no such one, CPL_STATE when the pipeline never ran. */
+cpl_status cpl_run_open(cpl_run **out, cpl_client *client, const cpl_target *target, const cpl_run_options *options,
+                        const cpl_wait *wait, cpl_error *err);
+void cpl_run_free(cpl_run *run); /* NULL is fine; the execution goes on */
+const char *cpl_run_id(const cpl_run *run);
+const char *cpl_run_pipeline(const cpl_run *run);
+
+/* InProgress, Stopping, or how it ended: Succeeded, Failed, Stopped, Superseded or Cancelled. As last seen. */
+const char *cpl_run_status(const cpl_run *run);
+bool cpl_run_ended(const cpl_run *run);
+/* Looks again, unless it has ended or somebody looked within the poll interval. */
+cpl_status cpl_run_refresh(cpl_run *run, const cpl_wait *wait, cpl_error *err);
+/*
+ * Waits until it has ended, however it did; polls that fail for a reason that passes are repeated, throttled ones
+ * without end. CPL_TIMEOUT after wait->timeout_ms says what it still waits for.
+ */
+cpl_status cpl_run_wait(cpl_run *run, const cpl_wait *wait, cpl_error *err);
+
+typedef enum cpl_event_kind {
+    CPL_EVENT_RUN,        /* the execution has a new status that is not its end */
+    CPL_EVENT_STAGE,      /* it came into a stage (InProgress), or the stage ended */
+    CPL_EVENT_ACTION,     /* an action started (InProgress) or ended (Succeeded, Failed, Abandoned) */
+    CPL_EVENT_PROGRESS,   /* an action under way told something new */
+    CPL_EVENT_APPROVAL,   /* an action waits for a decision; message and url are what the pipeline tells the approver */
+    CPL_EVENT_TRANSITION, /* it waits in front of a stage whose transition is disabled */
+    CPL_EVENT_END         /* the last one; status is how it ended */
+} cpl_event_kind;
+
+/* What moved. Texts that do not apply are NULL; they live until the next call with the run. */
+typedef struct cpl_event {
+    cpl_event_kind kind;
+    double time; /* when it happened, seconds since 1970; 0 when the service does not say */
+    int percent; /* of an action's progress; 0 when not told */
+    const char *stage, *action, *status;
+    const char *message; /* summary, error message, reason */
+    const char *code;    /* of an action's error */
+    const char *url;     /* the action's execution at its provider */
+    const char *external_execution_id;
+    const char *by; /* who did it */
+} cpl_event;
+
+/* "run", "stage", ...; never NULL. */
+const char *cpl_event_name(cpl_event_kind kind);
+/*
+ * The next event, each once and in the order of happening, also those from before the run was opened and those that
+ * came between two polls. NULL in *out when wait->timeout_ms passed, and after CPL_EVENT_END.
+ */
+cpl_status cpl_run_next(cpl_run *run, const cpl_wait *wait, const cpl_event **out, cpl_error *err);
+/* The same for many runs at once; *which is the one that *out, or the error, is of. */
+cpl_status cpl_runs_next(cpl_run *const *runs, size_t count, const cpl_wait *wait, size_t *which, const cpl_event **out,
+                         cpl_error *err);
+
+/*
+ * Why it is stuck, or how it ended: an object {pipeline, execution_id, status, summary, findings, text}. A finding has
+ * a kind (failed_action, approval, unclaimed_job, running_action, disabled_transition, queued, superseded, stopped,
+ * cancelled, failed), text and check (a list: what to look at), and where they apply stage, action, owner, category,
+ * provider, code, message, external_execution_id, url, by, since, execution_id. *out is for cpl_reply_free(); it has no
+ * headers.
+ */
+cpl_status cpl_run_explain(cpl_run *run, const cpl_wait *wait, cpl_reply **out, cpl_error *err);
+
+cpl_status cpl_run_stop(cpl_run *run, cpl_str reason, bool abandon, const cpl_wait *wait, cpl_error *err);
+/* Runs a failed stage again; all_actions: those that succeeded too. The run goes on, and so do its events. */
+cpl_status cpl_run_retry(cpl_run *run, cpl_str stage, bool all_actions, const cpl_wait *wait, cpl_error *err);
+/* Runs a stage again as the execution target ran it. *out is the new execution this starts. */
+cpl_status cpl_run_rollback(cpl_run *run, cpl_str stage, cpl_str target, const cpl_wait *wait, cpl_run **out,
+                            cpl_error *err);
+
+typedef struct cpl_decision {
+    cpl_str stage, action;
+    bool approved;
+    cpl_str summary; /* at most 512 characters */
+} cpl_decision;
+
+/*
+ * Answers an approval of this execution, and never a newer one's: CPL_STATE when the one that waits now belongs to
+ * another execution, or none waits. CPL_INVALID: there is no such stage or action.
+ */
+cpl_status cpl_run_decide(cpl_run *run, const cpl_decision *decision, const cpl_wait *wait, cpl_error *err);
+/*
+ * All approvals that wait: an array of {pipeline, stage, action, execution_id, since, message, url}. pipeline: of that
+ * one alone, or of all when absent. *out is for cpl_reply_free().
+ */
+cpl_status cpl_client_approvals(cpl_client *client, cpl_str pipeline, const cpl_wait *wait, cpl_reply **out,
+                                cpl_error *err);
 
 /* ---- emulator ------------------------------------------------------------------------------------------------ */
 
-/* CodePipeline and the part of S3 it needs, offline, on loopback, in a thread of its own. For tests; not for the internet. */
+/*
+ * CodePipeline and the part of S3 it needs, offline, on loopback, in a thread of its own. For tests; not for the
+ * internet.
+ */
 typedef struct cpl_emulator cpl_emulator;
 
 typedef struct cpl_emulator_options {

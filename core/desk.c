@@ -163,7 +163,7 @@ void cpl_desk_drop(cpl_desk *desk) {
 }
 
 int64_t cpl_desk_now_ms(const cpl_desk *desk) {
-    return cpl_clock_wall_ms() + atomic_load(&desk->client->skew_s) * 1000;
+    return cpl_clock_wall_ms() + atomic_load(&desk->client->root->skew_s) * 1000;
 }
 
 void cpl_desk_settle(cpl_desk *desk) {

@@ -8,16 +8,15 @@
 #include "http.h"
 
 #include <curl/curl.h>
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "err.h"
+#include "http_route.h"
 #include "sigpipe.h"
 
 #define TICK_MS 90 /* under the 100 ms that cpl_wait promises */
@@ -40,6 +39,8 @@ typedef struct lane {
     cpl_buf lines;             /* the header lines, each with its NUL */
     struct curl_slist nodes[HEADERS_MAX];
     bool bulk;                 /* the easy handle has large buffers */
+    int64_t connect_ms;        /* and this time limit to connect */
+    int https;                 /* and the proxy for this kind of URL; -1: none was set yet */
     int sockets[LANE_SOCKETS]; /* open ones, so that a forked child can close them behind libcurl's back */
     char detail[CURL_ERROR_SIZE];
 } lane;
@@ -55,15 +56,14 @@ typedef struct pool {
 } pool;
 
 struct cpl_http {
-    char *ca_file; /* at most one of the two; neither: libcurl's default */
-    char *ca_folder;
-    char *proxy; /* NULL: the environment's */
-    int64_t connect_timeout_ms, read_timeout_ms, total_timeout_ms;
+    cpl_http_route route;
+    cpl_http_limits limits;
     _Atomic(pool *) pool;
 };
 
 typedef struct transfer {
     const cpl_http_request *request;
+    const cpl_http_limits *limits;
     cpl_http_response *response;
     cpl_url url;
     char host[288]; /* url.authority, for messages */
@@ -247,6 +247,21 @@ static bool set_callbacks(lane *at) {
     return ok;
 }
 
+static bool set_route(const cpl_http_route *route, CURL *easy) {
+    bool ok = true;
+    if (route->ca_file || route->ca_folder) {
+        SET(CURLOPT_CAINFO, route->ca_file);
+        SET(CURLOPT_CAPATH, route->ca_folder);
+        SET(CURLOPT_PROXY_CAINFO, route->ca_file);
+        SET(CURLOPT_PROXY_CAPATH, route->ca_folder);
+    }
+    if (route->cert) SET(CURLOPT_SSLCERT, route->cert);
+    if (route->key) SET(CURLOPT_SSLKEY, route->key);
+    SET(CURLOPT_NOPROXY, route->no_proxy);
+    SET(CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* what is signed is none of a proxy's business */
+    return ok;
+}
+
 /* What holds for every request; set once, because twenty options cost more than the rest of a small request. */
 static bool set_constants(const cpl_http *http, CURL *easy) {
     bool ok = true;
@@ -271,13 +286,7 @@ static bool set_constants(const cpl_http *http, CURL *easy) {
 #if LIBCURL_VERSION_NUM >= 0x075700
     SET(CURLOPT_QUICK_EXIT, 1L); /* never wait for a name look-up that was given up */
 #endif
-    if (http->ca_file || http->ca_folder) {
-        SET(CURLOPT_CAINFO, http->ca_file);
-        SET(CURLOPT_CAPATH, http->ca_folder);
-    }
-    if (http->proxy) SET(CURLOPT_PROXY, http->proxy);
-    if (http->connect_timeout_ms > 0) SET(CURLOPT_CONNECTTIMEOUT_MS, (long)http->connect_timeout_ms);
-    return ok;
+    return ok && set_route(&http->route, easy);
 }
 
 static void lane_free(lane *at) {
@@ -294,6 +303,7 @@ static lane *lane_new(const cpl_http *http) {
     lane *at = cpl_calloc(1, sizeof *at);
     if (at == NULL) return NULL;
     for (size_t i = 0; i < LANE_SOCKETS; i++) at->sockets[i] = -1;
+    at->https = -1;
     cpl_buf_init(&at->url, SIZE_MAX / 2);
     cpl_buf_init(&at->lines, CPL_HTTP_HEAD_MAX);
     at->multi = curl_multi_init();
@@ -407,46 +417,10 @@ void cpl_http_close_idle(cpl_http *http) {
 
 /* ---- the object ---- */
 
-/* OpenSSL finds a certificate in a folder by the hash of its subject: "0123abcd.0". */
-static bool is_hashed_folder(const char *path) {
-    DIR *folder = opendir(path);
-    bool found = false;
-    if (folder == NULL) return false;
-    for (struct dirent *entry; !found && (entry = readdir(folder)) != NULL;) {
-        found = strspn(entry->d_name, "0123456789abcdef") == 8 && strcmp(entry->d_name + 8, ".0") == 0;
-    }
-    closedir(folder);
-    return found;
-}
-
-/* The system's certificates from the folder rather than from the one big file: 4 ms a process instead of 35. */
-static cpl_status choose_default_ca(cpl_http *http, cpl_error *err) {
-    const char *folder = curl_version_info(CURLVERSION_NOW)->capath;
-    if (folder == NULL || !is_hashed_folder(folder)) return CPL_OK;
-    http->ca_folder = cpl_strdup(cpl_str_of(folder));
-    return http->ca_folder ? CPL_OK : cpl_fail_nomem(err);
-}
-
-static cpl_status choose_ca(cpl_http *http, cpl_str bundle, cpl_error *err) {
-    struct stat info;
-    char *path;
-    if (bundle.n == 0) return choose_default_ca(http, err);
-    path = cpl_strdup(bundle);
-    if (path == NULL) return cpl_fail_nomem(err);
-    if (stat(path, &info) != 0 || access(path, R_OK) != 0) {
-        cpl_fail_errno(err, "read the CA bundle", path);
-        if (err) err->status = CPL_CONFIG;
-        cpl_free(path);
-        return CPL_CONFIG;
-    }
-    *(S_ISDIR(info.st_mode) ? &http->ca_folder : &http->ca_file) = path;
-    return CPL_OK;
-}
-
 cpl_status cpl_http_new(cpl_http **out, const cpl_http_options *options, cpl_error *err) {
     static const cpl_http_options defaults;
     cpl_http *http;
-    cpl_status status = CPL_NOMEM;
+    cpl_status status;
     *out = NULL;
     if (options == NULL) options = &defaults;
     pthread_once(&library_once, library_start);
@@ -455,17 +429,12 @@ cpl_status cpl_http_new(cpl_http **out, const cpl_http_options *options, cpl_err
     }
     http = cpl_calloc(1, sizeof *http);
     if (http == NULL) return cpl_fail_nomem(err);
-    http->connect_timeout_ms = options->connect_timeout_ms;
-    http->read_timeout_ms = options->read_timeout_ms;
-    http->total_timeout_ms = options->total_timeout_ms;
-    if (options->proxy_set) http->proxy = cpl_strdup(options->proxy);
+    http->limits = (cpl_http_limits){options->connect_timeout_ms, options->read_timeout_ms, options->total_timeout_ms};
     atomic_init(&http->pool, pool_new());
-    if (atomic_load(&http->pool) == NULL || (options->proxy_set && http->proxy == NULL)) {
-        cpl_fail_nomem(err);
-        goto out;
+    status = atomic_load(&http->pool) ? CPL_OK : cpl_fail_nomem(err);
+    if (status == CPL_OK) {
+        status = cpl_http_route_init(&http->route, options, curl_version_info(CURLVERSION_NOW)->capath, err);
     }
-    status = choose_ca(http, options->ca_bundle, err);
-out:
     if (status == CPL_OK) {
         *out = http;
     } else {
@@ -479,9 +448,7 @@ void cpl_http_free(cpl_http *http) {
     if (http == NULL) return;
     p = atomic_load(&http->pool);
     if (p && p->pid == getpid()) pool_free(p); /* an inherited one stays as it is */
-    cpl_free(http->ca_file);
-    cpl_free(http->ca_folder);
-    cpl_free(http->proxy);
+    cpl_http_route_release(&http->route);
     cpl_free(http);
 }
 
@@ -577,7 +544,21 @@ static bool set_buffers(lane *at, bool bulk) {
     return ok;
 }
 
-static cpl_status prepare(transfer *t) {
+/* The proxy and the time to connect, where they differ from the request before. */
+static bool set_way(const cpl_http *http, const transfer *t) {
+    lane *at = t->lane;
+    CURL *easy = at->easy;
+    int https = cpl_str_is_nocase(t->url.scheme, "https");
+    bool ok = true;
+    if (at->https != https) SET(CURLOPT_PROXY, http->route.proxy[https]);
+    at->https = ok ? https : -1;
+    if (at->connect_ms == t->limits->connect_timeout_ms) return ok;
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)t->limits->connect_timeout_ms);
+    at->connect_ms = t->limits->connect_timeout_ms;
+    return ok;
+}
+
+static cpl_status prepare(transfer *t, const cpl_http *http) {
     lane *at = t->lane;
     CURL *easy = at->easy;
     struct curl_slist *headers = build_headers(at, t->request);
@@ -586,7 +567,7 @@ static cpl_status prepare(transfer *t) {
     if (status) return status;
     if (!set_url(at, t->request->url) || !set_method(easy, t->request)) return cpl_fail_nomem(t->err);
     SET(CURLOPT_HTTPHEADER, headers);
-    ok = ok && set_buffers(at, t->request->sink_to_fd || t->request->body_from_fd);
+    ok = ok && set_way(http, t) && set_buffers(at, t->request->sink_to_fd || t->request->body_from_fd);
     return ok ? CPL_OK : cpl_fail_nomem(t->err);
 }
 
@@ -604,9 +585,9 @@ static bool is_connected(const transfer *t) {
 }
 
 /* Asks the tick and the clocks; *slice_ms is how long to wait at most before the next time. */
-static cpl_status check_clocks(transfer *t, const cpl_http *http, int *slice_ms) {
+static cpl_status check_clocks(transfer *t, int *slice_ms) {
     const cpl_wait *wait = t->request->wait;
-    int64_t now = cpl_clock_monotonic_ms(), slice = TICK_MS;
+    int64_t now = cpl_clock_monotonic_ms(), slice = TICK_MS, silence_ms = t->limits->read_timeout_ms;
     if (wait && wait->tick && now - t->tick_ms >= TICK_MS) {
         t->tick_ms = now;
         if (wait->tick(wait->context) != 0) return cpl_fail(t->err, CPL_CANCELLED, "cancelled");
@@ -620,14 +601,13 @@ static cpl_status check_clocks(transfer *t, const cpl_http *http, int *slice_ms)
         }
         slice = least(slice, left);
     }
-    if (http->read_timeout_ms > 0) {
-        if (t->heard || (now - t->active_ms >= http->read_timeout_ms && !is_connected(t))) t->active_ms = now;
+    if (silence_ms > 0) {
+        if (t->heard || (now - t->active_ms >= silence_ms && !is_connected(t))) t->active_ms = now;
         t->heard = false;
-        if (now - t->active_ms >= http->read_timeout_ms) {
-            return cpl_fail(t->err, CPL_TIMEOUT, "\"%s\" was silent for %lld ms", t->host,
-                            (long long)http->read_timeout_ms);
+        if (now - t->active_ms >= silence_ms) {
+            return cpl_fail(t->err, CPL_TIMEOUT, "\"%s\" was silent for %lld ms", t->host, (long long)silence_ms);
         }
-        slice = least(slice, t->active_ms + http->read_timeout_ms - now);
+        slice = least(slice, t->active_ms + silence_ms - now);
     }
     *slice_ms = (int)slice;
     return CPL_OK;
@@ -654,6 +634,7 @@ static const failure failures[] = {
     {CURLE_PEER_FAILED_VERIFICATION, CPL_NETWORK, "the certificate is not trusted, of"},
     {CURLE_SSL_CONNECT_ERROR, CPL_NETWORK, "no TLS with"},
     {CURLE_SSL_CACERT_BADFILE, CPL_CONFIG, "the CA bundle cannot be used for"},
+    {CURLE_SSL_CERTPROBLEM, CPL_CONFIG, "the client certificate or its key cannot be used for"},
 };
 
 static cpl_status explain(transfer *t, CURLcode code) {
@@ -662,6 +643,11 @@ static cpl_status explain(transfer *t, CURLcode code) {
     long number = 0;
     for (size_t i = 0; i < CPL_COUNT(failures); i++) {
         if (failures[i].code == code) row = &failures[i];
+    }
+    curl_easy_getinfo(t->lane->easy, CURLINFO_HTTP_CONNECTCODE, &number);
+    if (number >= 300) {
+        return cpl_fail(t->err, number == 407 ? CPL_CONFIG : CPL_NETWORK, "the proxy refused to connect to \"%s\": %s",
+                        t->host, number == 407 ? "it wants other credentials (407)" : t->lane->detail);
     }
     curl_easy_getinfo(t->lane->easy, CURLINFO_OS_ERRNO, &number);
     if (code == CURLE_COULDNT_CONNECT && number != 0) {
@@ -686,14 +672,14 @@ static cpl_status finish(transfer *t) {
     return cpl_buf_status(&t->response->head, "the answer's head", t->err);
 }
 
-static cpl_status run(transfer *t, const cpl_http *http) {
+static cpl_status run(transfer *t) {
     for (;;) {
         int running = 0, slice_ms = 0, ready = 0;
         cpl_status status;
         CURLMcode code = curl_multi_perform(t->lane->multi, &running);
         if (code != CURLM_OK) return cpl_fail(t->err, CPL_STATE, "libcurl: %s", curl_multi_strerror(code));
         if (running == 0) return finish(t);
-        status = check_clocks(t, http, &slice_ms);
+        status = check_clocks(t, &slice_ms);
         if (status) return status;
         curl_multi_poll(t->lane->multi, NULL, 0, slice_ms, &ready);
         t->heard = ready > 0;
@@ -710,11 +696,11 @@ static void note_outcome(transfer *t) {
     t->response->reused = connects == 0 && request_bytes > 0;
 }
 
-static cpl_status exchange(transfer *t, const cpl_http *http) {
+static cpl_status exchange(transfer *t) {
     cpl_status status;
     t->lane->detail[0] = '\0';
     if (curl_multi_add_handle(t->lane->multi, t->lane->easy) != CURLM_OK) return cpl_fail_nomem(t->err);
-    status = run(t, http);
+    status = run(t);
     note_outcome(t);
     curl_multi_remove_handle(t->lane->multi, t->lane->easy); /* closes the connection if it was not done */
     return status;
@@ -730,18 +716,18 @@ static bool was_stale(const transfer *t, cpl_status status) {
 
 static cpl_status perform(transfer *t, const cpl_http *http) {
     cpl_sigpipe guard;
-    cpl_status status = prepare(t);
+    cpl_status status = prepare(t, http);
     if (status) return status;
     t->lane->transfer = t;
     t->start_ms = t->tick_ms = t->active_ms = cpl_clock_monotonic_ms();
     cpl_sigpipe_block(&guard);
-    status = exchange(t, http);
+    status = exchange(t);
     if (was_stale(t, status)) {
         t->body_at = 0;
         t->response->resent = t->response->sent;
         cpl_error_clear(t->err);
         curl_easy_setopt(t->lane->easy, CURLOPT_FRESH_CONNECT, 1L);
-        status = exchange(t, http);
+        status = exchange(t);
         curl_easy_setopt(t->lane->easy, CURLOPT_FRESH_CONNECT, 0L);
     }
     cpl_sigpipe_restore(&guard);
@@ -751,13 +737,15 @@ static cpl_status perform(transfer *t, const cpl_http *http) {
 }
 
 cpl_status cpl_http_send(cpl_http *http, const cpl_http_request *request, cpl_http_response *response, cpl_error *err) {
-    transfer t = {.request = request, .response = response, .err = err, .limit_ms = http->total_timeout_ms};
+    transfer t = {.request = request, .response = response, .err = err, .limits = request->limits};
     int64_t cap = request->wait ? request->wait->timeout_ms : 0;
     cpl_status status = check_request(&t);
     pool *p;
     cpl_http_response_clear(response);
     if (status) return status;
     response->body.limit = request->body_limit;
+    if (t.limits == NULL) t.limits = &http->limits;
+    t.limit_ms = t.limits->total_timeout_ms;
     if (cap > 0 && (t.limit_ms == 0 || cap < t.limit_ms)) t.limit_ms = cap;
     p = current_pool(http);
     t.lane = p ? lane_take(http, p) : NULL;

@@ -14,12 +14,21 @@ typedef struct cpl_http cpl_http;
 
 typedef struct cpl_http_options {
     cpl_str ca_bundle; /* file or hashed folder; default: the system's */
-    cpl_str proxy;     /* default: the environment's, honouring no_proxy; CPL_LIT("") forces none when proxy_set */
+    cpl_str proxy;     /* for every host, when proxy_set; "" for none. Else the environment's (http_route.h) */
     bool proxy_set;
+    cpl_str client_cert; /* PEM files; the key may be in the certificate's */
+    cpl_str client_key;
     int64_t connect_timeout_ms;
     int64_t read_timeout_ms;  /* longest silence */
     int64_t total_timeout_ms; /* 0: none */
 } cpl_http_options;
+
+/* Instead of the pool's own, for one request; 0: none. */
+typedef struct cpl_http_limits {
+    int64_t connect_timeout_ms;
+    int64_t read_timeout_ms;
+    int64_t total_timeout_ms;
+} cpl_http_limits;
 
 cpl_status cpl_http_new(cpl_http **out, const cpl_http_options *options, cpl_error *err);
 void cpl_http_free(cpl_http *http);
@@ -40,6 +49,7 @@ typedef struct cpl_http_request {
     int64_t sink_offset;
     size_t body_limit;    /* bytes of an answer kept in memory, or written to the sink; past it CPL_TOO_LARGE */
     const cpl_wait *wait; /* timeout_ms caps this request when not 0 */
+    const cpl_http_limits *limits; /* NULL: the pool's */
 } cpl_http_request;
 
 typedef struct cpl_http_response {

@@ -10,6 +10,7 @@ cpl_reply *cpl_reply_new(uint16_t shape) {
     cpl_http_response_init(&reply->response);
     reply->shape = shape;
     reply->attempts = 0;
+    reply->retry_delay_ms = 0;
     reply->request_id[0] = '\0';
     return reply;
 }
@@ -34,6 +35,10 @@ int cpl_reply_http_status(const cpl_reply *reply) {
 
 int cpl_reply_attempts(const cpl_reply *reply) {
     return reply->attempts;
+}
+
+int64_t cpl_reply_retry_delay_ms(const cpl_reply *reply) {
+    return reply->retry_delay_ms;
 }
 
 const char *cpl_reply_request_id(const cpl_reply *reply) {
@@ -167,6 +172,8 @@ cpl_status cpl_reply_judge(cpl_reply *reply, cpl_error *err) {
     if (status && err) {
         err->http_status = response->status;
         CPL_COPY(err->request_id, id);
+        CPL_COPY(err->cloudfront_id, cpl_http_header(response, "x-amz-cf-id"));
+        CPL_COPY(err->extended_id, cpl_http_header(response, "x-amz-id-2"));
     }
     return status;
 }

@@ -9,6 +9,7 @@ struct cpl_reply {
     cpl_http_response response;
     uint16_t shape; /* of the document */
     int attempts;
+    int64_t retry_delay_ms;
     char request_id[sizeof((cpl_error *)0)->request_id];
 };
 

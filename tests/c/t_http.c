@@ -9,6 +9,7 @@
 #include "../../core/sigpipe.h"
 #include "fault_server.h"
 #include "test.h"
+#include "tls_server.h"
 
 #define LIMIT (64u << 20)
 
@@ -525,57 +526,6 @@ TEST(t_http__a_ca_bundle_that_is_not_there_is_a_configuration_error) {
     CHECK(err.status == CPL_CONFIG);
 }
 
-/* A TLS server with a certificate nobody signed, from the openssl command. */
-typedef struct tls_server {
-    pid_t pid;
-    char folder[32];
-    char certificate[64];
-    char url[64];
-} tls_server;
-
-static bool tls_server_start(tls_server *s) {
-    char command[512], line[256];
-    int out[2], port = 0;
-    FILE *from;
-    snprintf(s->folder, sizeof s->folder, "/tmp/t_http_tls.XXXXXX");
-    if (mkdtemp(s->folder) == NULL || pipe(out) != 0) return false;
-    snprintf(s->certificate, sizeof s->certificate, "%s/c.pem", s->folder);
-    snprintf(command, sizeof command,
-             "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -days 2"
-             " -keyout %s/k.pem -out %s 2>/dev/null",
-             s->folder, s->certificate);
-    if (system(command) != 0) return false;
-    s->pid = fork();
-    if (s->pid == 0) {
-        snprintf(command, sizeof command, "%s/k.pem", s->folder);
-        dup2(out[1], 1);
-        dup2(open("/dev/null", O_RDWR), 0);
-        dup2(0, 2);
-        close(out[0]);
-        execlp("openssl", "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", s->certificate, "-key", command,
-               "-www", (char *)NULL);
-        _exit(127);
-    }
-    close(out[1]);
-    from = fdopen(out[0], "r");
-    while (port == 0 && fgets(line, sizeof line, from)) sscanf(line, "ACCEPT 127.0.0.1:%d", &port);
-    fclose(from);
-    snprintf(s->url, sizeof s->url, "https://127.0.0.1:%d/", port);
-    return port != 0;
-}
-
-static void tls_server_stop(tls_server *s) {
-    char path[64];
-    if (s->pid > 0) {
-        kill(s->pid, SIGKILL);
-        waitpid(s->pid, NULL, 0);
-    }
-    unlink(s->certificate);
-    snprintf(path, sizeof path, "%s/k.pem", s->folder);
-    unlink(path);
-    rmdir(s->folder);
-}
-
 static cpl_status get_over_tls(const tls_server *s, cpl_str ca_bundle, cpl_http_response *response, cpl_error *err) {
     const cpl_http_options options = {.proxy_set = true, .ca_bundle = ca_bundle, .connect_timeout_ms = 5000};
     const cpl_http_request request = {.method = CPL_LIT("GET"), .url = cpl_str_of(s->url), .body_limit = LIMIT};
@@ -593,7 +543,7 @@ TEST(t_http__tls_is_verified_against_the_bundle) {
     cpl_error err;
     if (system("openssl version >/dev/null 2>&1") != 0) SKIP("the openssl command is not installed");
     cpl_http_response_init(&response);
-    if (CHECK(tls_server_start(&s))) {
+    if (CHECK(tls_server_start(&s, NULL))) {
         CHECK(get_over_tls(&s, (cpl_str){NULL, 0}, &response, &err) == CPL_NETWORK);
         CHECK(strncmp(err.message, "the certificate is not trusted, of \"127.0.0.1:", 45) == 0 && !response.sent);
         CHECK(get_over_tls(&s, cpl_str_of(s.certificate), &response, &err) == CPL_OK && response.status == 200);
@@ -616,7 +566,7 @@ TEST(t_http__a_tls_server_that_dies_in_an_upload_raises_no_sigpipe) {
     int file = temporary_file();
     if (system("openssl version >/dev/null 2>&1") != 0) SKIP("the openssl command is not installed");
     cpl_http_response_init(&response);
-    if (CHECK(tls_server_start(&s) && ftruncate(file, 16LL << 30) == 0)) {
+    if (CHECK(tls_server_start(&s, NULL) && ftruncate(file, 16LL << 30) == 0)) {
         const cpl_http_options options = {.proxy_set = true, .ca_bundle = cpl_str_of(s.certificate)};
         const cpl_wait wait = {.tick = kill_server, .context = &s.pid};
         const cpl_http_request request = {.method = CPL_LIT("PUT"),
@@ -633,32 +583,6 @@ TEST(t_http__a_tls_server_that_dies_in_an_upload_raises_no_sigpipe) {
     close(file);
     cpl_http_response_release(&response);
     tls_server_stop(&s);
-}
-
-TEST(t_http__a_proxy_is_the_environments_unless_one_is_given) {
-    const cpl_http_options from_environment = {.connect_timeout_ms = 2000};
-    cpl_http_options given = {.proxy_set = true};
-    fixture f;
-    start_with(&f, &(fault_step){0}, 1, &from_environment);
-    char direct[sizeof f.url];
-    snprintf(direct, sizeof direct, "%s", f.url);
-    setenv("http_proxy", fault_server_url(f.server), 1);
-    snprintf(f.url, sizeof f.url, "http://elsewhere.invalid/x");
-    CHECK(post(&f, "{}") == CPL_OK);
-    CHECK(strncmp(fault_server_request(f.server, 0), "POST http://elsewhere.invalid/x HTTP/1.1\r\n", 42) == 0);
-    setenv("no_proxy", "127.0.0.1", 1);
-    snprintf(f.url, sizeof f.url, "%s", direct);
-    CHECK(post(&f, "{}") == CPL_OK);
-    CHECK(strncmp(fault_server_request(f.server, 1), "POST /a/b?c=d HTTP/1.1\r\n", 24) == 0);
-    unsetenv("no_proxy");
-    unsetenv("http_proxy");
-    cpl_http_free(f.http);
-    given.proxy = cpl_str_of(fault_server_url(f.server));
-    NEED(cpl_http_new(&f.http, &given, &f.err) == CPL_OK);
-    snprintf(f.url, sizeof f.url, "http://elsewhere.invalid/y");
-    CHECK(post(&f, "{}") == CPL_OK);
-    CHECK(strncmp(fault_server_request(f.server, 2), "POST http://elsewhere.invalid/y HTTP/1.1\r\n", 42) == 0);
-    stop(&f);
 }
 
 TEST(t_http__no_allocation_is_needed_so_badly_that_its_failure_leaks_or_crashes) {

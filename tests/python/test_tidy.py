@@ -19,10 +19,10 @@ FLOORS = """
     codepipeline
     base
     err retry
-    buf clock sigpipe
+    buf clock sigpipe rate
     digest json xml pace tree profiles skew continuation
     model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch
-    cursor http+http_head+url archives creds
+    cursor http+http_head+http_route+url archives creds settings
     endpoint reply
     s3
     client+call
