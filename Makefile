@@ -41,7 +41,7 @@ CORE = $(wildcard core/*.c core/creds/*.c core/emulator/*.c)
 PY_SRC = $(wildcard python/src/*.c)
 LUA_SRC = $(wildcard lua/src/*.c)
 CTEST_SRC = $(wildcard tests/c/t_*.c)
-BENCH_SRC = $(wildcard bench/*.c)
+BENCH_SRC = $(wildcard bench/*.c bench/contestants/*.c)
 
 objects = $(1:%.c=$(O)/%.o)
 LIB = $(O)/libcodepipeline.a
