@@ -572,7 +572,9 @@ TEST(t_worker__a_result_that_did_not_get_through_is_owed_and_not_turned_into_a_f
     close_script(&x);
 }
 
-/* Every allocation of a job's life fails once. The client's own are among them, and the job must still get its answer. */
+/*
+ * Every allocation of a job's life fails once. The client's own are among them, and the job must still get its answer.
+ */
 TEST(t_worker__running_out_of_memory_loses_no_job) {
     static const fault_step steps[] = {JOBS(JOB(ONE, "1")), ACKNOWLEDGED, DONE};
     bool done = false;
