@@ -2,8 +2,10 @@
 #include "engine.h"
 
 /*
- * Custom action types: documents {"actionType": as ListActionTypes shows it, "arn", "deleted"?}. A deleted one is kept:
- * pipelines still name it, its secrets stay secret, and its version can never be used again.
+ * Custom action types: documents {"actionType": as ListActionTypes shows it, "arn", "deleted"?} by
+ * "category:provider:version". A deleted one is kept: pipelines still name it, its secrets stay secret, and its version
+ * can never be used again. Types that providers made for others (provided_types.c) lie in the same table under
+ * "category:owner:provider:version".
  */
 
 #define CUSTOM_TYPES_MAX 50
@@ -51,7 +53,8 @@ static size_t count_custom(emu_store *store) {
     size_t n = 0;
     const char *key;
     for (size_t i = 0; i < emu_store_size(store, EMU_ACTION_TYPE); i++) {
-        n += !cpl_json_get_bool(emu_store_at(store, EMU_ACTION_TYPE, i, &key), "deleted", false);
+        const cpl_json *document = emu_store_at(store, EMU_ACTION_TYPE, i, &key);
+        n += !cpl_json_get_bool(document, "deleted", false) && cpl_json_get(document, "declaration") == NULL;
     }
     return n;
 }
@@ -178,5 +181,7 @@ const emu_route emu_action_type_routes[] = {
     {"CreateCustomActionType", create_custom_action_type},
     {"DeleteCustomActionType", delete_custom_action_type},
     {"ListActionTypes", list_action_types},
+    {"GetActionType", emu_get_action_type},
+    {"UpdateActionType", emu_update_action_type},
     {NULL, NULL},
 };

@@ -469,6 +469,7 @@ void emu_engine_advance(emu *e) {
         switch (timer.due) {
         case EMU_DUE_DELIVERY: emu_job_lapse(engine, timer.id); break;
         case EMU_DUE_ACTION: action_due(engine, &timer); break;
+        case EMU_DUE_JOB: emu_job_expire(engine, timer.id); break;
         case EMU_DUE_GRANT: emu_store_delete(emu_store_of(e), EMU_GRANT, timer.id); break;
         }
     }

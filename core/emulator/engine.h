@@ -19,7 +19,8 @@
  *    "outputVariables", "summary", "externalExecutionId", "percentComplete", "error", "token", "jobId", "deadline",
  *    "updatedBy", "revision"}
  * A job (EMU_JOB, by id):
- *   {"id", "type", "status", "nonce", "executionId", "actionExecutionId", "continuationToken", "lapses", "query"}
+ *   {"id", "type", "status", "nonce", "executionId", "actionExecutionId", "continuationToken", "lapses", "deadline",
+ *    "query"}
  * "order" and "number" count everything that starts, over all pipelines; so they sort, and survive a restart.
  */
 #ifndef CPL_EMU_ENGINE_H
@@ -79,7 +80,8 @@ typedef enum emu_runner {
 typedef struct emu_kind {
     emu_runner runner;
     bool deleted;
-    cpl_json *type; /* as ListActionTypes shows it; no properties: any configuration is taken */
+    cpl_json *type;              /* as ListActionTypes shows it; no properties: any configuration is taken */
+    const cpl_json *declaration; /* as GetActionType shows it; NULL unless UpdateActionType made it */
 } emu_kind;
 
 #define EMU_KIND_KEY 128
@@ -91,6 +93,8 @@ const emu_kind *emu_provider_at(const emu_engine *engine, size_t i);
 bool emu_kind_find(const emu_engine *engine, const cpl_json *type_id, emu_kind *out);
 /* "Build:Custom:MyBuilder:1" */
 void emu_kind_key(const cpl_json *type_id, char out[EMU_KIND_KEY]);
+/* The account may use the type in its pipelines. */
+bool emu_kind_allowed(const emu *e, const emu_kind *kind);
 cpl_json *emu_custom_type_id(const cpl_json *in); /* {category, owner, provider, version}; NULL: out of memory */
 /* The type's property by name; NULL when there is none. */
 const cpl_json *emu_kind_property(const emu_kind *kind, cpl_str name);
@@ -192,12 +196,23 @@ bool emu_job_create(emu_engine *engine, const cpl_json *execution, cpl_json *rec
 /* The action ended without the job's result. */
 void emu_job_close(emu_engine *engine, const char *id, const char *status);
 void emu_job_delete(emu_engine *engine, const char *id);
-bool emu_job_load(emu_engine *engine, cpl_json *job);   /* after a restart */
-void emu_job_lapse(emu_engine *engine, const char *id); /* was not acknowledged in time */
+bool emu_job_load(emu_engine *engine, cpl_json *job);    /* after a restart */
+void emu_job_lapse(emu_engine *engine, const char *id);  /* was not acknowledged in time */
+void emu_job_expire(emu_engine *engine, const char *id); /* had no result in its action type's time */
 void emu_queue_drop(void *queue);
 /* {"id", "data", "accountId"} with credentials of its own unless the job is over; NULL: out of memory. */
 cpl_json *emu_job_describe(emu_engine *engine, const cpl_json *job);
 bool emu_job_over(const cpl_json *job);
+/* The job call->in names, if its action type has this owner; else refuses with JobNotFoundException. */
+cpl_json *emu_job_need(emu_call *call, const char *owner);
+/* What a poll shows of a job it hands out; NULL: out of memory. */
+typedef cpl_json *(*emu_job_offer)(emu_engine *engine, const cpl_json *job);
+/* Hands out jobs of call->in's type into "jobs" of the answer. */
+bool emu_jobs_hand_out(emu_call *call, emu_job_offer offer);
+/* The rest of the operations, once it is known that the caller may ask. */
+bool emu_job_acknowledge(emu_call *call, cpl_json *job);
+bool emu_job_succeed(emu_call *call, cpl_json *job);
+bool emu_job_fail(emu_call *call, cpl_json *job);
 
 /* The credentials of one delivery, kept as a grant; put into data. false: out of memory. */
 bool emu_grant_make(emu_engine *engine, const cpl_json *job, const cpl_json *record, cpl_json *data);
@@ -228,6 +243,13 @@ size_t emu_page_size(const emu_call *call, size_t most); /* maxResults, or most 
 
 /* ---- handlers that live outside the file of their table ---- */
 
+bool emu_get_action_type(emu_call *call);
+bool emu_update_action_type(emu_call *call);
+bool emu_poll_for_third_party_jobs(emu_call *call);
+bool emu_get_third_party_job_details(emu_call *call);
+bool emu_acknowledge_third_party_job(emu_call *call);
+bool emu_put_third_party_job_success_result(emu_call *call);
+bool emu_put_third_party_job_failure_result(emu_call *call);
 bool emu_tag_resource(emu_call *call);
 bool emu_untag_resource(emu_call *call);
 bool emu_list_tags_for_resource(emu_call *call);

@@ -6,7 +6,7 @@
  *
  *   Queued -- PollForJobs --> Dispatched -- AcknowledgeJob --> InProgress -- Put...Result --> Succeeded, Failed
  *     ^                           |                               |
- *     +-- not acknowledged for ---+                               +-- the action's time limit --> TimedOut
+ *     +-- not acknowledged for ---+                               +-- the action's or job's limit --> TimedOut
  *         DELIVERY_MS
  *
  * Every delivery has a nonce of its own, and only the latest one's is good. So a worker that is slow to acknowledge
@@ -15,6 +15,7 @@
  */
 
 #define DELIVERY_MS 60000
+#define SECOND_MS 1000
 #define OUTPUT_VARIABLES_MAX 122880 /* bytes, names and values together */
 
 static cpl_json *job_get(const emu_engine *engine, const char *id) {
@@ -56,6 +57,24 @@ static bool watch_delivery(emu_engine *engine, const cpl_json *job) {
     return emu_timers_add(&engine->timers, &timer);
 }
 
+/* The time that the provider of an action type gives one job; a continued action's next job has it again. */
+static bool watch_limit(emu_engine *engine, const cpl_json *job) {
+    emu_timer timer = {.at = (int64_t)cpl_json_get_number(job, "deadline", 0), .due = EMU_DUE_JOB};
+    if (timer.at == 0) return true;
+    CPL_COPY(timer.id, cpl_json_get_str(job, "id"));
+    return emu_timers_add(&engine->timers, &timer);
+}
+
+void emu_job_expire(emu_engine *engine, const char *id) {
+    const cpl_json *job = job_get(engine, id);
+    cpl_json *execution = emu_execution_get(engine, EMU_GET(job, "executionId"));
+    cpl_json *record = emu_record_get(execution, EMU_GET(job, "actionExecutionId"));
+    emu_line *line = emu_line_find(engine, EMU_GET(execution, "pipeline"));
+    if (line == NULL || record == NULL || emu_job_over(job)) return;
+    emu_action_timeout(engine, execution, record);
+    emu_line_settle(engine, line);
+}
+
 void emu_job_lapse(emu_engine *engine, const char *id) {
     cpl_json *job = job_get(engine, id);
     if (!emu_is(job, "status", "Dispatched")) return;
@@ -65,6 +84,7 @@ void emu_job_lapse(emu_engine *engine, const char *id) {
 }
 
 bool emu_job_load(emu_engine *engine, cpl_json *job) {
+    if (!emu_job_over(job) && !watch_limit(engine, job)) return false;
     if (emu_is(job, "status", "Queued")) return enqueue(engine, job);
     return !emu_is(job, "status", "Dispatched") || watch_delivery(engine, job);
 }
@@ -85,6 +105,15 @@ static bool set_query(const emu_engine *engine, cpl_json *job, const cpl_json *i
     return query != NULL;
 }
 
+static bool set_limit(const emu_engine *engine, cpl_json *job, const cpl_json *input) {
+    emu_kind kind;
+    double seconds = 0;
+    if (emu_kind_find(engine, cpl_json_get(input, "actionTypeId"), &kind)) {
+        seconds = cpl_json_get_number(cpl_json_get(kind.declaration, "executor"), "jobTimeout", 0);
+    }
+    return seconds <= 0 || cpl_json_set_number(job, "deadline", (double)emu_now_ms(engine->e) + seconds * SECOND_MS);
+}
+
 bool emu_job_create(emu_engine *engine, const cpl_json *execution, cpl_json *record, const char *token) {
     cpl_json *job = cpl_json_new_object();
     const cpl_json *input = cpl_json_get(record, "input");
@@ -93,11 +122,11 @@ bool emu_job_create(emu_engine *engine, const cpl_json *execution, cpl_json *rec
     if (!emu_uuid(engine->e, id) || !cpl_json_set_cstr(job, "id", id) || !cpl_json_set_cstr(job, "type", type) ||
         !cpl_json_set_cstr(job, "status", "Queued") || !emu_copy(job, "executionId", execution, "id") ||
         !emu_copy(job, "actionExecutionId", record, "id") || !cpl_json_set_cstr(job, "continuationToken", token) ||
-        !set_query(engine, job, input) || !cpl_json_set_cstr(record, "jobId", id)) {
+        !set_query(engine, job, input) || !set_limit(engine, job, input) || !cpl_json_set_cstr(record, "jobId", id)) {
         cpl_json_free(job);
         return false;
     }
-    return emu_store_put(emu_store_of(engine->e), EMU_JOB, id, job) && enqueue(engine, job);
+    return emu_store_put(emu_store_of(engine->e), EMU_JOB, id, job) && enqueue(engine, job) && watch_limit(engine, job);
 }
 
 void emu_job_close(emu_engine *engine, const char *id, const char *status) {
@@ -143,33 +172,28 @@ static bool wanted(const cpl_json *job, const cpl_json *query) {
             cpl_str_eq(cpl_json_get_str(cpl_json_get(job, "query"), cpl_json_key(query).p), cpl_json_str(query)));
 }
 
-static bool deliver(emu_call *call, cpl_json *job, cpl_json *jobs) {
+static bool deliver(emu_call *call, cpl_json *job, emu_job_offer offer, cpl_json *jobs) {
     emu_engine *engine = emu_engine_of(call->e);
-    cpl_json *details;
     char nonce[CPL_UUID_SIZE];
     if (!emu_uuid(call->e, nonce) || !cpl_json_set_cstr(job, "nonce", nonce) ||
         !cpl_json_set_number(job, "lapses", (double)(emu_now_ms(call->e) + DELIVERY_MS)) ||
         !cpl_json_set_cstr(job, "status", "Dispatched") || !watch_delivery(engine, job)) {
         return false;
     }
-    details = emu_job_describe(engine, job);
-    if (!cpl_json_set_cstr(details, "nonce", nonce)) {
-        cpl_json_free(details);
-        return false;
-    }
     job_touch(engine, job);
-    return cpl_json_push(jobs, details);
+    return cpl_json_push(jobs, offer(engine, job));
 }
 
 /* Hands out the oldest that match and closes the gaps; an entry whose job is no longer Queued goes too. */
-static bool deliver_some(emu_call *call, emu_list *queue, const cpl_json *query, cpl_json *jobs) {
+static bool deliver_some(emu_call *call, emu_list *queue, emu_job_offer offer, cpl_json *jobs) {
+    const cpl_json *query = cpl_json_first(cpl_json_get(call->in, "queryParam"));
     double batch = cpl_json_get_number(call->in, "maxBatchSize", 1);
     size_t n = 0, kept = 0, i = 0;
     bool good = true;
     for (; good && i < queue->n && (double)n < batch; i++) {
         cpl_json *job = queue->items[i];
         if (wanted(job, query)) {
-            good = deliver(call, job, jobs);
+            good = deliver(call, job, offer, jobs);
             n++;
         } else if (emu_is(job, "status", "Queued")) {
             queue->items[kept++] = job;
@@ -180,35 +204,49 @@ static bool deliver_some(emu_call *call, emu_list *queue, const cpl_json *query,
     return good || emu_nomem(call);
 }
 
-static bool poll_for_jobs(emu_call *call) {
-    emu_engine *engine = emu_engine_of(call->e);
-    const cpl_json *type_id = cpl_json_get(call->in, "actionTypeId");
-    const cpl_json *query = cpl_json_first(cpl_json_get(call->in, "queryParam"));
+bool emu_jobs_hand_out(emu_call *call, emu_job_offer offer) {
     cpl_json *jobs = emu_array_at(call->out, "jobs");
     char key[EMU_KIND_KEY];
     emu_list *queue;
+    emu_kind_key(cpl_json_get(call->in, "actionTypeId"), key);
+    queue = emu_index_get(&emu_engine_of(call->e)->queues, key);
+    return queue == NULL || deliver_some(call, queue, offer, jobs);
+}
+
+static cpl_json *offer_custom(emu_engine *engine, const cpl_json *job) {
+    cpl_json *details = emu_job_describe(engine, job);
+    if (emu_copy(details, "nonce", job, "nonce")) return details;
+    cpl_json_free(details);
+    return NULL;
+}
+
+static bool poll_for_jobs(emu_call *call) {
+    const cpl_json *query = cpl_json_first(cpl_json_get(call->in, "queryParam"));
     emu_kind kind;
-    if (!need_type(call, type_id, &kind) || !check_query(call, &kind, query)) return false;
-    emu_kind_key(type_id, key);
-    queue = emu_index_get(&engine->queues, key);
-    return queue == NULL || deliver_some(call, queue, query, jobs);
+    return need_type(call, cpl_json_get(call->in, "actionTypeId"), &kind) && check_query(call, &kind, query) &&
+           emu_jobs_hand_out(call, offer_custom);
 }
 
 /* ---- AcknowledgeJob, GetJobDetails ---- */
 
-static cpl_json *need_job(emu_call *call) {
+/* The owner in "Build:Custom:MyBuilder:1". */
+static bool is_of(const cpl_json *job, const char *owner) {
+    cpl_str type = cpl_json_get_str(job, "type");
+    type = cpl_str_sub(type, cpl_str_find(type, ':') + 1, type.n);
+    return cpl_str_is(cpl_str_sub(type, 0, cpl_str_find(type, ':')), owner);
+}
+
+cpl_json *emu_job_need(emu_call *call, const char *owner) {
     const char *id = EMU_GET(call->in, "jobId");
     cpl_json *job = job_get(emu_engine_of(call->e), id);
-    if (job && emu_execution_get(emu_engine_of(call->e), EMU_GET(job, "executionId"))) return job;
+    if (job && is_of(job, owner) && emu_execution_get(emu_engine_of(call->e), EMU_GET(job, "executionId"))) return job;
     emu_refuse(call, "JobNotFoundException", "Account '%s' does not have a job with id '%s'", emu_account_id(call->e),
                id);
     return NULL;
 }
 
-static bool acknowledge_job(emu_call *call) {
+bool emu_job_acknowledge(emu_call *call, cpl_json *job) {
     emu_engine *engine = emu_engine_of(call->e);
-    cpl_json *job = need_job(call);
-    if (job == NULL) return false;
     if (!cpl_str_eq(cpl_json_get_str(job, "nonce"), cpl_json_get_str(call->in, "nonce"))) {
         return emu_refuse(call, "InvalidNonceException", "The nonce is not that of the latest delivery of job '%s'",
                           EMU_GET(job, "id"));
@@ -220,8 +258,13 @@ static bool acknowledge_job(emu_call *call) {
     return emu_copy(call->out, "status", job, "status") || emu_nomem(call);
 }
 
+static bool acknowledge_job(emu_call *call) {
+    cpl_json *job = emu_job_need(call, "Custom");
+    return job && emu_job_acknowledge(call, job);
+}
+
 static bool get_job_details(emu_call *call) {
-    const cpl_json *job = need_job(call);
+    const cpl_json *job = emu_job_need(call, "Custom");
     if (job == NULL) return false;
     return cpl_json_set(call->out, "jobDetails", emu_job_describe(emu_engine_of(call->e), job)) || emu_nomem(call);
 }
@@ -234,10 +277,9 @@ typedef struct result {
     cpl_json *record;
 } result;
 
-static bool need_running(emu_call *call, result *out) {
+static bool need_running(emu_call *call, cpl_json *job, result *out) {
     emu_engine *engine = emu_engine_of(call->e);
-    out->job = need_job(call);
-    if (out->job == NULL) return false;
+    out->job = job;
     if (!emu_is(out->job, "status", "InProgress")) {
         return emu_refuse(call, "InvalidJobStateException",
                           "The job '%s' is %s; a result is taken only when it is InProgress", EMU_GET(out->job, "id"),
@@ -298,26 +340,36 @@ static bool continue_later(emu_engine *engine, const result *at, const char *tok
  * Output artifacts are not looked for here: as with the service, whoever wants one that was never uploaded finds it
  * missing (a worker gets NoSuchKey, an S3 deploy action fails).
  */
-static bool put_job_success_result(emu_call *call) {
+bool emu_job_succeed(emu_call *call, cpl_json *job) {
     emu_engine *engine = emu_engine_of(call->e);
     const char *token = cpl_json_get_cstr(call->in, "continuationToken", NULL);
     result at;
     bool good;
-    if (!need_running(call, &at) || !check_variables(call)) return false;
+    if (!need_running(call, job, &at) || !check_variables(call)) return false;
     good = take_details(call->in, at.record) && take_revision(engine, call->in, &at) &&
            (token ? continue_later(engine, &at, token)
                   : end_job(engine, &at, "Succeeded", &(emu_outcome){"Succeeded", NULL, {NULL, 0}}));
     return good || emu_nomem(call);
 }
 
-static bool put_job_failure_result(emu_call *call) {
+bool emu_job_fail(emu_call *call, cpl_json *job) {
     const cpl_json *details = cpl_json_get(call->in, "failureDetails");
     result at;
-    if (!need_running(call, &at)) return false;
+    if (!need_running(call, job, &at)) return false;
     return (emu_copy(at.record, "externalExecutionId", details, "externalExecutionId") &&
             end_job(emu_engine_of(call->e), &at, "Failed",
                     &(emu_outcome){"Failed", EMU_GET(details, "type"), cpl_json_get_str(details, "message")})) ||
            emu_nomem(call);
+}
+
+static bool put_job_success_result(emu_call *call) {
+    cpl_json *job = emu_job_need(call, "Custom");
+    return job && emu_job_succeed(call, job);
+}
+
+static bool put_job_failure_result(emu_call *call) {
+    cpl_json *job = emu_job_need(call, "Custom");
+    return job && emu_job_fail(call, job);
 }
 
 const emu_route emu_job_routes[] = {
@@ -326,5 +378,10 @@ const emu_route emu_job_routes[] = {
     {"GetJobDetails", get_job_details},
     {"PutJobSuccessResult", put_job_success_result},
     {"PutJobFailureResult", put_job_failure_result},
+    {"PollForThirdPartyJobs", emu_poll_for_third_party_jobs},
+    {"GetThirdPartyJobDetails", emu_get_third_party_job_details},
+    {"AcknowledgeThirdPartyJob", emu_acknowledge_third_party_job},
+    {"PutThirdPartyJobSuccessResult", emu_put_third_party_job_success_result},
+    {"PutThirdPartyJobFailureResult", emu_put_third_party_job_failure_result},
     {NULL, NULL},
 };

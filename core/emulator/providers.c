@@ -150,8 +150,28 @@ static bool find_custom(const emu_engine *engine, const cpl_json *type_id, emu_k
              EMU_GET(type_id, "version"));
     document = emu_store_get(emu_store_of(engine->e), EMU_ACTION_TYPE, key);
     if (document == NULL) return false;
-    *out = (emu_kind){EMU_RUN_JOB, cpl_json_get_bool(document, "deleted", false), cpl_json_get(document, "actionType")};
+    *out = (emu_kind){EMU_RUN_JOB, cpl_json_get_bool(document, "deleted", false), cpl_json_get(document, "actionType"),
+                      NULL};
     return true;
+}
+
+/* A type that UpdateActionType made; nobody here runs the Lambda function of one. */
+static bool find_provided(const emu_engine *engine, const char *key, emu_kind *out) {
+    cpl_json *document = emu_store_get(emu_store_of(engine->e), EMU_ACTION_TYPE, key);
+    const cpl_json *declaration = cpl_json_get(document, "declaration");
+    bool worker = emu_is(cpl_json_get(declaration, "executor"), "type", "JobWorker");
+    if (document == NULL) return false;
+    *out = (emu_kind){worker ? EMU_RUN_JOB : EMU_RUN_NOTHING, false, cpl_json_get(document, "actionType"), declaration};
+    return true;
+}
+
+bool emu_kind_allowed(const emu *e, const emu_kind *kind) {
+    const cpl_json *accounts = cpl_json_get_path(kind->declaration, "permissions.allowedAccounts");
+    if (accounts == NULL) return true;
+    for (const cpl_json *i = cpl_json_first(accounts); i; i = cpl_json_next(i)) {
+        if (cpl_str_is(cpl_json_str(i), "*") || cpl_str_is(cpl_json_str(i), emu_account_id(e))) return true;
+    }
+    return false;
 }
 
 bool emu_kind_find(const emu_engine *engine, const cpl_json *type_id, emu_kind *out) {
@@ -160,8 +180,9 @@ bool emu_kind_find(const emu_engine *engine, const cpl_json *type_id, emu_kind *
     if (emu_is(type_id, "owner", "Custom")) return find_custom(engine, type_id, out);
     emu_kind_key(type_id, key);
     kind = emu_index_get(&engine->types, key);
-    if (kind) *out = *kind;
-    return kind != NULL;
+    if (kind == NULL) return find_provided(engine, key, out);
+    *out = *kind;
+    return true;
 }
 
 cpl_json *emu_custom_type_id(const cpl_json *in) {

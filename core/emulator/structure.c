@@ -38,7 +38,8 @@ static int run_order(const cpl_json *action) {
 
 static bool check_action_type(check *c) {
     const cpl_json *id = cpl_json_get(c->action, "actionTypeId");
-    if (emu_kind_find(c->engine, id, &c->kind) && !c->kind.deleted) return true;
+    if (emu_kind_find(c->engine, id, &c->kind) && !c->kind.deleted && emu_kind_allowed(c->call->e, &c->kind))
+        return true;
     return emu_refuse(c->call, ACTION,
                       "ActionType (Category: '%s', Provider: '%s', Owner: '%s', Version: '%s') in action '%s' of stage "
                       "'%s' is not available in region '%s'",
