@@ -81,11 +81,12 @@ static cpl_status fill_token(call *c) {
 
 static cpl_status prepare(call *c, cpl_str params, unsigned flags) {
     cpl_status status;
+    unsigned checks;
     cpl_buf_addv(&c->body, params.n > 0 ? params : CPL_LIT("{}"));
     status = cpl_buf_status(&c->body, "the parameters", c->err);
     if (status) return status;
-    status =
-        cpl_model_validate(c->body.p, c->body.n, c->operation->input, (flags & CPL_CALL_EMPTY_TABLES) != 0, c->err);
+    checks = CPL_CHECK_TIME_TEXT | (flags & CPL_CALL_EMPTY_TABLES ? CPL_CHECK_EMPTY_TABLES : 0u);
+    status = cpl_model_validate(c->body.p, c->body.n, c->operation->input, checks, c->err);
     if (status == CPL_OK) status = fill_token(c);
     if (status == CPL_OK) status = cpl_uuid(c->id, c->err);
     snprintf(c->target, sizeof c->target, "%s.%s", cpl_model_target_prefix, c->operation->info.name);
@@ -282,6 +283,7 @@ cpl_status cpl_client_run(cpl_client *client, const cpl_operation *operation, cp
     cpl_status status;
     *out = NULL;
     if (options == NULL) options = &defaults;
+    if (options->refusal) *options->refusal = NULL;
     c.wait = options->wait;
     if (c.wait.timeout_ms > 0) c.deadline_ms = cpl_clock_monotonic_ms() + c.wait.timeout_ms;
     cpl_buf_init(&c.body, PARAMS_MAX);
@@ -299,8 +301,13 @@ cpl_status cpl_client_run(cpl_client *client, const cpl_operation *operation, cp
         *out = c.reply;
         return CPL_OK;
     }
-    cpl_reply_free(c.reply);
+    if (options->refusal && status == CPL_SERVICE) {
+        *options->refusal = c.reply;
+    } else {
+        cpl_reply_free(c.reply);
+    }
     c.err->attempts = c.sent + c.resent;
+    c.err->exhausted = c.sent >= client->retry.max_attempts;
     c.err->retry_delay_ms = c.waited_ms;
     CPL_COPY(c.err->operation, cpl_str_of(operation->info.name));
     return status;

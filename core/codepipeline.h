@@ -72,6 +72,7 @@ typedef struct cpl_error {
     int attempts;           /* how many times the request was sent */
     int64_t retry_delay_ms; /* time spent waiting between the attempts */
     bool retryable;         /* the same request may succeed later */
+    bool exhausted;         /* no further attempt was allowed */
     char code[80];          /* the service's error code, "PipelineNotFoundException" */
     char request_id[80];    /* x-amzn-requestid */
     char path[256];         /* the member at fault, "pipeline.stages[0].name" */
@@ -260,6 +261,7 @@ typedef struct cpl_reply cpl_reply;
 typedef struct cpl_call_options {
     unsigned flags;
     cpl_wait wait;
+    cpl_reply **refusal; /* not NULL: gets the answer that was CPL_SERVICE, which the caller owns; NULL without one */
 } cpl_call_options;
 
 /*

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <pthread.h>
 
+#include "clock.h"
 #include "json.h"
 #include "model.h"
 
@@ -403,6 +404,28 @@ static bool is_sensitive(const cpl_cursor *c, uint16_t container) {
     return ((cpl_model_shapes[c->next_shape].flags | cpl_model_shapes[container].flags) & CPL_SHAPE_SENSITIVE) != 0;
 }
 
+bool cpl_json_time(cpl_str text, double *seconds) {
+    cpl_cursor number;
+    char midnight[32];
+    bool found;
+    if (cpl_time_parse(text, seconds)) return true;
+    if (text.n == sizeof "2015-08-30" - 1) {
+        snprintf(midnight, sizeof midnight, "%.*sT00:00:00Z", (int)text.n, text.p);
+        if (cpl_time_parse(cpl_str_of(midnight), seconds)) return true;
+    }
+    cpl_cursor_init(&number, text);
+    found = cpl_cursor_next(&number) == CPL_TOKEN_INTEGER || number.token == CPL_TOKEN_NUMBER;
+    *seconds = number.number;
+    found = found && cpl_cursor_next(&number) == CPL_TOKEN_END;
+    cpl_cursor_release(&number);
+    return found;
+}
+
+static bool is_time(cpl_cursor *c) {
+    if (c->token == CPL_TOKEN_INTEGER || c->token == CPL_TOKEN_NUMBER) return true;
+    return c->token == CPL_TOKEN_STRING && cpl_json_time(c->text, &c->number);
+}
+
 cpl_token cpl_cursor_next(cpl_cursor *c) {
     uint16_t container;
     for (;;) {
@@ -414,9 +437,7 @@ cpl_token cpl_cursor_next(cpl_cursor *c) {
     }
     c->offset = (size_t)(c->at - c->start);
     c->sensitive = is_sensitive(c, container);
-    if (c->token == CPL_TOKEN_INTEGER || c->token == CPL_TOKEN_NUMBER) {
-        if (cpl_model_shapes[c->next_shape].kind == CPL_SHAPE_TIMESTAMP) c->token = CPL_TOKEN_TIMESTAMP;
-    }
+    if (cpl_model_shapes[c->next_shape].kind == CPL_SHAPE_TIMESTAMP && is_time(c)) c->token = CPL_TOKEN_TIMESTAMP;
     return c->token;
 }
 

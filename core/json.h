@@ -20,6 +20,12 @@ void cpl_json_quote(cpl_buf *buf, cpl_str text);
 /* Appends a number: integers without fraction up to 2^53, else the shortest form that reads back the same. */
 void cpl_json_add_number(cpl_buf *buf, double number);
 
+/*
+ * A time as people write it where seconds since 1970 belong: what cpl_time_parse() reads, a date alone, or a number as
+ * text. The AWS SDKs take them all, in parameters and in answers.
+ */
+bool cpl_json_time(cpl_str text, double *seconds);
+
 /* A cursor typed by a shape of the model (see model.h); shape 0 is untyped. */
 void cpl_cursor_init_shape(cpl_cursor *cursor, cpl_str document, uint16_t shape);
 

@@ -112,16 +112,17 @@ typedef struct cpl_violations {
     size_t count; /* the first max of them, in the order of the text */
 } cpl_violations;
 
+#define CPL_CHECK_EMPTY_TABLES 1u /* an empty object where a list belongs is made an empty list, in place */
+#define CPL_CHECK_TIME_TEXT 2u    /* text that is a time where a timestamp belongs is made a number, in place */
+
 /*
  * Checks a JSON text against shape. Text that is not JSON, or has a member twice, is CPL_INVALID with err; otherwise
- * CPL_OK, whatever was found. When empty_tables is set, an empty object where a list belongs is made an empty list in
- * place.
+ * CPL_OK, whatever was found.
  */
-cpl_status cpl_model_check(char *text, size_t n, uint16_t shape, bool empty_tables, cpl_violations *found,
-                           cpl_error *err);
+cpl_status cpl_model_check(char *text, size_t n, uint16_t shape, unsigned flags, cpl_violations *found, cpl_error *err);
 /* Our wording, without the path: "longer than 9", "missing", "not one of Source, Build, ...". */
 void cpl_violation_text(const cpl_violation *violation, cpl_buf *out);
 /* cpl_model_check() as an error: CPL_INVALID with err->path and a message "PATH: TEXT" ("; " between several). */
-cpl_status cpl_model_validate(char *text, size_t n, uint16_t shape, bool empty_tables, cpl_error *err);
+cpl_status cpl_model_validate(char *text, size_t n, uint16_t shape, unsigned flags, cpl_error *err);
 
 #endif

@@ -165,7 +165,7 @@ static cpl_status check_poll_head(cpl_str head, cpl_error *err) {
     cpl_buf_adds(&params, "1}");
     status = cpl_buf_status(&params, "the action type", err);
     if (status == CPL_OK) {
-        status = cpl_model_validate(params.p, params.n, cpl_model_operation(CPL_LIT("PollForJobs"))->input, false, err);
+        status = cpl_model_validate(params.p, params.n, cpl_model_operation(CPL_LIT("PollForJobs"))->input, 0, err);
     }
     cpl_buf_release(&params);
     return status;

@@ -179,7 +179,7 @@ static bool check_shape(const cpl_json *in, uint16_t shape, outcome *o) {
     cpl_buf text;
     cpl_buf_init(&text, 8 * EMU_API_BODY_MAX); /* escapes make a text longer: six bytes for one at worst */
     cpl_json_write(in, &text);
-    if (found.rows && cpl_buf_ok(&text)) status = cpl_model_check(text.p, text.n, shape, false, &found, &err);
+    if (found.rows && cpl_buf_ok(&text)) status = cpl_model_check(text.p, text.n, shape, 0, &found, &err);
     if (status == CPL_NOMEM) {
         fail_nomem(o);
     } else if (status) {

@@ -32,6 +32,8 @@ class CodePipelineError(Exception):
     attempts     how many times the request was sent
     retry_delay  seconds spent waiting between the attempts
     retryable    whether the same request may succeed later
+    exhausted    whether no further attempt was allowed
+    headers      of the answer, names in lower case
     """
 
     status = "STATE"
@@ -49,6 +51,8 @@ class CodePipelineError(Exception):
         attempts: int = 0,
         retry_delay: float = 0.0,
         retryable: bool = False,
+        exhausted: bool = False,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -62,6 +66,8 @@ class CodePipelineError(Exception):
         self.attempts = attempts
         self.retry_delay = retry_delay
         self.retryable = retryable
+        self.exhausted = exhausted
+        self.headers = headers
 
     def __str__(self) -> str:
         return self.message
@@ -73,15 +79,17 @@ class CodePipelineError(Exception):
     @property
     def response(self) -> dict[str, Any]:
         """The error in the shape of botocore's e.response."""
-        headers = {"x-amzn-requestid": self.request_id} if self.request_id else {}
+        metadata: dict[str, Any] = {
+            "RequestId": self.request_id or "",
+            "HTTPStatusCode": self.http_status,
+            "HTTPHeaders": self.headers or {},
+            "RetryAttempts": max(self.attempts - 1, 0),
+        }
+        if self.exhausted:
+            metadata["MaxAttemptsReached"] = True
         return {
             "Error": {"Code": self.code or type(self).__name__, "Message": self.message},
-            "ResponseMetadata": {
-                "RequestId": self.request_id or "",
-                "HTTPStatusCode": self.http_status,
-                "HTTPHeaders": headers,
-                "RetryAttempts": max(self.attempts - 1, 0),
-            },
+            "ResponseMetadata": metadata,
         }
 
     @property
@@ -101,7 +109,8 @@ class ClientError(CodePipelineError):
 
     def __str__(self) -> str:
         where = f" when calling the {self.operation} operation" if self.operation else ""
-        return f"An error occurred ({self.code or 'Unknown'}){where}: {self.message}"
+        tried = f" (reached max retries: {self.attempts - 1})" if self.exhausted else ""
+        return f"An error occurred ({self.code or 'Unknown'}){where}{tried}: {self.message}"
 
     @property
     def operation_name(self) -> str | None:
@@ -196,7 +205,19 @@ _BY_STATUS = {
     )
 }
 _DETAILS = frozenset(
-    ("status", "code", "path", "operation", "http_status", "request_id", "attempts", "retry_delay", "retryable")
+    (
+        "status",
+        "code",
+        "path",
+        "operation",
+        "http_status",
+        "request_id",
+        "attempts",
+        "retry_delay",
+        "retryable",
+        "exhausted",
+        "headers",
+    )
 )
 
 

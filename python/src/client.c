@@ -60,15 +60,21 @@ static PyObject *client_call(PyObject *self, PyObject *args) {
     if (!writer) return NULL;
 
     PyThreadState *thread;
-    cpl_call_options options = {.wait = module_wait(&thread, 0)};
-    cpl_reply *reply = NULL;
+    cpl_reply *reply = NULL, *refusal = NULL;
+    cpl_call_options options = {.wait = module_wait(&thread, 0), .refusal = &refusal};
     cpl_error err = {0};
     thread = PyEval_SaveThread();
     cpl_status status = cpl_client_call(client_handle(self), operation, text, &options, &reply, &err);
     PyEval_RestoreThread(thread);
 
-    PyObject *answer = module_done(status, &err) ? convert_reply(state, reply) : NULL;
+    PyObject *answer = NULL;
+    if (refusal) {
+        error_raise_answer(&err, refusal);
+    } else if (module_done(status, &err)) {
+        answer = convert_reply(state, reply);
+    }
     cpl_reply_free(reply);
+    cpl_reply_free(refusal);
     cpl_writer_free(writer);
     return answer;
 }

@@ -306,7 +306,7 @@ PyObject *convert_read(module_state *state, cpl_cursor *cursor, bool mask) {
 
 /* ---- answers ---- */
 
-static PyObject *read_headers(const cpl_reply *reply) {
+PyObject *convert_headers(const cpl_reply *reply) {
     cpl_str name, value;
     PyObject *headers = PyDict_New();
     for (size_t i = 0; headers && cpl_reply_header(reply, i, &name, &value); i++) {
@@ -332,7 +332,7 @@ static PyObject *metadata_of(const module_state *state, const cpl_reply *reply) 
     if (!dict) return NULL;
     if (put(state, dict, KEY_REQUEST_ID, module_text(cpl_reply_request_id(reply))) &&
         put(state, dict, KEY_HTTP_STATUS, PyLong_FromLong(cpl_reply_http_status(reply))) &&
-        put(state, dict, KEY_HTTP_HEADERS, read_headers(reply)) &&
+        put(state, dict, KEY_HTTP_HEADERS, convert_headers(reply)) &&
         put(state, dict, KEY_RETRY_ATTEMPTS, PyLong_FromLong(cpl_reply_attempts(reply) - 1))) {
         return dict;
     }

@@ -26,7 +26,8 @@ static PyObject *details_of(const cpl_error *err) {
         put(details, "http_status", PyLong_FromLong(err->http_status)) &&
         put(details, "attempts", PyLong_FromLong(err->attempts)) &&
         put(details, "retry_delay", PyFloat_FromDouble((double)err->retry_delay_ms / 1000)) &&
-        put(details, "retryable", PyBool_FromLong(err->retryable))) {
+        put(details, "retryable", PyBool_FromLong(err->retryable)) &&
+        put(details, "exhausted", PyBool_FromLong(err->exhausted))) {
         return details;
     }
     Py_XDECREF(details);
@@ -53,6 +54,17 @@ PyObject *error_raise(const cpl_error *err) {
     PyObject *error = error_object(err);
     if (error) PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     Py_XDECREF(error);
+    return NULL;
+}
+
+PyObject *error_raise_answer(const cpl_error *err, const cpl_reply *refusal) {
+    PyObject *headers = convert_headers(refusal);
+    PyObject *error = headers ? error_object(err) : NULL;
+    if (error && PyObject_SetAttrString(error, "headers", headers) == 0) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    }
+    Py_XDECREF(error);
+    Py_XDECREF(headers);
     return NULL;
 }
 

@@ -70,6 +70,8 @@ PyObject *module_add_type(PyObject *module, PyType_Spec *spec, const char *name)
 PyObject *error_object(const cpl_error *err);
 /* Raises it; always NULL. A pending exception after CPL_CANCELLED is left as it is. */
 PyObject *error_raise(const cpl_error *err);
+/* The same for an error that came as an answer; the exception has its headers. */
+PyObject *error_raise_answer(const cpl_error *err, const cpl_reply *refusal);
 /* Raises ParamValidationError "path: text"; always NULL. */
 PyObject *error_refuse(const char *path, const char *text);
 /* Raises StateError; always NULL. */
@@ -90,6 +92,8 @@ cpl_writer *convert_text(module_state *state, PyObject *value, cpl_str *text);
  * datetime objects. mask: sensitive values become "***". Releases the cursor.
  */
 PyObject *convert_read(module_state *state, cpl_cursor *cursor, bool mask);
+/* The headers of an answer as a dict of str. */
+PyObject *convert_headers(const cpl_reply *reply);
 /* An answer as a dict with ResponseMetadata. */
 PyObject *convert_reply(module_state *state, const cpl_reply *reply);
 

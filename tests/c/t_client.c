@@ -123,6 +123,28 @@ TEST(t_client__a_call_is_an_aws_json_request_and_its_answer_is_typed) {
     stop(&f);
 }
 
+TEST(t_client__a_refusal_can_be_had_with_all_its_headers) {
+    static const fault_step steps[] = {{.status = 400,
+                                        .head = "x-amzn-RequestId: r-1\r\nX-Other: 2\r\n",
+                                        .body = "{\"__type\":\"PipelineNotFoundException\",\"message\":\"none\"}"},
+                                       {.body = "{}"}};
+    cpl_reply *refusal = NULL;
+    const cpl_call_options options = {.refusal = &refusal};
+    cpl_str operation = CPL_LIT("GetPipeline"), params = CPL_LIT("{\"name\":\"a\"}"), name, value;
+    fixture f;
+    start(&f, steps, 2);
+    CHECK(cpl_client_call(f.client, operation, params, &options, &f.reply, &f.err) == CPL_SERVICE);
+    NEED(refusal != NULL && f.reply == NULL);
+    CHECK(cpl_reply_http_status(refusal) == 400);
+    CHECK(cpl_reply_header(refusal, 1, &name, &value) && cpl_str_is(name, "x-other") && cpl_str_is(value, "2"));
+    CHECK(strstr(cpl_reply_text(refusal).p, "none") != NULL);
+    CHECK(!f.err.exhausted);
+    cpl_reply_free(refusal);
+    CHECK(cpl_client_call(f.client, operation, params, &options, &f.reply, &f.err) == CPL_OK);
+    CHECK(refusal == NULL);
+    stop(&f);
+}
+
 TEST(t_client__operations_go_by_both_names_and_others_do_not_go) {
     fixture f;
     start(&f, &(fault_step){.body = ""}, 1);

@@ -98,6 +98,12 @@ TEST(t_cursor__typed_by_the_model_passes_over_what_it_does_not_know) {
                     "\"version\":3,\"x\":null}],\"nextToken\":null}"),
             shape),
         "{k(pipelines)[{k(created)t1500000000.5 k(name)s(a)k(version)i3 }]}.");
+    CHECK_STR(
+        trace(CPL_LIT("{\"pipelines\":[{\"created\":\"2015-08-30T12:36:00Z\"},{\"created\":\"15e1\"},{\"created\":"
+                      "\"1\\u0078\"},"
+                      "{\"created\":\"now\",\"name\":\"15\"}]}"),
+              shape),
+        "{k(pipelines)[{k(created)t1440938160 }{k(created)t150 }{k(created)s(1x)}{k(created)s(now)k(name)s(15)}]}.");
     CHECK_STR(trace(CPL_LIT("{\"pipelines\":{\"created\":1}}"), shape), "{k(pipelines){k(created)i1 }}.");
 }
 

@@ -131,12 +131,12 @@ TEST(t_model__knows_the_errors_of_an_operation) {
 
 /* ---- the vectors ---- */
 
-static cpl_status validate(const char *operation, const char *text, bool empty_tables, cpl_error *err) {
+static cpl_status validate(const char *operation, const char *text, unsigned flags, cpl_error *err) {
     const cpl_operation *op = cpl_model_operation(cpl_str_of(operation));
     char *copy = cpl_strdup(cpl_str_of(text));
     cpl_status status;
     cpl_error_clear(err);
-    status = cpl_model_validate(copy, strlen(text), op->input, empty_tables, err);
+    status = cpl_model_validate(copy, strlen(text), op->input, flags, err);
     cpl_free(copy);
     return status;
 }
@@ -238,6 +238,41 @@ TEST(t_model__an_empty_table_is_counted_as_the_list_it_becomes) {
     CHECK(validate("start_pipeline_execution", "{\"name\":\"a\",\"variables\":{\"x\":[{}]}}", true, &err) ==
           CPL_INVALID);
     CHECK_STR(err.message, "variables: expected a list, got a structure");
+}
+
+TEST(t_model__a_time_as_text_becomes_a_number_where_that_is_wanted) {
+    static const char *const rows[][2] = {
+        {"\"2015-08-30T12:36:00Z\"", "1440938160            "},
+        {"\"2015-08-30T14:36:00.5+02:00\"", "1440938160                   "},
+        {"\"2015-08-30\"", "1440892800  "},
+        {"\"1440938160.5\"", "1440938160    "},
+        {"\"-1.5\"", "-2    "},
+        {"1440938160.5", "1440938160.5"},
+    };
+    const uint16_t shape = cpl_model_shape_named("CurrentRevision");
+    cpl_error err;
+    char text[128], wanted[128];
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        snprintf(text, sizeof text, "{\"revision\":\"r\",\"changeIdentifier\":\"c\",\"created\":%s}", rows[i][0]);
+        snprintf(wanted, sizeof wanted, "{\"revision\":\"r\",\"changeIdentifier\":\"c\",\"created\":%s}", rows[i][1]);
+        CHECK(cpl_model_validate(text, strlen(text), shape, CPL_CHECK_TIME_TEXT, &err) == CPL_OK);
+        CHECK_STR(text, wanted);
+    }
+}
+
+TEST(t_model__text_that_is_no_time_is_no_timestamp) {
+    static const char *const values[] = {"\"yesterday\"",        "\"\"",    "\"1e11\"", "\"1e300\"", "\"2015-08-3o\"",
+                                         "\"2015\\u002d08-30\"", "\"[1]\"", "true"};
+    const uint16_t shape = cpl_model_shape_named("CurrentRevision");
+    cpl_error err;
+    char text[128];
+    for (size_t i = 0; i < CPL_COUNT(values); i++) {
+        snprintf(text, sizeof text, "{\"revision\":\"r\",\"changeIdentifier\":\"c\",\"created\":%s}", values[i]);
+        CHECK(cpl_model_validate(text, strlen(text), shape, CPL_CHECK_TIME_TEXT, &err) == CPL_INVALID);
+        CHECK_STR(err.path, "created");
+    }
+    snprintf(text, sizeof text, "{\"revision\":\"r\",\"changeIdentifier\":\"c\",\"created\":\"2015-08-30\"}");
+    CHECK(cpl_model_validate(text, strlen(text), shape, 0, &err) == CPL_INVALID); /* not wanted */
 }
 
 static cpl_violation first_violation(const char *shape, const char *text) {
