@@ -62,6 +62,17 @@ static bool is_host_label(cpl_str text) {
     return text.n > 0 && text.n < 64 && text.p[0] != '-' && text.p[text.n - 1] != '-';
 }
 
+/* "sts", "portal.sso" */
+static bool is_service(cpl_str name) {
+    size_t dot = cpl_str_find(name, '.');
+    while (dot < name.n) {
+        if (!is_host_label(cpl_str_sub(name, 0, dot))) return false;
+        name = cpl_str_sub(name, dot + 1, name.n);
+        dot = cpl_str_find(name, '.');
+    }
+    return is_host_label(name);
+}
+
 /* ---- the host ---- */
 
 typedef struct resolving {
@@ -179,7 +190,7 @@ static cpl_status check_combination(const resolving *r, cpl_error *err) {
 static cpl_status check_params(const resolving *r, cpl_error *err) {
     const cpl_endpoint_params *params = r->params;
     bool needed = r->s3 || params->override_url.n == 0;
-    if (!is_host_label(params->service) || params->service.n >= sizeof((cpl_endpoint *)0)->signing_name)
+    if (!is_service(params->service) || params->service.n >= sizeof((cpl_endpoint *)0)->signing_name)
         return cpl_fail(err, CPL_CONFIG, "the service has no name that could stand in a host name");
     if (params->region.n == 0 && needed)
         return cpl_fail(err, CPL_CONFIG, "no region: give one, set AWS_REGION, or set \"region\" in the profile");

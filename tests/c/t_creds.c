@@ -16,6 +16,7 @@ static void begin(const char *text) {
                                        "AWS_PROFILE",       "AWS_CONFIG_FILE",       "HOME"};
     FILE *file;
     for (size_t i = 0; i < CPL_COUNT(gone); i++) unsetenv(gone[i]);
+    setenv("AWS_EC2_METADATA_DISABLED", "true", 1);
     snprintf(folder, sizeof folder, "%s/t_creds.XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : P_tmpdir);
     if (!CHECK(mkdtemp(folder) != NULL)) return;
     snprintf(file_path, sizeof file_path, "%s/credentials", folder);
@@ -120,14 +121,17 @@ TEST(t_creds__half_a_pair_is_an_error_that_names_the_other_half) {
 
 TEST(t_creds__no_keys_at_all_is_an_error_that_lists_where_it_looked) {
     begin("");
-    check_none(NULL,
-               "no credentials: the environment has no AWS_ACCESS_KEY_ID, and profile \"default\" no "
-               "aws_access_key_id");
+    check_none(
+        NULL,
+        "no credentials: none in the environment, none in profile \"default\", none of a container; the instance "
+        "metadata is not asked, because AWS_EC2_METADATA_DISABLED is true");
     end();
     begin(PROFILES);
     set_keys("AKENV", "SECRET1", NULL);
-    check_none("bare", "no credentials: profile \"bare\" has no aws_access_key_id");
-    check_none("role", "profile \"role\" has a role_arn, and roles cannot be assumed");
+    check_none("bare",
+               "no credentials: none in profile \"bare\", none of a container; the instance metadata is not asked, "
+               "because AWS_EC2_METADATA_DISABLED is true");
+    check_none("role", "profile \"role\" has a role_arn, but neither source_profile nor credential_source");
     end();
 }
 
