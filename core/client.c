@@ -11,6 +11,40 @@
 
 /* ---- options ---- */
 
+/* Whatever is to become part of a header, a URL or a file's name; bytes above ASCII are for those who use it. */
+static bool has_control(cpl_str text) {
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char c = (unsigned char)text.p[i];
+        if (c < ' ' || c == 0x7f) return true;
+    }
+    return false;
+}
+
+static cpl_status check_texts(const cpl_client_options *options, cpl_error *err) {
+    const struct {
+        const char *name;
+        cpl_str text;
+    } texts[] = {{"region", options->region},
+                 {"profile", options->profile},
+                 {"access_key_id", options->access_key_id},
+                 {"secret_access_key", options->secret_access_key},
+                 {"session_token", options->session_token},
+                 {"endpoint_url", options->endpoint_url},
+                 {"s3_endpoint_url", options->s3_endpoint_url},
+                 {"ca_bundle", options->ca_bundle},
+                 {"user_agent_extra", options->user_agent_extra},
+                 {"retry_mode", options->retry_mode},
+                 {"app_id", options->app_id},
+                 {"proxy", options->proxy},
+                 {"client_cert", options->client_cert},
+                 {"client_key", options->client_key}};
+    for (size_t i = 0; i < CPL_COUNT(texts); i++) {
+        if (!has_control(texts[i].text)) continue;
+        return cpl_fail_at(err, CPL_INVALID, texts[i].name, "%s: it has a control character", texts[i].name);
+    }
+    return CPL_OK;
+}
+
 static cpl_status check_options(const cpl_client_options *options, cpl_error *err) {
     const struct {
         const char *name;
@@ -27,7 +61,7 @@ static cpl_status check_options(const cpl_client_options *options, cpl_error *er
                                (long long)numbers[i].value);
         }
     }
-    return CPL_OK;
+    return check_texts(options, err);
 }
 
 static cpl_status set_retry(cpl_client *client, const cpl_client_options *options, cpl_error *err) {

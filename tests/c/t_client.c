@@ -2,89 +2,11 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "../../core/client.h"
 #include "../../core/clock.h"
 #include "../../core/err.h"
 #include "../../core/json.h"
 #include "../../core/reply.h"
-#include "fault_server.h"
-#include "test.h"
-
-/* Nothing of the machine the tests run on may get in: no profile, no proxy, no variable. */
-__attribute__((constructor)) static void clean_environment(void) {
-    static const char *const names[] = {"AWS_REGION",
-                                        "AWS_DEFAULT_REGION",
-                                        "AWS_PROFILE",
-                                        "AWS_ACCESS_KEY_ID",
-                                        "AWS_SECRET_ACCESS_KEY",
-                                        "AWS_SESSION_TOKEN",
-                                        "AWS_ENDPOINT_URL",
-                                        "AWS_MAX_ATTEMPTS",
-                                        "AWS_CA_BUNDLE",
-                                        "http_proxy",
-                                        "https_proxy",
-                                        "all_proxy",
-                                        "HTTPS_PROXY",
-                                        "ALL_PROXY",
-                                        "AWS_ENDPOINT_URL_CODEPIPELINE"};
-    for (size_t i = 0; i < CPL_COUNT(names); i++) unsetenv(names[i]);
-    setenv("AWS_CONFIG_FILE", "/nonexistent/config", 1);
-    setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials", 1);
-}
-
-typedef struct fixture {
-    fault_server *server;
-    cpl_client *client;
-    cpl_reply *reply;
-    cpl_error err;
-} fixture;
-
-static cpl_client_options options_for(const fault_server *server) {
-    return (cpl_client_options){.region = CPL_LIT("eu-west-1"),
-                                .access_key_id = CPL_LIT("AKIDEXAMPLE"),
-                                .secret_access_key = CPL_LIT("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
-                                .endpoint_url = cpl_str_of(fault_server_url(server)),
-                                .read_timeout_ms = 5000};
-}
-
-static void start(fixture *f, const fault_step *steps, size_t count) {
-    memset(f, 0, sizeof *f);
-    f->server = fault_server_start(steps, count);
-    const cpl_client_options options = options_for(f->server);
-    if (cpl_client_new(&f->client, &options, &f->err) != CPL_OK) {
-        printf("  %s\n", f->err.message);
-        abort();
-    }
-}
-
-static void stop(fixture *f) {
-    cpl_reply_free(f->reply);
-    cpl_client_free(f->client);
-    fault_server_stop(f->server);
-}
-
-static cpl_status call(fixture *f, const char *operation, const char *params) {
-    cpl_reply_free(f->reply);
-    f->reply = NULL;
-    return cpl_client_call(f->client, cpl_str_of(operation), cpl_str_of(params), NULL, &f->reply, &f->err);
-}
-
-/* The value of a header in a request that arrived, in a static buffer; "" when it is not there. */
-static const char *sent_header(fixture *f, size_t i, const char *name) {
-    static char value[1024];
-    char start_of[80];
-    const char *at;
-    value[0] = '\0';
-    snprintf(start_of, sizeof start_of, "\r\n%s: ", name);
-    at = strstr(fault_server_request(f->server, i), start_of);
-    if (at) sscanf(at + strlen(start_of), "%1023[^\r]", value);
-    return value;
-}
-
-static const char *sent_body(fixture *f, size_t i) {
-    const char *at = strstr(fault_server_request(f->server, i), "\r\n\r\n");
-    return at ? at + 4 : "";
-}
+#include "client_fixture.h"
 
 /* ---- a call that works ---- */
 
@@ -475,46 +397,6 @@ TEST(t_client__error_codes_come_in_many_dresses) {
         if (cases[i].message) CHECK_STR(f.err.message, cases[i].message);
         stop(&f);
     }
-}
-
-/* Judges an answer without a network in between. */
-static cpl_status judge(int http_status, const cpl_json *headers, cpl_str body, cpl_error *err) {
-    cpl_reply *reply = cpl_reply_new(0);
-    cpl_status status;
-    if (reply == NULL) return cpl_fail_nomem(err);
-    reply->response.status = http_status;
-    cpl_buf_addv(&reply->response.body, body);
-    for (cpl_json *header = cpl_json_first(headers); header; header = cpl_json_next(header)) {
-        char line[512];
-        int n = snprintf(line, sizeof line, "%.*s: %s", (int)cpl_json_key(header).n, cpl_json_key(header).p,
-                         cpl_json_cstr(header, ""));
-        cpl_http_head_add(&reply->response.head, (cpl_str){line, (size_t)n});
-    }
-    status = cpl_reply_judge(reply, err);
-    cpl_reply_free(reply);
-    return status;
-}
-
-TEST(t_client__all_error_cases_of_the_protocol_tests_give_their_code) {
-    const char *path = test_suite_path("awsjson/awsJson1_1.cases.json");
-    char *text = path ? test_read_file(path, NULL) : NULL;
-    cpl_json *suite = NULL;
-    int count = 0;
-    if (text == NULL) SKIP("no awsjson suite");
-    NEED(cpl_json_parse(cpl_str_of(text), &suite, NULL) == CPL_OK);
-    for (cpl_json *c = cpl_json_first(suite); c; c = cpl_json_next(c)) {
-        const char *target = cpl_json_get_cstr(c, "_target", "");
-        const char *name = strrchr(target, '#') ? strrchr(target, '#') + 1 : target;
-        cpl_error err = {0};
-        if (cpl_json_get_number(c, "code", 0) < 400) continue;
-        count++;
-        CHECK(judge((int)cpl_json_get_number(c, "code", 0), cpl_json_get(c, "headers"), cpl_json_get_str(c, "body"),
-                    &err) == CPL_SERVICE);
-        if (!CHECK(strcmp(err.code, name) == 0)) printf("  %s: %s\n", cpl_json_get_cstr(c, "id", ""), err.code);
-    }
-    CHECK(count == 14);
-    cpl_json_free(suite);
-    free(text);
 }
 
 TEST(t_client__a_three_gigabyte_answer_is_refused_and_not_asked_for_again) {
