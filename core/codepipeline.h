@@ -432,6 +432,64 @@ void cpl_job_free(cpl_job *job);
 /* The FailureType that says best what err means: ConfigurationError, PermissionError, SystemUnavailable, JobFailed. */
 const char *cpl_failure_type(const cpl_error *err);
 
+/* ---- events: jobs as Lambda gets them ------------------------------------------------------------------------- */
+
+/*
+ * The event that an Invoke action of Lambda hands to its function: {"CodePipeline.job": {...}}. It is a job without
+ * nonce, action type and pipeline context, and needs no acknowledgement. Holds credentials; wiped when freed.
+ */
+typedef struct cpl_job_event cpl_job_event;
+
+/*
+ * CPL_INVALID names the member at fault in err->path. Members the model does not know, and members that are null, count
+ * as absent; lengths and patterns are not looked at.
+ */
+cpl_status cpl_job_event_read(cpl_job_event **out, cpl_str text, cpl_error *err);
+void cpl_job_event_free(cpl_job_event *event);          /* NULL is fine */
+cpl_str cpl_job_event_text(const cpl_job_event *event); /* the event as it came */
+/* The job in it, typed as the shape Job; carries credentials, marked sensitive. */
+void cpl_job_event_data(const cpl_job_event *event, cpl_cursor *cursor);
+
+#define CPL_JOB_ID_SIZE 128
+/* The job's id, also of an event that cpl_job_event_read() refuses; false when it cannot be had. */
+bool cpl_job_event_id(cpl_str text, char out[CPL_JOB_ID_SIZE]);
+
+/*
+ * A job made from the text of an event, to be answered by the three functions above; of options work_dir and
+ * artifact_limit count. Its cpl_job_action_type() is -1. There is no worker that would report it when it is freed
+ * without an answer.
+ */
+cpl_status cpl_job_from_event(cpl_job **out, cpl_client *client, cpl_str event, const cpl_worker_options *options,
+                              cpl_error *err);
+/*
+ * Watches the time: unless the job's answer is on its way by then, a thread of the core's own reports the job failed
+ * after_ms from now, whatever its own thread is doing. Answering it later is CPL_STATE. Once for each job.
+ */
+cpl_status cpl_job_guard(cpl_job *job, int64_t after_ms, cpl_error *err);
+/* The guard has fired. cpl_job_answered() tells, once an answer was tried, whether its report was accepted. */
+bool cpl_job_expired(const cpl_job *job);
+/*
+ * A continuation that came before its time is sent back with the same token, which is its answer: *put_off is true
+ * then. The service comes back with it.
+ */
+cpl_status cpl_job_put_off(cpl_job *job, bool *put_off, const cpl_wait *wait, cpl_error *err);
+
+typedef struct cpl_job_event_options {
+    cpl_str id; /* absent members get an example's value, but for the three that are optional in an event */
+    cpl_str account_id;
+    cpl_str function_name;
+    cpl_str user_parameters; /* optional */
+    cpl_str input_bucket, input_key;
+    cpl_str output_bucket, output_key;
+    cpl_str continuation_token; /* optional */
+    cpl_str encryption_key;     /* optional: the ARN of a KMS key */
+} cpl_job_event_options;
+
+/* An event for tests. */
+cpl_status cpl_job_event_sample(cpl_job_event **out, const cpl_job_event_options *options, cpl_error *err);
+/* The codepipeline-event command: prints a sample; returns the exit status. */
+int cpl_job_event_main(int argc, char **argv);
+
 /* ---- runs ---------------------------------------------------------------------------------------------------- */
 
 /*

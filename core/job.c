@@ -59,12 +59,13 @@ static cpl_status write_texts(cpl_job *job, cpl_error *err) {
     return status == CPL_OK ? cpl_buf_status(&job->configuration, "the job", err) : status;
 }
 
-static cpl_status read_document(cpl_job *job, cpl_error *err) {
-    static const cpl_job_field needed[] = {CPL_JOB_ID, CPL_JOB_NONCE, CPL_JOB_CATEGORY, CPL_JOB_PROVIDER,
-                                           CPL_JOB_VERSION};
+/* What a polled job cannot do without; the first alone for one that was not polled. */
+static const cpl_job_field needed[] = {CPL_JOB_ID, CPL_JOB_NONCE, CPL_JOB_CATEGORY, CPL_JOB_PROVIDER, CPL_JOB_VERSION};
+
+static cpl_status read_document(cpl_job *job, size_t needed_count, cpl_error *err) {
     cpl_continuation continuation;
     cpl_status status;
-    for (size_t i = 0; i < CPL_COUNT(needed); i++) {
+    for (size_t i = 0; i < needed_count; i++) {
         if (cpl_job_text(job, needed[i]) == NULL) {
             return cpl_fail(err, CPL_PROTOCOL, "the service gave a job without \"%s\"", paths[needed[i]]);
         }
@@ -80,7 +81,7 @@ static cpl_status read_document(cpl_job *job, cpl_error *err) {
     return status;
 }
 
-cpl_status cpl_job_new(cpl_job **out, cpl_desk *desk, cpl_json *document, cpl_error *err) {
+static cpl_status make(cpl_job **out, cpl_desk *desk, cpl_json *document, size_t needed_count, cpl_error *err) {
     cpl_job *job = cpl_calloc(1, sizeof *job);
     cpl_status status;
     if (job == NULL) {
@@ -92,12 +93,22 @@ cpl_status cpl_job_new(cpl_job **out, cpl_desk *desk, cpl_json *document, cpl_er
     cpl_buf_init(&job->text, TEXT_MAX);
     cpl_buf_init(&job->configuration, TEXT_MAX);
     job->answer = CPL_JOB_LOST; /* until it is handed out, freeing it owes nobody anything */
-    status = read_document(job, err);
+    status = read_document(job, needed_count, err);
     if (status == CPL_OK) {
         *out = job;
     } else {
         cpl_job_free(job);
     }
+    return status;
+}
+
+cpl_status cpl_job_new(cpl_job **out, cpl_desk *desk, cpl_json *document, cpl_error *err) {
+    return make(out, desk, document, CPL_COUNT(needed), err);
+}
+
+cpl_status cpl_job_adopt(cpl_job **out, cpl_desk *desk, cpl_json *document, cpl_error *err) {
+    cpl_status status = make(out, desk, document, 1, err);
+    if (status == CPL_OK) (*out)->action_type = -1;
     return status;
 }
 
@@ -127,6 +138,7 @@ static void give_up(cpl_job *job) {
 
 void cpl_job_free(cpl_job *job) {
     if (job == NULL) return;
+    (void)cpl_job_claim(job, NULL); /* a guard that has fired is heard out, one that has not never will */
     if (job->answer == CPL_JOB_OPEN) give_up(job);
     if (job->work_dir) (void)cpl_tree_remove(AT_FDCWD, job->work_dir);
     cpl_free(job->work_dir);
@@ -135,6 +147,7 @@ void cpl_job_free(cpl_job *job) {
     free_artifacts(&job->inputs);
     free_artifacts(&job->outputs);
     cpl_owed_free(job->owed);
+    cpl_guard_free(job->guard);
     free_text(&job->text);
     free_text(&job->configuration);
     cpl_json_free(job->document);
@@ -157,7 +170,29 @@ void cpl_job_close(cpl_job *job, cpl_job_answer answer) {
     cpl_desk_settle(job->desk);
 }
 
-cpl_status cpl_job_check_open(const cpl_job *job, cpl_error *err) {
+cpl_status cpl_job_guard(cpl_job *job, int64_t after_ms, cpl_error *err) {
+    cpl_status status = cpl_job_check_open(job, err);
+    if (status != CPL_OK) return status;
+    if (job->guard) return cpl_fail(err, CPL_STATE, "the job has a guard already");
+    return cpl_guard_new(&job->guard, job->desk->client, cpl_job_text(job, CPL_JOB_ID), after_ms, err);
+}
+
+bool cpl_job_expired(const cpl_job *job) {
+    return job->guard && cpl_guard_fired(job->guard);
+}
+
+cpl_status cpl_job_claim(cpl_job *job, cpl_error *err) {
+    if (job->guard == NULL || cpl_guard_claim(job->guard)) return CPL_OK;
+    if (cpl_guard_reported(job->guard)) {
+        cpl_job_close(job, CPL_JOB_ANSWERED);
+        return cpl_fail(err, CPL_STATE, "the job was reported failed: its time was nearly up");
+    }
+    cpl_job_close(job, CPL_JOB_LOST);
+    return cpl_fail(err, CPL_STATE, "the job's time was nearly up, and that could not be reported");
+}
+
+cpl_status cpl_job_check_open(cpl_job *job, cpl_error *err) {
+    if (job->answer == CPL_JOB_OPEN && cpl_job_expired(job)) return cpl_job_claim(job, err);
     if (job->answer == CPL_JOB_ANSWERED) return cpl_fail(err, CPL_STATE, "the job has its result already");
     if (job->answer == CPL_JOB_LOST) return cpl_fail(err, CPL_STATE, "somebody else has the job");
     return CPL_OK;

@@ -7,6 +7,7 @@
 #define CPL_JOB_H
 
 #include "desk.h"
+#include "guard.h"
 
 typedef struct cpl_artifact {
     const char *name; /* these three point into the job's document */
@@ -44,6 +45,7 @@ struct cpl_job {
     bool running;         /* handed out and not yet answered */
     cpl_job_answer answer;
     cpl_owed *owed; /* a result that was made and not accepted yet */
+    cpl_guard *guard;
     char *work_dir;
     char **kept; /* paths that were given out */
     size_t kept_count;
@@ -51,6 +53,8 @@ struct cpl_job {
 
 /* Takes document over, also when it fails. CPL_PROTOCOL when it has no id, nonce or action type. */
 cpl_status cpl_job_new(cpl_job **out, cpl_desk *desk, cpl_json *document, cpl_error *err);
+/* The same for a job that was not polled, of which no more than the id is sure. */
+cpl_status cpl_job_adopt(cpl_job **out, cpl_desk *desk, cpl_json *document, cpl_error *err);
 /* Replaces the artifact credentials by fresh ones from GetJobDetails. */
 cpl_status cpl_job_renew(cpl_job *job, const cpl_wait *wait, cpl_error *err);
 /* The credentials for the job's artifacts; absent texts when it has none. */
@@ -60,8 +64,10 @@ const char *cpl_job_kms_key(const cpl_job *job);
 /* From now on it takes a slot, until it is answered or freed. */
 void cpl_job_hand_out(cpl_job *job);
 void cpl_job_close(cpl_job *job, cpl_job_answer answer);
-/* CPL_STATE when it was answered or lost. */
-cpl_status cpl_job_check_open(const cpl_job *job, cpl_error *err);
+/* CPL_STATE when it was answered, by its guard too, or lost. */
+cpl_status cpl_job_check_open(cpl_job *job, cpl_error *err);
+/* An answer is about to be sent: from now on the guard will not. CPL_STATE when it was first. */
+cpl_status cpl_job_claim(cpl_job *job, cpl_error *err);
 /* Keeps a path until the job is freed; takes it over. NULL when out of memory. */
 const char *cpl_job_keep(cpl_job *job, char *path);
 

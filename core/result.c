@@ -168,6 +168,7 @@ static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
 static cpl_status answer(cpl_job *job, const char *operation, cpl_writer *w, const cpl_wait *wait, cpl_error *err) {
     cpl_str params;
     cpl_status status = cpl_writer_text(w, &params, err);
+    if (status == CPL_OK) status = cpl_job_claim(job, err);
     if (status != CPL_OK) return status;
     cpl_owed_free(job->owed); /* an earlier answer that did not arrive; this one is meant now */
     job->owed = cpl_owed_new(operation, params);
@@ -250,6 +251,17 @@ out:
     cpl_buf_wipe(&token);
     cpl_buf_release(&token);
     return status;
+}
+
+cpl_status cpl_job_put_off(cpl_job *job, bool *put_off, const cpl_wait *wait, cpl_error *err) {
+    cpl_status status = cpl_job_check_open(job, err);
+    *put_off = status == CPL_OK && job->not_before_s * 1000 > cpl_desk_now_ms(job->desk);
+    if (!*put_off) return status;
+    status = cpl_job_claim(job, err);
+    if (status != CPL_OK) return status;
+    cpl_owed_free(job->owed);
+    job->owed = cpl_owed_continuation(cpl_job_text(job, CPL_JOB_ID), cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN));
+    return job->owed ? deliver(job, wait, err) : cpl_fail_nomem(err);
 }
 
 /* ---- what went wrong, in the service's words ---- */

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+#include "guard.h"
+
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "err.h"
+
+#define MESSAGE "the time limit is nearly up, and the handler has not finished"
+
+struct cpl_guard {
+    cpl_client *client;
+    cpl_owed *failure;
+    int64_t due_ms; /* monotonic */
+    pid_t pid;      /* a child of a fork has no such thread */
+    pthread_t thread;
+    bool joined;
+    pthread_mutex_t lock; /* of the rest */
+    pthread_cond_t changed;
+    bool claimed, fired, accepted;
+};
+
+/* True when it is time to report; false when the answer was claimed before. */
+static bool wait_until_due(cpl_guard *guard) {
+    struct timespec due = {.tv_sec = (time_t)(guard->due_ms / 1000), .tv_nsec = (long)(guard->due_ms % 1000) * 1000000};
+    pthread_mutex_lock(&guard->lock);
+    while (!guard->claimed && cpl_clock_monotonic_ms() < guard->due_ms) {
+        pthread_cond_timedwait(&guard->changed, &guard->lock, &due);
+    }
+    guard->fired = !guard->claimed;
+    pthread_mutex_unlock(&guard->lock);
+    return guard->fired;
+}
+
+/* The client makes its own attempts; there is no time for more. */
+static void *keep_watch(void *context) {
+    cpl_guard *guard = context;
+    cpl_error err;
+    if (wait_until_due(guard)) {
+        bool accepted = cpl_owed_send(guard->failure, guard->client, NULL, &err) == CPL_OK;
+        pthread_mutex_lock(&guard->lock);
+        guard->accepted = accepted;
+        pthread_mutex_unlock(&guard->lock);
+    }
+    return NULL;
+}
+
+/* Waits by the monotonic clock, with all signals left to the threads of the program. */
+static bool start_thread(cpl_guard *guard) {
+    pthread_condattr_t attributes;
+    sigset_t all, before;
+    bool started;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&guard->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    started = pthread_create(&guard->thread, NULL, keep_watch, guard) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
+}
+
+static void release(cpl_guard *guard) {
+    pthread_mutex_destroy(&guard->lock);
+    cpl_owed_free(guard->failure);
+    cpl_client_free(guard->client);
+    cpl_free(guard);
+}
+
+cpl_status cpl_guard_new(cpl_guard **out, cpl_client *client, const char *job_id, int64_t after_ms, cpl_error *err) {
+    cpl_guard *guard = cpl_calloc(1, sizeof *guard);
+    if (guard == NULL) return cpl_fail_nomem(err);
+    cpl_client_retain(client);
+    guard->client = client;
+    guard->due_ms = cpl_clock_monotonic_ms() + after_ms;
+    guard->pid = getpid();
+    pthread_mutex_init(&guard->lock, NULL);
+    guard->failure = cpl_owed_failure(job_id, MESSAGE);
+    if (guard->failure && start_thread(guard)) {
+        *out = guard;
+        return CPL_OK;
+    }
+    release(guard);
+    return cpl_fail_nomem(err);
+}
+
+bool cpl_guard_claim(cpl_guard *guard) {
+    bool mine;
+    pthread_mutex_lock(&guard->lock);
+    mine = !guard->fired;
+    guard->claimed = mine;
+    pthread_cond_signal(&guard->changed);
+    pthread_mutex_unlock(&guard->lock);
+    return mine;
+}
+
+bool cpl_guard_fired(cpl_guard *guard) {
+    bool fired;
+    pthread_mutex_lock(&guard->lock);
+    fired = guard->fired;
+    pthread_mutex_unlock(&guard->lock);
+    return fired;
+}
+
+static void join(cpl_guard *guard) {
+    if (!guard->joined) pthread_join(guard->thread, NULL);
+    guard->joined = true;
+}
+
+bool cpl_guard_reported(cpl_guard *guard) {
+    join(guard);
+    return guard->accepted;
+}
+
+void cpl_guard_free(cpl_guard *guard) {
+    if (guard == NULL || guard->pid != getpid()) return;
+    (void)cpl_guard_claim(guard);
+    join(guard);
+    pthread_cond_destroy(&guard->changed);
+    release(guard);
+}
