@@ -216,7 +216,7 @@ static cpl_json *read_input(const cpl_operation *operation, cpl_str text, outcom
 
 static emu_handler find_handler(const char *operation) {
     const emu_route *const tables[] = {emu_pipeline_routes, emu_action_type_routes, emu_execution_routes,
-                                       emu_job_routes};
+                                       emu_job_routes, emu_webhook_routes};
     for (size_t i = 0; i < CPL_COUNT(tables); i++) {
         for (const emu_route *route = tables[i]; route->operation; route++) {
             if (strcmp(route->operation, operation) == 0) return route->handler;

@@ -40,6 +40,7 @@ typedef enum emu_table {
     EMU_UPLOAD,      /* multipart uploads by upload id; parts are blobs "upload/ID/N" */
     EMU_TAG,         /* tags by resource ARN */
     EMU_VERSION,     /* versions of objects that are not current, by "bucket/key" LF version id; so is the blob */
+    EMU_WEBHOOK,     /* by name */
     EMU_TABLE_COUNT
 } emu_table;
 
@@ -82,6 +83,8 @@ const char *emu_region(const emu *e);
 const char *emu_account_id(const emu *e);
 /* Milliseconds since 1970 by the emulator's clock. */
 int64_t emu_now_ms(const emu *e);
+/* Where the emulator is reached, without a slash at the end; "http://localhost" while it has no server. */
+const char *emu_url(const emu *e);
 double emu_now_s(const emu *e); /* the same for timestamps in documents */
 /* Turns the emulator's clock forward; what is due is done by the next request. */
 void emu_clock_advance(emu *e, int64_t ms);
@@ -124,6 +127,7 @@ extern const emu_route emu_pipeline_routes[];
 extern const emu_route emu_action_type_routes[];
 extern const emu_route emu_execution_routes[];
 extern const emu_route emu_job_routes[];
+extern const emu_route emu_webhook_routes[];
 
 /* ---- engine ---- */
 

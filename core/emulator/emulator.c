@@ -7,6 +7,7 @@
 #include "auth.h"
 #include "s3.h"
 #include "server.h"
+#include "webhook.h"
 
 #define DEFAULT_HOST "127.0.0.1"
 #define DEFAULT_REGION "us-east-1"
@@ -24,6 +25,7 @@ struct emu {
     char *region, *account_id, *access_key_id, *secret_access_key;
     int64_t now_ms;
     int64_t ahead_ms; /* how far the clock was turned forward */
+    char url[300];
 };
 
 static char *text_or(cpl_str text, const char *fallback) {
@@ -132,6 +134,10 @@ emu_engine *emu_engine_of(const emu *e) {
     return e->engine;
 }
 
+const char *emu_url(const emu *e) {
+    return e->url[0] ? e->url : "http://localhost";
+}
+
 const char *emu_region(const emu *e) {
     return e->region;
 }
@@ -179,6 +185,8 @@ static void handle(void *context, const emu_request *request, emu_response *resp
     if (!emu_uuid(emulator->state, response->id)) response->id[0] = '\0';
     if (emu_request_is_api(request)) {
         emu_api_answer(emulator->state, request, response);
+    } else if (emu_request_is_webhook(request)) {
+        emu_webhook_answer(emulator->state, request, response);
     } else {
         emu_s3_answer(emulator->state, request, response);
     }
@@ -209,6 +217,7 @@ static cpl_status start_server(cpl_emulator *emulator, const cpl_emulator_option
     if (status == CPL_OK)
         snprintf(emulator->url, sizeof emulator->url, strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d", host,
                  emu_server_port(emulator->server));
+    CPL_COPY(emulator->state->url, cpl_str_of(emulator->url));
     cpl_free(host);
     return status;
 }

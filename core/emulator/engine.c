@@ -216,7 +216,7 @@ static progress end_here(emu_engine *engine, cpl_json *execution, const char *st
 static progress leave(emu_engine *engine, cpl_json *execution, const cpl_json *stage) {
     const cpl_json *next = cpl_json_next(stage);
     if (!emu_stage_end(execution, "Succeeded")) return NO_MEMORY;
-    if (next == NULL) {
+    if (next == NULL || emu_is(execution, "type", "ROLLBACK")) {
         emu_execution_finish(engine, execution, "Succeeded");
         return MOVED;
     }
@@ -294,8 +294,19 @@ static bool set_overrides(cpl_json *execution, const cpl_json *overrides) {
     return by_action != NULL;
 }
 
+/* A rollback works on what the execution it goes back to worked on, as far as that made it. */
+static bool set_target(cpl_json *execution, const cpl_json *target) {
+    static const char *const taken[] = {"artifacts",       "namespaces", "artifactRevisions",
+                                        "sourceRevisions", "variables",  NULL};
+    if (target == NULL) return true;
+    for (size_t i = 0; taken[i]; i++) {
+        if (!emu_copy(execution, taken[i], target, taken[i])) return false;
+    }
+    return cpl_json_set_cstr(execution, "type", "ROLLBACK") && emu_copy(execution, "target", target, "id");
+}
+
 static bool fill_execution(emu_engine *engine, cpl_json *execution, const cpl_json *pipeline, const emu_start *start) {
-    const cpl_json *first = cpl_json_first(cpl_json_get(pipeline, "stages"));
+    const char *stage = start->stage ? start->stage : EMU_GET(cpl_json_first(cpl_json_get(pipeline, "stages")), "name");
     double now = emu_now_s(engine->e);
     char id[CPL_UUID_SIZE];
     return emu_uuid(engine->e, id) && cpl_json_set_cstr(execution, "id", id) &&
@@ -303,12 +314,14 @@ static bool fill_execution(emu_engine *engine, cpl_json *execution, const cpl_js
            emu_copy(execution, "mode", pipeline, "executionMode") &&
            cpl_json_set_number(execution, "number", (double)++engine->order) &&
            cpl_json_set_cstr(execution, "status", "InProgress") && cpl_json_set_number(execution, "started", now) &&
-           cpl_json_set_number(execution, "updated", now) && emu_copy(execution, "stage", first, "name") &&
+           cpl_json_set_number(execution, "updated", now) && cpl_json_set_cstr(execution, "stage", stage) &&
            cpl_json_set_bool(execution, "waiting", true) && emu_object_at(execution, "stages") &&
            emu_array_at(execution, "actions") && emu_object_at(execution, "artifacts") &&
            emu_object_at(execution, "namespaces") && emu_array_at(execution, "artifactRevisions") &&
            emu_array_at(execution, "sourceRevisions") && set_trigger(execution, start) &&
            set_variables(execution, pipeline, start->variables) && set_overrides(execution, start->overrides) &&
+           set_target(execution, start->target) &&
+           (!start->revision || cpl_json_set(execution, "pushed", cpl_json_clone(start->revision))) &&
            cpl_json_set_cstr(execution, "requestToken", start->token);
 }
 
@@ -325,7 +338,7 @@ static bool index_request(emu_engine *engine, cpl_json *execution) {
     return good;
 }
 
-cpl_json *emu_execution_start(emu_engine *engine, const char *pipeline, const emu_start *start) {
+cpl_json *emu_execution_add(emu_engine *engine, const char *pipeline, const emu_start *start) {
     emu_store *store = emu_store_of(engine->e);
     const cpl_json *declaration = emu_pipeline_latest(emu_store_get(store, EMU_PIPELINE, pipeline));
     emu_line *line = emu_line_add(engine, pipeline);
@@ -337,11 +350,15 @@ cpl_json *emu_execution_start(emu_engine *engine, const char *pipeline, const em
     }
     CPL_COPY(id, cpl_json_get_str(execution, "id"));
     if (!emu_store_put(store, EMU_EXECUTION, id, execution) || !emu_list_push(&line->executions, execution) ||
-        !emu_list_push(&line->active, execution) || !index_request(engine, execution) ||
-        !emu_line_settle(engine, line)) {
+        !emu_list_push(&line->active, execution) || !index_request(engine, execution)) {
         return NULL;
     }
     return execution;
+}
+
+cpl_json *emu_execution_start(emu_engine *engine, const char *pipeline, const emu_start *start) {
+    cpl_json *execution = emu_execution_add(engine, pipeline, start);
+    return execution && emu_line_settle(engine, emu_line_find(engine, pipeline)) ? execution : NULL;
 }
 
 /* ---- lines ---- */

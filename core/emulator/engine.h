@@ -13,7 +13,9 @@
  *    "stages": {name: {"status", "order", "actions": {name: action execution id}, "retries", ...}},
  *    "actions": [action execution, ...] in the order they were started,
  *    "artifacts": {name: {"bucket", "key", "revision"}}, "namespaces": {name: {key: value}},
- *    "artifactRevisions": [...], "sourceRevisions": [...]}
+ *    "artifactRevisions": [...], "sourceRevisions": [...],
+ *    "type": "ROLLBACK" and "target": the execution it goes back to; neither in a standard one,
+ *    "pushed": {"action", "revisionId", "revisionChangeId"} of the PutActionRevision that started it}
  * An action execution ("record" in the code), inside it:
  *   {"id", "executionId", "order", "stage", "action", "status", "started", "updated", "input", "outputArtifacts",
  *    "outputVariables", "summary", "externalExecutionId", "percentComplete", "error", "token", "jobId", "deadline",
@@ -119,6 +121,8 @@ const cpl_json *emu_pipeline_store(const emu *e, const cpl_json *pipeline, const
 /* Checks tags and keeps them; refuses with TooManyTagsException or InvalidTagsException. */
 bool emu_tags_check(emu_call *call, const cpl_json *tags, const cpl_json *present);
 bool emu_tags_put(emu_call *call, const char *arn, const cpl_json *tags);
+/* Sets "tags" of out, if the resource has some; false: out of memory. */
+bool emu_tags_copy(emu_call *call, const char *arn, cpl_json *out);
 
 /* ---- the stage engine (engine.c) ---- */
 
@@ -135,10 +139,24 @@ typedef struct emu_start {
     const char *token;         /* client request token, may be NULL */
     const cpl_json *variables; /* [{name, value}], may be NULL; copied */
     const cpl_json *overrides; /* source revision overrides, may be NULL; copied */
+    const cpl_json *revision;  /* what PutActionRevision brought, may be NULL; copied */
+    const char *stage;         /* where it begins; NULL: the first */
+    const cpl_json *target;    /* a rollback: the execution it goes back to; NULL: none */
 } emu_start;
-/* Starts the latest version and settles. NULL: out of memory. */
+/* An execution of the latest version in front of its stage; the caller settles. NULL: out of memory. */
+cpl_json *emu_execution_add(emu_engine *engine, const char *pipeline, const emu_start *start);
+/* The same, and settles. */
 cpl_json *emu_execution_start(emu_engine *engine, const char *pipeline, const emu_start *start);
 cpl_json *emu_execution_get(const emu_engine *engine, const char *id); /* NULL when there is none */
+/* The execution of this pipeline, or refuses with PipelineExecutionNotFoundException. */
+cpl_json *emu_execution_need(emu_call *call, const char *id);
+/* The action in the stage's declaration, or refuses with ActionNotFoundException. */
+const cpl_json *emu_action_need(emu_call *call, const cpl_json *stage, const char *action);
+/* One more execution may start, or refuses with ConcurrentPipelineExecutionsLimitExceededException. */
+bool emu_concurrency_check(emu_call *call, const cpl_json *pipeline);
+bool emu_at_concurrency_limit(const emu_engine *engine, const cpl_json *pipeline);
+/* {"executionType", "rollbackMetadata"?} of an execution. false: out of memory. */
+bool emu_execution_type(cpl_json *out, const cpl_json *execution);
 void emu_execution_touch(emu_engine *engine, cpl_json *execution);
 bool emu_execution_over(const cpl_json *execution); /* has an end status */
 /* Sets an end status and takes it off the active ones. */
@@ -148,6 +166,10 @@ bool emu_execution_revive(emu_engine *engine, cpl_json *execution);
 /* Its stage ends with status. */
 bool emu_stage_end(cpl_json *execution, const char *status);
 cpl_json *emu_record_get(const cpl_json *execution, const char *id);
+/* The newest standard execution of the same version that succeeded in the stage execution is in; NULL: none. */
+const cpl_json *emu_rollback_target(const emu_engine *engine, const cpl_json *execution);
+/* Adds the execution that rolls failed's stage back; the caller settles. false: out of memory. */
+bool emu_rollback_add(emu_engine *engine, const cpl_json *failed, const cpl_json *target);
 bool emu_transition_open(const emu_engine *engine, const char *pipeline, const char *stage, const char *type);
 void emu_transition_key(const char *pipeline, const char *stage, cpl_buf *out);
 
@@ -253,6 +275,8 @@ bool emu_put_third_party_job_failure_result(emu_call *call);
 bool emu_tag_resource(emu_call *call);
 bool emu_untag_resource(emu_call *call);
 bool emu_list_tags_for_resource(emu_call *call);
+bool emu_rollback_stage(emu_call *call);
+bool emu_put_action_revision(emu_call *call);
 bool emu_get_pipeline_state(emu_call *call);
 bool emu_list_action_executions(emu_call *call);
 bool emu_list_pipeline_executions(emu_call *call);

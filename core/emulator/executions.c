@@ -62,9 +62,13 @@ static bool check_overrides(emu_call *call, const cpl_json *pipeline) {
     return true;
 }
 
-static bool check_concurrency(emu_call *call, const cpl_json *pipeline) {
-    const emu_line *line = emu_line_find(emu_engine_of(call->e), EMU_GET(pipeline, "name"));
-    if (emu_is(pipeline, "executionMode", "SUPERSEDED") || line == NULL || line->active.n < CONCURRENT_MAX) return true;
+bool emu_at_concurrency_limit(const emu_engine *engine, const cpl_json *pipeline) {
+    const emu_line *line = emu_line_find(engine, EMU_GET(pipeline, "name"));
+    return !emu_is(pipeline, "executionMode", "SUPERSEDED") && line && line->active.n >= CONCURRENT_MAX;
+}
+
+bool emu_concurrency_check(emu_call *call, const cpl_json *pipeline) {
+    if (!emu_at_concurrency_limit(emu_engine_of(call->e), pipeline)) return true;
     return emu_refuse(call, "ConcurrentPipelineExecutionsLimitExceededException",
                       "Pipeline '%s' already has %d executions in progress", EMU_GET(pipeline, "name"), CONCURRENT_MAX);
 }
@@ -88,7 +92,8 @@ static bool start_pipeline_execution(emu_call *call) {
     if (document == NULL) return false;
     execution = find_request(call, name, token);
     if (execution) return answer_id(call, execution);
-    if (!check_variables(call, pipeline) || !check_overrides(call, pipeline) || !check_concurrency(call, pipeline)) {
+    if (!check_variables(call, pipeline) || !check_overrides(call, pipeline) ||
+        !emu_concurrency_check(call, pipeline)) {
         return false;
     }
     cpl_buf_init(&owner, 256);
@@ -212,6 +217,8 @@ const emu_route emu_execution_routes[] = {
     {"StartPipelineExecution", start_pipeline_execution},
     {"StopPipelineExecution", stop_pipeline_execution},
     {"RetryStageExecution", retry_stage_execution},
+    {"RollbackStage", emu_rollback_stage},
+    {"PutActionRevision", emu_put_action_revision},
     {"GetPipelineExecution", emu_get_pipeline_execution},
     {"ListPipelineExecutions", emu_list_pipeline_executions},
     {"ListActionExecutions", emu_list_action_executions},

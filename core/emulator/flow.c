@@ -100,17 +100,22 @@ static bool decide(emu_call *call, cpl_json *record) {
     return good || emu_nomem(call);
 }
 
+const cpl_json *emu_action_need(emu_call *call, const cpl_json *stage, const char *action) {
+    const cpl_json *found = emu_find(cpl_json_get(stage, "actions"), "name", action);
+    if (found == NULL) {
+        emu_refuse(call, "ActionNotFoundException", "Stage '%s' does not have an action with name '%s'",
+                   EMU_GET(stage, "name"), action);
+    }
+    return found;
+}
+
 bool emu_put_approval_result(emu_call *call) {
     const char *action = EMU_GET(call->in, "actionName");
     const cpl_json *document = emu_pipeline_need(call, EMU_GET(call->in, "pipelineName")), *stage;
     cpl_json *record;
     if (document == NULL) return false;
     stage = emu_stage_need(call, document, EMU_GET(call->in, "stageName"));
-    if (stage == NULL) return false;
-    if (emu_find(cpl_json_get(stage, "actions"), "name", action) == NULL) {
-        return emu_refuse(call, "ActionNotFoundException", "Stage '%s' does not have an action with name '%s'",
-                          EMU_GET(stage, "name"), action);
-    }
+    if (stage == NULL || emu_action_need(call, stage, action) == NULL) return false;
     record = record_with_token(call);
     if (record == NULL) {
         return emu_refuse(call, "InvalidApprovalTokenException", "The token is not that of an approval of action '%s'",

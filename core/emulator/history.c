@@ -3,14 +3,20 @@
 
 /* What ran: GetPipelineExecution, ListPipelineExecutions, ListActionExecutions. Newest first. */
 
-/* The execution of this pipeline, or refuses with PipelineExecutionNotFoundException. */
-static const cpl_json *need_execution(emu_call *call, const char *id) {
+cpl_json *emu_execution_need(emu_call *call, const char *id) {
     const char *name = EMU_GET(call->in, "pipelineName");
-    const cpl_json *execution = emu_execution_get(emu_engine_of(call->e), id);
+    cpl_json *execution = emu_execution_get(emu_engine_of(call->e), id);
     if (execution && emu_is(execution, "pipeline", name)) return execution;
     emu_refuse(call, "PipelineExecutionNotFoundException", "Pipeline '%s' does not have an execution with id '%s'",
                name, id);
     return NULL;
+}
+
+bool emu_execution_type(cpl_json *out, const cpl_json *execution) {
+    const char *target = cpl_json_get_cstr(execution, "target", NULL);
+    return cpl_json_set_cstr(out, "executionType", target ? "ROLLBACK" : "STANDARD") &&
+           (!target ||
+            cpl_json_set_cstr(emu_object_at(out, "rollbackMetadata"), "rollbackTargetPipelineExecutionId", target));
 }
 
 /* ---- GetPipelineExecution ---- */
@@ -24,13 +30,13 @@ static bool fill_execution(cpl_json *out, const cpl_json *execution) {
            emu_copy(out, "artifactRevisions", execution, "artifactRevisions") &&
            (!variables || emu_copy(out, "variables", execution, "variables")) &&
            emu_copy(out, "trigger", execution, "trigger") && emu_copy(out, "executionMode", execution, "mode") &&
-           cpl_json_set_cstr(out, "executionType", "STANDARD");
+           emu_execution_type(out, execution);
 }
 
 bool emu_get_pipeline_execution(emu_call *call) {
     const cpl_json *execution;
     if (emu_pipeline_need(call, EMU_GET(call->in, "pipelineName")) == NULL) return false;
-    execution = need_execution(call, EMU_GET(call->in, "pipelineExecutionId"));
+    execution = emu_execution_need(call, EMU_GET(call->in, "pipelineExecutionId"));
     if (execution == NULL) return false;
     return fill_execution(emu_object_at(call->out, "pipelineExecution"), execution) || emu_nomem(call);
 }
@@ -46,7 +52,7 @@ static bool add_summary(cpl_json *list, const cpl_json *execution) {
         emu_copy(item, "sourceRevisions", execution, "sourceRevisions") &&
         emu_copy(item, "trigger", execution, "trigger") &&
         (!stop || emu_copy(item, "stopTrigger", execution, "stop")) &&
-        emu_copy(item, "executionMode", execution, "mode") && cpl_json_set_cstr(item, "executionType", "STANDARD")) {
+        emu_copy(item, "executionMode", execution, "mode") && emu_execution_type(item, execution)) {
         return cpl_json_push(list, item);
     }
     cpl_json_free(item);
@@ -203,7 +209,7 @@ static bool list_filtered(emu_call *call, const action_filter *filter, const cha
     details found = {0};
     bool good = true;
     if (filter->id) {
-        const cpl_json *execution = need_execution(call, filter->id);
+        const cpl_json *execution = emu_execution_need(call, filter->id);
         if (execution == NULL) return false;
         good = collect(&found, execution, filter->latest, below);
     } else {

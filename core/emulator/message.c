@@ -7,6 +7,10 @@ bool emu_request_is_api(const emu_request *request) {
     return cpl_str_is(request->method, "POST") && (request->path.n == 0 || cpl_str_is(request->path, "/"));
 }
 
+bool emu_request_is_webhook(const emu_request *request) {
+    return cpl_str_starts(request->path, EMU_WEBHOOK_PATH);
+}
+
 cpl_str emu_request_header(const emu_request *request, const char *name) {
     for (size_t i = 0; i < request->header_count; i++) {
         if (cpl_str_is_nocase(request->headers[i].name, name)) return cpl_str_trim(request->headers[i].value);

@@ -20,10 +20,14 @@ typedef struct emu_request {
     size_t header_count;
     cpl_str body;
     bool too_large; /* the body passed its ceiling and was thrown away */
+    cpl_str remote; /* the sender's address, "127.0.0.1" or "::1"; absent when it is not known */
 } emu_request;
 
-/* A call of the CodePipeline API; everything else is S3. */
+/* A call of the CodePipeline API. */
 bool emu_request_is_api(const emu_request *request);
+/* Sent to a webhook's URL, whose path no bucket can have; everything else is S3. */
+#define EMU_WEBHOOK_PATH "/_webhook/"
+bool emu_request_is_webhook(const emu_request *request);
 /* The value of the first header of that name, trimmed; the absent view when there is none. */
 cpl_str emu_request_header(const emu_request *request, const char *name);
 

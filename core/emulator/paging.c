@@ -3,7 +3,8 @@
 
 /*
  * A token is the hexadecimal form of "operation LF scope LF last key shown". It holds a key and not a position, so
- * pages stay right when things come and go between them.
+ * pages stay right when things come and go between them. The members' names are the model's: ListWebhooks begins them
+ * with a capital.
  */
 
 static void head_of(const emu_call *call, const char *scope, cpl_buf *out) {
@@ -27,7 +28,7 @@ static bool unhex(cpl_str text, cpl_buf *out) {
 }
 
 bool emu_page_begin(emu_call *call, const char *scope, char after[EMU_PAGE_KEY]) {
-    cpl_str token = cpl_json_get_str(call->in, "nextToken");
+    cpl_str token = cpl_json_get_str(call->in, call->operation->info.input_token);
     cpl_buf head, text;
     bool good = true;
     after[0] = '\0';
@@ -51,13 +52,14 @@ bool emu_page_more(emu_call *call, const char *scope, const char *last) {
     head_of(call, scope, &text);
     cpl_buf_adds(&text, last);
     cpl_buf_add_hex(&token, text.p, text.n);
-    done = cpl_buf_ok(&text) && cpl_json_set_str(call->out, "nextToken", cpl_buf_str(&token));
+    done = cpl_buf_ok(&text) && cpl_json_set_str(call->out, call->operation->info.output_token, cpl_buf_str(&token));
     cpl_buf_release(&text);
     cpl_buf_release(&token);
     return done || emu_nomem(call);
 }
 
 size_t emu_page_size(const emu_call *call, size_t most) {
-    double wanted = cpl_json_get_number(call->in, "maxResults", (double)most);
+    const char *limit = call->operation->info.limit_key;
+    double wanted = limit ? cpl_json_get_number(call->in, limit, (double)most) : (double)most;
     return wanted < (double)most ? (size_t)wanted : most;
 }

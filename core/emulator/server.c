@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -119,6 +120,15 @@ static enum MHD_Result send_response(struct MHD_Connection *connection, emu_resp
     return result;
 }
 
+static void name_remote(struct MHD_Connection *connection, char *out, size_t size) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info ? info->client_addr : NULL;
+    socklen_t length = sizeof(struct sockaddr_in);
+    out[0] = '\0';
+    if (address && address->sa_family == AF_INET6) length = sizeof(struct sockaddr_in6);
+    if (address) getnameinfo(address, length, out, (socklen_t)size, NULL, 0, NI_NUMERICHOST);
+}
+
 static enum MHD_Result answer(emu_server *server, struct MHD_Connection *connection, const char *method,
                               const exchange *x) {
     header_list headers = {.n = 0};
@@ -126,9 +136,12 @@ static enum MHD_Result answer(emu_server *server, struct MHD_Connection *connect
         .method = cpl_str_of(method), .body = cpl_buf_str(&x->body), .too_large = x->too_large, .headers = headers.at};
     emu_response response;
     enum MHD_Result result;
+    char remote[64];
     split_target(&request, cpl_str_of(x->target));
     MHD_get_connection_values(connection, MHD_HEADER_KIND, add_header, &headers);
     request.header_count = headers.n;
+    name_remote(connection, remote, sizeof remote);
+    request.remote = cpl_str_of(remote);
     emu_response_init(&response);
     server->handler(server->context, &request, &response);
     result = send_response(connection, &response, x->too_large);
@@ -155,7 +168,7 @@ static bool begin(exchange *x, struct MHD_Connection *connection, const char *me
     uint64_t size = announced_size(connection);
     size_t limit;
     split_target(&request, cpl_str_of(x->target));
-    limit = emu_request_is_api(&request) ? EMU_API_BODY_MAX : EMU_BODY_MAX;
+    limit = emu_request_is_api(&request) || emu_request_is_webhook(&request) ? EMU_API_BODY_MAX : EMU_BODY_MAX;
     cpl_buf_init(&x->body, limit);
     x->started = true;
     if (size <= limit) return true;

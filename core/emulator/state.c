@@ -53,7 +53,7 @@ static bool add_action(const state_view *v, cpl_json *states, const cpl_json *st
 
 static bool fill_execution(cpl_json *to, const cpl_json *execution, const char *status) {
     return emu_copy(to, "pipelineExecutionId", execution, "id") && cpl_json_set_cstr(to, "status", status) &&
-           cpl_json_set_cstr(to, "type", "STANDARD");
+           cpl_json_set_cstr(to, "type", cpl_json_get(execution, "target") ? "ROLLBACK" : "STANDARD");
 }
 
 /* The newest that waits in front of the stage, and all of them. */

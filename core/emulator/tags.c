@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine.h"
 
-/* The tags of pipelines and custom action types: documents {"tags": [{"key", "value"}]} by ARN. */
+/* The tags of pipelines, custom action types and webhooks: documents {"tags": [{"key", "value"}]} by ARN. */
 
 #define TAGS_MAX 50
 
@@ -59,11 +59,18 @@ static const char *need_resource(emu_call *call) {
                    emu_account_id(call->e), emu_region(call->e));
         return NULL;
     }
-    if (emu_store_get(emu_store_of(call->e), EMU_PIPELINE, arn + strlen(prefix)) || action_type_exists(call->e, arn)) {
+    if (emu_store_get(emu_store_of(call->e), EMU_PIPELINE, arn + strlen(prefix)) || action_type_exists(call->e, arn) ||
+        (cpl_str_starts(cpl_str_of(arn + strlen(prefix)), "webhook:") &&
+         emu_store_get(emu_store_of(call->e), EMU_WEBHOOK, arn + strlen(prefix) + strlen("webhook:")))) {
         return arn;
     }
     emu_refuse(call, "ResourceNotFoundException", "The resource '%s' does not exist", arn);
     return NULL;
+}
+
+bool emu_tags_copy(emu_call *call, const char *arn, cpl_json *out) {
+    const cpl_json *tags = tags_of(call, arn);
+    return cpl_json_count(tags) == 0 || cpl_json_set(out, "tags", cpl_json_clone(tags));
 }
 
 bool emu_tag_resource(emu_call *call) {

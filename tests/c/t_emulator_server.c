@@ -292,8 +292,8 @@ TEST(t_emulator_server__a_target_that_names_no_operation_is_unknown) {
 TEST(t_emulator_server__an_operation_not_emulated_says_so_by_name) {
     client c = client_start(NULL);
     NEED(c.emulator);
-    CHECK(client_call(&c, "ListWebhooks", CPL_LIT("{}")) == 501);
-    refused(&c, 501, "NotImplementedException", "the emulator does not do ListWebhooks yet");
+    CHECK(client_call(&c, "ListRuleTypes", CPL_LIT("{}")) == 501);
+    refused(&c, 501, "NotImplementedException", "the emulator does not do ListRuleTypes yet");
     client_stop(&c);
 }
 

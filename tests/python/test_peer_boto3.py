@@ -257,8 +257,8 @@ def test_a_wrong_secret_key_is_refused(boto3_client, emulator):
 def test_what_is_not_emulated_says_so(boto3_client):
     codepipeline = boto3_client("codepipeline")
     with pytest.raises(codepipeline.exceptions.ClientError) as refused:
-        codepipeline.list_webhooks()
-    assert "ListWebhooks" in refused.value.response["Error"]["Message"]
+        codepipeline.list_rule_types()
+    assert "ListRuleTypes" in refused.value.response["Error"]["Message"]
 
 
 def test_a_large_object_goes_up_and_down_in_parts(boto3_client, tmp_path):
