@@ -3,7 +3,7 @@
 #include "client.h"
 #include "clock.h"
 #include "err.h"
-#include "reply.h"
+#include "observe.h"
 #include "skew.h"
 
 #define PARAMS_MAX (64u << 20)
@@ -14,6 +14,7 @@ typedef struct call {
     const cpl_operation *operation;
     cpl_wait wait;       /* the caller's tick; timeout_ms is the caller's for all of it */
     int64_t deadline_ms; /* monotonic; 0: none */
+    const cpl_observer *observer;
     cpl_buf body;
     char target[96];
     char id[CPL_UUID_SIZE]; /* the same for all attempts, so that the service's logs show what belongs together */
@@ -156,6 +157,9 @@ static cpl_status send_signed(call *c, const cpl_credentials *credentials, int64
     headers[count++] = (cpl_header){CPL_LIT("amz-sdk-invocation-id"), cpl_str_of(c->id)};
     headers[count++] = (cpl_header){CPL_LIT("amz-sdk-request"), cpl_str_of(attempt)};
     request.header_count = count;
+    status = cpl_observe_request(&(cpl_observed){c->observer, c->operation, client->url, c->sent + 1}, headers, count,
+                                 request.body, c->err);
+    if (status) return status;
     status = cpl_http_send(client->http, &request, &c->reply->response, c->err);
     if (status != CPL_INVALID) c->sent++;
     if (c->reply->response.resent) c->resent++;
@@ -174,20 +178,10 @@ static bool correct_skew(call *c, int64_t sent_ms, int64_t used_s, cpl_str code)
     return !c->skew_corrected && cpl_skew_blamed(code, used_s, skew_s);
 }
 
-static cpl_status attempt(call *c) {
-    const cpl_creds_set *set = NULL;
-    int64_t used_s = atomic_load_explicit(&c->client->root->skew_s, memory_order_relaxed);
-    int64_t sent_ms = cpl_clock_wall_ms(), now_s = sent_ms / 1000 + used_s;
-    cpl_status status;
-    cpl_str code;
-    c->class = CPL_RETRY_NEVER;
-    status = cpl_creds_acquire(c->client->creds, now_s, &c->wait, &set, c->err);
-    if (status) return status;
-    status = send_signed(c, &set->view, now_s);
-    cpl_creds_drop(set);
-    if (status) return status;
-    status = cpl_reply_judge(c->reply, c->err);
-    code = cpl_str_of(status == CPL_SERVICE ? c->err->code : "");
+/* The answer has arrived. */
+static cpl_status judge(call *c, int64_t sent_ms, int64_t used_s) {
+    cpl_status status = cpl_reply_judge(c->reply, c->err);
+    cpl_str code = cpl_str_of(status == CPL_SERVICE ? c->err->code : "");
     if (correct_skew(c, sent_ms, used_s, code)) {
         c->skew_corrected = true;
         c->class = CPL_RETRY_SKEW;
@@ -195,6 +189,25 @@ static cpl_status attempt(call *c) {
         c->class = cpl_retry_classify(status, c->err->http_status, code);
     }
     return status;
+}
+
+static cpl_status attempt(call *c) {
+    const cpl_creds_set *set = NULL;
+    int64_t used_s = atomic_load_explicit(&c->client->root->skew_s, memory_order_relaxed);
+    int64_t sent_ms = cpl_clock_wall_ms(), begin_ms = cpl_clock_monotonic_ms();
+    int sent = c->sent;
+    cpl_status status, ended;
+    c->class = CPL_RETRY_NEVER;
+    status = cpl_creds_acquire(c->client->creds, sent_ms / 1000 + used_s, &c->wait, &set, c->err);
+    if (status) return status;
+    status = send_signed(c, &set->view, sent_ms / 1000 + used_s);
+    cpl_creds_drop(set);
+    if (status == CPL_OK) status = judge(c, sent_ms, used_s);
+    if (c->sent == sent) return status; /* nothing left */
+    ended = cpl_observe_response(&(cpl_observed){c->observer, c->operation, c->client->url, c->sent}, c->reply,
+                                 cpl_clock_monotonic_ms() - begin_ms, status, c->err);
+    if (ended != status) c->class = CPL_RETRY_NEVER;
+    return ended;
 }
 
 /* ---- until it is settled ---- */
@@ -285,6 +298,7 @@ cpl_status cpl_client_run(cpl_client *client, const cpl_operation *operation, cp
     if (options == NULL) options = &defaults;
     if (options->refusal) *options->refusal = NULL;
     c.wait = options->wait;
+    c.observer = options->observer;
     if (c.wait.timeout_ms > 0) c.deadline_ms = cpl_clock_monotonic_ms() + c.wait.timeout_ms;
     cpl_buf_init(&c.body, PARAMS_MAX);
     cpl_signature_init(&c.signature);

@@ -258,10 +258,45 @@ typedef struct cpl_reply cpl_reply;
 
 #define CPL_CALL_EMPTY_TABLES 1u /* {} may stand for an empty list too (a Lua table says no more) */
 
+typedef enum cpl_call_stage { CPL_CALL_REQUEST, CPL_CALL_RESPONSE } cpl_call_stage;
+
+/* One attempt, before it is sent or after it ended. All of it lives until the observer returns. */
+typedef struct cpl_call_event {
+    cpl_call_stage stage;
+    const char *operation;
+    const char *url;
+    int attempt;  /* from 1 */
+    cpl_str text; /* JSON: the parameters, or the answer; what is secret is "***", what is long ends in "..." */
+    /* CPL_CALL_RESPONSE */
+    cpl_status status;      /* how the attempt ended; another one may follow */
+    int http_status;        /* 0: no answer arrived */
+    int64_t duration_ms;    /* of the attempt */
+    const char *request_id; /* "" if there was none */
+    const char *code;       /* of an error of the service; else "" */
+    const char *message;    /* of any error */
+    /* private */
+    const void *sent;
+    size_t sent_count;
+    const cpl_reply *reply;
+} cpl_call_event;
+
+/* The i-th header, sent or received; false past the end. Credentials are "***". */
+bool cpl_call_event_header(const cpl_call_event *event, size_t i, cpl_str *name, cpl_str *value);
+
+/*
+ * Looks on: is called on the calling thread before each attempt and after it. Anything but 0 makes the call return
+ * CPL_CANCELLED. It must not call back into the object that is waiting.
+ */
+typedef struct cpl_observer {
+    int (*event)(void *context, const cpl_call_event *event);
+    void *context;
+} cpl_observer;
+
 typedef struct cpl_call_options {
     unsigned flags;
     cpl_wait wait;
     cpl_reply **refusal; /* not NULL: gets the answer that was CPL_SERVICE, which the caller owns; NULL without one */
+    const cpl_observer *observer; /* NULL: nobody looks on */
 } cpl_call_options;
 
 /*

@@ -22,11 +22,11 @@ FLOORS = """
     buf clock sigpipe rate
     digest json xml pace tree profiles skew continuation
     model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch
-    cursor http+http_head+http_route+url archives creds settings
+    cursor http+http_head+http_route+url archives creds settings redact
     endpoint reply
-    s3
+    s3 observe
     client+call
-    desk transfer run+follow+explain+approval
+    desk transfer doctor run+follow+explain+approval
     guard
     job+result+artifact
     worker event+event_main
