@@ -15,21 +15,24 @@ LUA_PC ?= lua5.4
 LIBFLAG ?= -shared
 OPT ?= -O2 -g
 
-PACKAGES = libcurl libcrypto libcjson libarchive sqlite3 expat libmicrohttpd
+# libarchive is loaded when it is first needed (core/archives.c)
+LINKED = libcurl libcrypto libcjson sqlite3 expat libmicrohttpd
+PACKAGES = $(LINKED) libarchive
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla $(WERROR)
 
 # $(call once,NAME,command): NAME becomes the command's output, when it is first needed and only then
 once = $(eval $(1) := $$(shell $(2)))$($(1))
 PACKAGE_CFLAGS = $(call once,PACKAGE_CFLAGS,$(PKG_CONFIG) --cflags $(PACKAGES))
-PACKAGE_LIBS = $(call once,PACKAGE_LIBS,$(PKG_CONFIG) --libs $(PACKAGES))
-NEED_PACKAGES = $(if $(PACKAGE_LIBS),,$(error install the development files of: $(PACKAGES)))
+PACKAGE_LIBS = $(call once,PACKAGE_LIBS,$(PKG_CONFIG) --libs $(LINKED))
+PACKAGES_THERE = $(call once,PACKAGES_THERE,$(PKG_CONFIG) --exists $(PACKAGES) && echo yes)
+NEED_PACKAGES = $(if $(PACKAGES_THERE),,$(error install the development files of: $(PACKAGES)))
 LUA_CFLAGS = $(call once,LUA_CFLAGS,$(PKG_CONFIG) --cflags $(LUA_PC))
 PY_CFLAGS = $(call once,PY_CFLAGS,$(PYTHON) -c 'import sysconfig as s; print("-I" + s.get_path("include"))')
 
 DEFINES = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
 ALL_CFLAGS = $(NEED_PACKAGES)-std=c11 $(OPT) -fPIC -fvisibility=hidden -pthread $(WARN) $(SANITIZE) \
              $(DEFINES) $(PACKAGE_CFLAGS) $(CPPFLAGS) $(CFLAGS)
-LIBS = $(PACKAGE_LIBS) -lm -pthread
+LIBS = $(PACKAGE_LIBS) -lm -ldl -pthread
 ifdef SAN
 SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
@@ -70,7 +73,7 @@ $(PY_MODULE): $(call objects,$(PY_SRC)) $(LIB)
 $(LUA_MODULE): $(call objects,$(LUA_SRC)) $(LIB)
 $(PY_MODULE) $(LUA_MODULE):
 	@mkdir -p $(@D)
-	$(CC) $(LIBFLAG) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(LIBFLAG) -Wl,-z,nodelete $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(O)/tests/%: $(O)/tests/c/%.o $(LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)

@@ -52,7 +52,8 @@ class BuildExt(build_ext):
         require_libraries()
         names = [name for name, _, _ in LIBRARIES]
         ext.extra_compile_args += shlex.split(pkg_config("--cflags", *names).stdout)
-        ext.extra_link_args += shlex.split(pkg_config("--libs", *names).stdout)
+        linked = [name for name in names if name != "libarchive"]  # which is loaded when it is first needed
+        ext.extra_link_args += shlex.split(pkg_config("--libs", *linked).stdout)
         compile_all = self.compiler.compile
 
         def compile_in_parallel(sources, **options):
@@ -79,7 +80,7 @@ setup(
             depends=sorted(glob("core/**/*.h", recursive=True) + glob("python/src/*.h")),
             define_macros=[("_GNU_SOURCE", None), ("_FILE_OFFSET_BITS", "64"), ("Py_LIMITED_API", "0x03090000")],
             extra_compile_args=["-std=c11", "-fvisibility=hidden", "-pthread"],
-            extra_link_args=["-pthread", "-lm"],
+            extra_link_args=["-pthread", "-lm", "-ldl", "-Wl,-z,nodelete"],
             py_limited_api=True,
         )
     ],

@@ -4,9 +4,11 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +21,54 @@
 #define DEFAULT_BYTES ((int64_t)8 << 30)
 #define DEFAULT_ENTRIES 1000000
 #define READABLE 0600 /* an archive may not lock its owner out */
+
+/* ---- the library, loaded when it is first needed ---- */
+
+/*
+ * Most processes never open an archive, and libarchive brings other libraries along, ICU among them: half as much time
+ * again as loading all the rest takes, and 3 MB. See docs/adr/0009.
+ */
+#define LIBARCHIVE "libarchive.so.13"
+_Static_assert(ARCHIVE_VERSION_NUMBER / 1000000 == 3, "all of libarchive 3 has this name; another may not");
+
+/* clang-format off */
+#define FUNCTIONS(X)                                                                                                  \
+    X(archive_entry_clear) X(archive_entry_filetype) X(archive_entry_free) X(archive_entry_hardlink)                  \
+    X(archive_entry_is_encrypted) X(archive_entry_mode) X(archive_entry_mtime) X(archive_entry_mtime_is_set)          \
+    X(archive_entry_mtime_nsec) X(archive_entry_new) X(archive_entry_pathname) X(archive_entry_set_mode)              \
+    X(archive_entry_set_mtime) X(archive_entry_set_pathname) X(archive_entry_set_size) X(archive_entry_set_symlink)   \
+    X(archive_entry_size) X(archive_entry_size_is_set) X(archive_entry_sparse_count) X(archive_entry_symlink)         \
+    X(archive_errno) X(archive_error_string) X(archive_read_data_block) X(archive_read_free) X(archive_read_new)      \
+    X(archive_read_next_header) X(archive_read_open_fd) X(archive_read_support_filter_gzip)                           \
+    X(archive_read_support_format_tar) X(archive_read_support_format_zip_seekable) X(archive_write_close)             \
+    X(archive_write_data) X(archive_write_free) X(archive_write_header) X(archive_write_new) X(archive_write_open_fd) \
+    X(archive_write_set_bytes_in_last_block) X(archive_write_set_format_zip) X(archive_write_set_options)             \
+    X(archive_write_zip_set_compression_deflate)
+/* clang-format on */
+
+static struct {
+#define X(name) __typeof__(name) *name;
+    FUNCTIONS(X)
+#undef X
+} lib;
+static pthread_once_t lib_once = PTHREAD_ONCE_INIT;
+static char lib_missing[256]; /* why it cannot be used; empty: it can */
+
+static void load_library(void) {
+    void *handle = dlopen(LIBARCHIVE, RTLD_LAZY | RTLD_LOCAL); /* and never closed */
+    bool found = handle != NULL;
+#define X(name) found = found && (*(void **)&lib.name = dlsym(handle, #name)) != NULL;
+    FUNCTIONS(X)
+#undef X
+    if (!found) CPL_COPY(lib_missing, cpl_str_of(dlerror()));
+}
+
+static cpl_status need_library(cpl_error *err) {
+    pthread_once(&lib_once, load_library);
+    return lib_missing[0] ? cpl_fail(err, CPL_IO, "libarchive cannot be loaded: %s", lib_missing) : CPL_OK;
+}
+
+/* ---- its locale ---- */
 
 /*
  * libarchive turns names into the character set of the thread's locale, and a program that never called setlocale() is
@@ -54,12 +104,12 @@ static cpl_status check_pace(cpl_pace *pace, const utf8_locale *l, cpl_error *er
 /* What libarchive has to say, in a form that may be shown. */
 static cpl_status archive_fault(struct archive *a, const char *subject, cpl_error *err) {
     char reason[256];
-    if (archive_errno(a) == ENOMEM) return cpl_fail_nomem(err);
-    if (archive_errno(a) == ENOSPC || archive_errno(a) == EDQUOT || archive_errno(a) == EIO) {
-        errno = archive_errno(a);
+    if (lib.archive_errno(a) == ENOMEM) return cpl_fail_nomem(err);
+    if (lib.archive_errno(a) == ENOSPC || lib.archive_errno(a) == EDQUOT || lib.archive_errno(a) == EIO) {
+        errno = lib.archive_errno(a);
         return cpl_fail_errno(err, "read or write", subject);
     }
-    cpl_tree_show(cpl_str_of(archive_error_string(a)), reason, sizeof reason);
+    cpl_tree_show(cpl_str_of(lib.archive_error_string(a)), reason, sizeof reason);
     return cpl_fail(err, CPL_ARCHIVE, "\"%s\" is damaged: %s", subject, reason[0] ? reason : "unknown reason");
 }
 
@@ -126,13 +176,13 @@ static cpl_status write_at(const unpack *u, int fd, const char *bytes, size_t n,
 
 /* Copies the entry's data. What counts is what was written, not what the archive promised. */
 static cpl_status write_data(unpack *u, struct archive_entry *entry, int fd) {
-    int64_t declared = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : -1, end = 0;
+    int64_t declared = lib.archive_entry_size_is_set(entry) ? lib.archive_entry_size(entry) : -1, end = 0;
     const void *block;
     size_t n;
     la_int64_t at;
     int got;
     if (declared > u->max_bytes - u->bytes) return too_large(u);
-    while ((got = archive_read_data_block(u->reader, &block, &n, &at)) == ARCHIVE_OK) {
+    while ((got = lib.archive_read_data_block(u->reader, &block, &n, &at)) == ARCHIVE_OK) {
         cpl_status status = check_pace(&u->pace, &u->locale, u->err);
         if (status != CPL_OK) return status;
         if (at < end) return refuse(u, "is damaged: its data overlaps");
@@ -144,7 +194,7 @@ static cpl_status write_data(unpack *u, struct archive_entry *entry, int fd) {
     }
     if (got != ARCHIVE_EOF) return archive_fault(u->reader, u->shown, u->err);
     if (declared > end) {
-        if (archive_entry_sparse_count(entry) == 0) return refuse(u, "is shorter than its size says");
+        if (lib.archive_entry_sparse_count(entry) == 0) return refuse(u, "is shorter than its size says");
         if (ftruncate(fd, (off_t)declared) != 0) return cpl_fail_errno(u->err, "write", u->shown);
         end = declared;
     }
@@ -158,14 +208,14 @@ static cpl_status make_failed(const unpack *u) {
 }
 
 static cpl_status make_file(unpack *u, struct archive_entry *entry, int parent, const char *leaf) {
-    mode_t mode = (archive_entry_mode(entry) & 0777) | READABLE;
+    mode_t mode = (lib.archive_entry_mode(entry) & 0777) | READABLE;
     int fd = openat(parent, leaf, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     cpl_status status;
     if (fd < 0) return make_failed(u);
     status = write_data(u, entry, fd);
-    if (status == CPL_OK && archive_entry_mtime_is_set(entry)) {
+    if (status == CPL_OK && lib.archive_entry_mtime_is_set(entry)) {
         struct timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT},
-                                    {archive_entry_mtime(entry), archive_entry_mtime_nsec(entry)}};
+                                    {lib.archive_entry_mtime(entry), lib.archive_entry_mtime_nsec(entry)}};
         (void)futimens(fd, times); /* a date the file system cannot hold is no reason to lose the file */
     }
     if (close(fd) != 0 && status == CPL_OK) status = cpl_fail_errno(u->err, "write", u->shown);
@@ -185,7 +235,7 @@ static cpl_status make_folder(const unpack *u, int parent, const char *leaf) {
 
 static cpl_status make_symlink(const unpack *u, struct archive_entry *entry, int parent, const char *leaf,
                                cpl_str name) {
-    const char *target = archive_entry_symlink(entry);
+    const char *target = lib.archive_entry_symlink(entry);
     const char *fault = cpl_tree_link_fault(name, cpl_str_of(target));
     if (fault) return refuse(u, fault);
     return symlinkat(target, parent, leaf) == 0 ? CPL_OK : make_failed(u);
@@ -217,12 +267,12 @@ static cpl_status make_hard_link(const unpack *u, const char *target, int parent
 
 static cpl_status make_entry(unpack *u, struct archive_entry *entry, char *name) {
     cpl_str view = cpl_str_of(name);
-    const char *hard = archive_entry_hardlink(entry);
+    const char *hard = lib.archive_entry_hardlink(entry);
     cpl_status status;
     char *leaf;
     int parent;
     if (cpl_str_ends(view, "/")) {
-        if (hard || archive_entry_filetype(entry) != AE_IFDIR)
+        if (hard || lib.archive_entry_filetype(entry) != AE_IFDIR)
             return refuse(u, "has the name of a folder, but is none");
         name[view.n - 1] = '\0';
     }
@@ -230,11 +280,11 @@ static cpl_status make_entry(unpack *u, struct archive_entry *entry, char *name)
     if (parent < 0) return u->err->status;
     if (hard) {
         status = make_hard_link(u, hard, parent, leaf);
-    } else if (archive_entry_filetype(entry) == AE_IFREG) {
+    } else if (lib.archive_entry_filetype(entry) == AE_IFREG) {
         status = make_file(u, entry, parent, leaf);
-    } else if (archive_entry_filetype(entry) == AE_IFDIR) {
+    } else if (lib.archive_entry_filetype(entry) == AE_IFDIR) {
         status = make_folder(u, parent, leaf);
-    } else if (archive_entry_filetype(entry) == AE_IFLNK) {
+    } else if (lib.archive_entry_filetype(entry) == AE_IFLNK) {
         status = make_symlink(u, entry, parent, leaf, view);
     } else {
         status = refuse(u, "is neither a file, a folder nor a link");
@@ -244,7 +294,7 @@ static cpl_status make_entry(unpack *u, struct archive_entry *entry, char *name)
 }
 
 static cpl_status unpack_entry(unpack *u, struct archive_entry *entry) {
-    cpl_str name = cpl_str_of(archive_entry_pathname(entry));
+    cpl_str name = cpl_str_of(lib.archive_entry_pathname(entry));
     const char *fault;
     char *path;
     cpl_status status;
@@ -252,7 +302,7 @@ static cpl_status unpack_entry(unpack *u, struct archive_entry *entry) {
     if (++u->entries > u->max_entries) {
         return cpl_fail(u->err, CPL_ARCHIVE, "the archive has more than %lld entries", (long long)u->max_entries);
     }
-    if (archive_entry_is_encrypted(entry)) return refuse(u, "is encrypted");
+    if (lib.archive_entry_is_encrypted(entry)) return refuse(u, "is encrypted");
     if (!u->zip) { /* tar's way to say "here" */
         while (cpl_str_starts(name, "./")) name = cpl_str_sub(name, 2, name.n);
         if ((name.n == 0 && u->shown[0] != '\0') || cpl_str_is(name, ".")) return CPL_OK;
@@ -277,16 +327,16 @@ static cpl_status open_reader(unpack *u, const char *path) {
         cpl_status status = cpl_zipdir_check(u->fd, u->max_entries, &u->pace, &u->listed, u->err);
         if (status != CPL_OK || u->listed == 0) return status; /* libarchive knows no empty zip */
     }
-    u->reader = archive_read_new();
+    u->reader = lib.archive_read_new();
     if (u->reader == NULL) return cpl_fail_nomem(u->err);
     if (u->zip) {
-        ok = archive_read_support_format_zip_seekable(u->reader);
+        ok = lib.archive_read_support_format_zip_seekable(u->reader);
     } else {
-        ok = archive_read_support_format_tar(u->reader);
-        if (gzip && ok == ARCHIVE_OK) ok = archive_read_support_filter_gzip(u->reader);
+        ok = lib.archive_read_support_format_tar(u->reader);
+        if (gzip && ok == ARCHIVE_OK) ok = lib.archive_read_support_filter_gzip(u->reader);
     }
-    if (ok == ARCHIVE_OK) ok = archive_read_open_fd(u->reader, u->fd, BLOCK);
-    if (ok != ARCHIVE_OK && !u->zip && !gzip && archive_errno(u->reader) != ENOMEM) {
+    if (ok == ARCHIVE_OK) ok = lib.archive_read_open_fd(u->reader, u->fd, BLOCK);
+    if (ok != ARCHIVE_OK && !u->zip && !gzip && lib.archive_errno(u->reader) != ENOMEM) {
         return cpl_fail(u->err, CPL_ARCHIVE, "\"%s\" is neither a zip, a tar nor a tar.gz archive", path);
     }
     return ok == ARCHIVE_OK ? CPL_OK : archive_fault(u->reader, path, u->err);
@@ -296,7 +346,7 @@ static cpl_status unpack_all(unpack *u, const char *path) {
     struct archive_entry *entry;
     cpl_status status = open_reader(u, path);
     while (status == CPL_OK && u->reader) {
-        int got = archive_read_next_header(u->reader, &entry);
+        int got = lib.archive_read_next_header(u->reader, &entry);
         if (got == ARCHIVE_EOF) break;
         status = got == ARCHIVE_OK ? unpack_entry(u, entry) : archive_fault(u->reader, path, u->err);
         if (status == CPL_OK) status = check_pace(&u->pace, &u->locale, u->err);
@@ -304,7 +354,7 @@ static cpl_status unpack_all(unpack *u, const char *path) {
     if (status == CPL_OK && u->zip && u->entries != u->listed) {
         status = cpl_fail(u->err, CPL_ARCHIVE, "\"%s\" is damaged: entries are missing", path);
     }
-    archive_read_free(u->reader);
+    lib.archive_read_free(u->reader);
     return status;
 }
 
@@ -414,6 +464,8 @@ cpl_status cpl_archive_extract(const char *path, const char *directory, const cp
     char *staging = NULL;
     cpl_status status;
     bool exists = stat(directory, &info) == 0;
+    status = need_library(err);
+    if (status) return status;
     if (limits && limits->bytes > 0) u.max_bytes = limits->bytes;
     if (limits && limits->entries > 0) u.max_entries = limits->entries;
     cpl_pace_init(&u.pace, wait);
@@ -448,9 +500,10 @@ static cpl_status pack_refuse(const pack *p, const char *why) {
 }
 
 static cpl_status pack_header(pack *p, const struct stat *info) {
-    archive_entry_set_mtime(p->entry, info->st_mtim.tv_sec, 0);
-    archive_entry_set_mode(p->entry, (info->st_mode & S_IFMT) | (S_ISLNK(info->st_mode) ? 0777 : info->st_mode & 0777));
-    if (archive_write_header(p->writer, p->entry) != ARCHIVE_OK) return archive_fault(p->writer, p->shown, p->err);
+    lib.archive_entry_set_mtime(p->entry, info->st_mtim.tv_sec, 0);
+    lib.archive_entry_set_mode(p->entry,
+                               (info->st_mode & S_IFMT) | (S_ISLNK(info->st_mode) ? 0777 : info->st_mode & 0777));
+    if (lib.archive_write_header(p->writer, p->entry) != ARCHIVE_OK) return archive_fault(p->writer, p->shown, p->err);
     return CPL_OK;
 }
 
@@ -463,7 +516,8 @@ static cpl_status pack_data(pack *p, int fd, int64_t left) {
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return cpl_fail_errno(p->err, "read", p->shown);
         if (n == 0) return pack_refuse(p, "became shorter while it was packed");
-        if (archive_write_data(p->writer, p->block, (size_t)n) != n) return archive_fault(p->writer, p->shown, p->err);
+        if (lib.archive_write_data(p->writer, p->block, (size_t)n) != n)
+            return archive_fault(p->writer, p->shown, p->err);
         left -= n;
     }
     return CPL_OK;
@@ -475,7 +529,7 @@ static cpl_status pack_file(pack *p, int fd) {
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
         return pack_refuse(p, "is neither a file, a folder nor a link");
     if (info.st_dev == p->self.st_dev && info.st_ino == p->self.st_ino) return CPL_OK;
-    archive_entry_set_size(p->entry, info.st_size);
+    lib.archive_entry_set_size(p->entry, info.st_size);
     status = pack_header(p, &info);
     return status == CPL_OK ? pack_data(p, fd, info.st_size) : status;
 }
@@ -488,8 +542,8 @@ static cpl_status pack_link(pack *p, int at, const char *name, const struct stat
     target[n] = '\0';
     fault = cpl_tree_link_fault(cpl_buf_str(&p->name), (cpl_str){target, (size_t)n});
     if (fault) return pack_refuse(p, fault);
-    archive_entry_set_symlink(p->entry, target);
-    archive_entry_set_size(p->entry, n);
+    lib.archive_entry_set_symlink(p->entry, target);
+    lib.archive_entry_set_size(p->entry, n);
     return pack_header(p, info);
 }
 
@@ -503,8 +557,8 @@ static cpl_status pack_name(pack *p, const char *name) {
     cpl_tree_show(cpl_buf_str(&p->name), p->shown, sizeof p->shown);
     if ((fault = cpl_tree_name_fault(cpl_buf_str(&p->name))) != NULL) return pack_refuse(p, fault);
     if (!cpl_utf8_valid(cpl_buf_str(&p->name))) return pack_refuse(p, "has a name that is not UTF-8");
-    archive_entry_clear(p->entry);
-    archive_entry_set_pathname(p->entry, p->name.p);
+    lib.archive_entry_clear(p->entry);
+    lib.archive_entry_set_pathname(p->entry, p->name.p);
     return CPL_OK;
 }
 
@@ -596,25 +650,25 @@ static cpl_status pack_from(pack *p, const char *from) {
 static cpl_status write_archive(pack *p, const char *from, int fd, const char *to) {
     cpl_status status;
     int ok;
-    p->writer = archive_write_new();
-    p->entry = archive_entry_new();
+    p->writer = lib.archive_write_new();
+    p->entry = lib.archive_entry_new();
     p->block = cpl_malloc(BLOCK);
     if (p->writer == NULL || p->entry == NULL || p->block == NULL) {
         status = cpl_fail_nomem(p->err);
         goto out;
     }
-    ok = archive_write_set_format_zip(p->writer);
-    if (ok == ARCHIVE_OK) ok = archive_write_zip_set_compression_deflate(p->writer);
-    if (ok == ARCHIVE_OK) ok = archive_write_set_options(p->writer, "hdrcharset=UTF-8");
-    if (ok == ARCHIVE_OK) ok = archive_write_set_bytes_in_last_block(p->writer, 1);
-    if (ok == ARCHIVE_OK) ok = archive_write_open_fd(p->writer, fd);
+    ok = lib.archive_write_set_format_zip(p->writer);
+    if (ok == ARCHIVE_OK) ok = lib.archive_write_zip_set_compression_deflate(p->writer);
+    if (ok == ARCHIVE_OK) ok = lib.archive_write_set_options(p->writer, "hdrcharset=UTF-8");
+    if (ok == ARCHIVE_OK) ok = lib.archive_write_set_bytes_in_last_block(p->writer, 1);
+    if (ok == ARCHIVE_OK) ok = lib.archive_write_open_fd(p->writer, fd);
     status = ok == ARCHIVE_OK ? pack_from(p, from) : archive_fault(p->writer, to, p->err);
-    if (status == CPL_OK && archive_write_close(p->writer) != ARCHIVE_OK) {
+    if (status == CPL_OK && lib.archive_write_close(p->writer) != ARCHIVE_OK) {
         status = archive_fault(p->writer, to, p->err);
     }
 out:
-    archive_entry_free(p->entry);
-    archive_write_free(p->writer);
+    lib.archive_entry_free(p->entry);
+    lib.archive_write_free(p->writer);
     cpl_free(p->block);
     return status;
 }
@@ -624,6 +678,8 @@ cpl_status cpl_archive_pack(const char *from, const char *to, const cpl_wait *wa
     cpl_buf temp;
     cpl_status status;
     int fd;
+    status = need_library(err);
+    if (status) return status;
     cpl_buf_init(&temp, CPL_TREE_PATH_MAX);
     cpl_buf_init(&p.name, CPL_TREE_PATH_MAX);
     cpl_buf_addf(&temp, "%s.XXXXXX", to);

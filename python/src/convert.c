@@ -123,10 +123,18 @@ static bool write_dict(const target *to, PyObject *value, const step *at) {
     return ok;
 }
 
-/* Looked up when first needed: importing datetime takes longer than a call. */
+/* CPython's own half of datetime: the same classes. Importing the other half takes longer than ten calls. */
+static PyObject *import_datetime(void) {
+    PyObject *module = PyImport_ImportModule("_datetime");
+    if (module || !PyErr_ExceptionMatches(PyExc_ImportError)) return module;
+    PyErr_Clear();
+    return PyImport_ImportModule("datetime");
+}
+
+/* Looked up when first needed. */
 static bool need_datetime(module_state *state) {
     if (state->utc) return true;
-    PyObject *module = PyImport_ImportModule("datetime");
+    PyObject *module = import_datetime();
     PyObject *zone = module ? PyObject_GetAttrString(module, "timezone") : NULL;
     if (zone && !state->datetime) state->datetime = PyObject_GetAttrString(module, "datetime");
     if (state->datetime && !state->from_timestamp) {
