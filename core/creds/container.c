@@ -39,14 +39,15 @@ cpl_status cpl_creds_container_url(const cpl_config *config, cpl_buf *out, cpl_e
     cpl_url url;
     if (relative == NULL && full == NULL) return CPL_OK;
     if (relative == NULL) {
+        cpl_status status = check_full(cpl_str_of(full), err);
         cpl_buf_adds(out, full);
-        return check_full(cpl_str_of(full), err);
+        return status ? status : cpl_creds_check_text(out, "AWS_CONTAINER_CREDENTIALS_FULL_URI", err);
     }
     cpl_buf_adds(out, RELATIVE_BASE);
     if (relative[0] != '/') cpl_buf_addc(out, '/');
     cpl_buf_adds(out, relative);
     if (!cpl_buf_ok(out) || cpl_url_parse(cpl_buf_str(out), &url))
-        return cpl_buf_status(out, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", err);
+        return cpl_creds_check_text(out, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", err);
     return cpl_fail(err, CPL_CREDENTIALS, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: \"%.200s\" is no path", relative);
 }
 
@@ -61,7 +62,7 @@ static cpl_status read_authorization(const cpl_creds_ask *ask, cpl_buf *out, cpl
     if (cpl_http_check_header(&header, NULL))
         return cpl_fail(err, CPL_CREDENTIALS, "AWS_CONTAINER_AUTHORIZATION_TOKEN has a character no token has");
     cpl_buf_adds(out, token);
-    return cpl_buf_status(out, "AWS_CONTAINER_AUTHORIZATION_TOKEN", err);
+    return cpl_creds_check_text(out, "AWS_CONTAINER_AUTHORIZATION_TOKEN", err);
 }
 
 static cpl_status fetch(const cpl_creds_ask *ask, const char *url, cpl_str token, cpl_creds_set **out, cpl_error *err) {

@@ -28,7 +28,7 @@ cpl_status cpl_creds_instance_url(const cpl_config *config, cpl_buf *out, cpl_er
         return cpl_fail(err, CPL_CREDENTIALS, "ec2_metadata_service_endpoint_mode: \"%.*s\" is neither IPv4 nor IPv6",
                         (int)cpl_utf8_cut(mode, 80), mode.p);
     }
-    return cpl_buf_status(out, "the URL of the instance metadata", err);
+    return cpl_creds_check_text(out, "the URL of the instance metadata", err);
 }
 
 static bool is_disabled(const cpl_config *config) {
@@ -70,7 +70,7 @@ static cpl_status send(talk *t, const char *method, const char *path, cpl_header
     cpl_buf_addv(&url, cpl_buf_str(&t->base));
     cpl_buf_adds(&url, path);
     message.url = cpl_buf_cstr(&url);
-    status = cpl_buf_status(&url, "the URL of the instance metadata", t->err);
+    status = cpl_creds_check_text(&url, "the URL of the instance metadata", t->err);
     if (status == CPL_OK) status = cpl_creds_send(t->ask, &message, &t->response, t->err);
     cpl_buf_release(&url);
     return status;
@@ -94,6 +94,8 @@ static cpl_status get_token(talk *t) {
         return cpl_fail(t->err, CPL_CREDENTIALS, PLACE " forbids requests (403): it is switched off on this instance");
     if (answer != 200) return refuse(t, "a token");
     cpl_buf_addv(&t->token, cpl_buf_str(&t->response.body));
+    status = cpl_creds_check_text(&t->token, "the token of the instance metadata", t->err);
+    if (status) return status;
     header.value = cpl_buf_str(&t->token);
     if (t->token.n > 0 && cpl_http_check_header(&header, NULL) == CPL_OK) return CPL_OK;
     return cpl_fail(t->err, CPL_CREDENTIALS, PLACE " gave a token that is none");
@@ -137,7 +139,7 @@ static cpl_status get_role(talk *t, cpl_buf *path) {
     if (names.n == 0) return cpl_fail(t->err, CPL_CREDENTIALS, PLACE " has no role for this instance");
     cpl_buf_adds(path, ROLES_PATH);
     cpl_buf_add_uri(path, names, false);
-    return cpl_buf_status(path, "the name of the role", t->err);
+    return cpl_creds_check_text(path, "the name of the role", t->err);
 }
 
 static cpl_status get_keys(talk *t, const char *path, cpl_creds_set **out) {

@@ -18,6 +18,10 @@ cpl_status cpl_creds_as_credentials(cpl_status status, cpl_error *err) {
     return CPL_CREDENTIALS;
 }
 
+cpl_status cpl_creds_check_text(const cpl_buf *text, const char *what, cpl_error *err) {
+    return cpl_creds_as_credentials(cpl_buf_status(text, what, err), err);
+}
+
 /* ---- the ways out ---- */
 
 void cpl_creds_line_release(cpl_creds_line *line) {

@@ -12,7 +12,7 @@ static cpl_status name_file(const cpl_creds_ask *ask, const char *session, cpl_b
     cpl_status status = cpl_sha256_hex(cpl_str_trim(cpl_str_of(session)), hex, err);
     if (status) return cpl_creds_as_credentials(status, err);
     cpl_buf_addf(out, "%s/%s.json", folder ? folder : "~/.aws/login/cache", hex);
-    return cpl_buf_status(out, "the name of the login's file", err);
+    return cpl_creds_check_text(out, "the name of the login's file", err);
 }
 
 static cpl_status read_file(const cpl_creds_ask *ask, const char *file, cpl_creds_set **out, cpl_error *err) {

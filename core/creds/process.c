@@ -81,7 +81,7 @@ static cpl_status read_output(const child *c, cpl_buf *out, int64_t until_ms) {
         if (status) return status;
         if (poll(&there, 1, 100) <= 0) continue;
         to = cpl_buf_reserve(out, 4096);
-        if (to == NULL) return cpl_buf_status(out, "the output of the credential_process", c->err);
+        if (to == NULL) return cpl_creds_check_text(out, "the output of the credential_process", c->err);
         n = read(c->output, to, 4096);
         if (n == 0) return CPL_OK;
         if (n > 0) cpl_buf_commit(out, (size_t)n);

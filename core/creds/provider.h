@@ -109,7 +109,7 @@ typedef struct cpl_creds_message {
 /* Any answer is CPL_OK, whatever its status; else CPL_CREDENTIALS, CPL_CANCELLED or CPL_NOMEM. */
 cpl_status cpl_creds_send(const cpl_creds_ask *ask, const cpl_creds_message *message, cpl_http_response *response,
                           cpl_error *err);
-/* The same, and CPL_CREDENTIALS unless the answer is a 2xx; an error that JSON or XML describes is told by its words. */
+/* The same, and CPL_CREDENTIALS unless the answer is a 2xx; an error in JSON or XML is told by its words. */
 cpl_status cpl_creds_call(const cpl_creds_ask *ask, const cpl_creds_message *message, cpl_http_response *response,
                           cpl_error *err);
 /* The URL of a service, with the endpoint settings applied, without trailing slash. */
@@ -119,6 +119,8 @@ cpl_status cpl_creds_endpoint(const cpl_creds_ask *ask, const char *service, con
 cpl_status cpl_creds_read_token(const cpl_creds_ask *ask, const char *path, cpl_buf *out, cpl_error *err);
 /* Any failure that is not the caller's doing becomes CPL_CREDENTIALS. */
 cpl_status cpl_creds_as_credentials(cpl_status status, cpl_error *err);
+/* cpl_buf_status() so. */
+cpl_status cpl_creds_check_text(const cpl_buf *text, const char *what, cpl_error *err);
 
 /* ---- STS ---- */
 

@@ -76,7 +76,7 @@ static cpl_status write_url(const cpl_creds_ask *ask, const settings *s, cpl_buf
     cpl_buf_add_uri(url, cpl_str_of(s->account), false);
     cpl_buf_adds(url, "&role_name=");
     cpl_buf_add_uri(url, cpl_str_of(s->role), false);
-    return cpl_buf_status(url, "the URL of SSO", err);
+    return cpl_creds_check_text(url, "the URL of SSO", err);
 }
 
 static cpl_status buy(const cpl_creds_ask *ask, const settings *s, cpl_str token, cpl_creds_set **out, cpl_error *err) {

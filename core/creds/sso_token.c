@@ -19,7 +19,7 @@ static cpl_status name_file(const char *name, cpl_buf *out, cpl_error *err) {
     cpl_buf_init(out, 128);
     if (status) return cpl_creds_as_credentials(status, err);
     cpl_buf_addf(out, "~/.aws/sso/cache/%s.json", hex);
-    return cpl_buf_status(out, "the name of the token file", err);
+    return cpl_creds_check_text(out, "the name of the token file", err);
 }
 
 static cpl_status load(const cpl_creds_ask *ask, const char *file, cpl_json **out, cpl_error *err) {
@@ -120,7 +120,7 @@ static cpl_status renew(const cpl_creds_ask *ask, const char *region, cpl_json *
         write_request(token, &body);
         message.url = cpl_buf_cstr(&url);
         message.body = cpl_buf_str(&body);
-        status = cpl_buf_ok(&url) ? cpl_buf_status(&body, "the request to SSO", err) : cpl_fail_nomem(err);
+        status = cpl_buf_ok(&url) ? cpl_creds_check_text(&body, "the request to SSO", err) : cpl_fail_nomem(err);
     }
     if (status == CPL_OK) status = cpl_creds_call(ask, &message, &response, err);
     if (status == CPL_OK) status = cpl_creds_parse_json(cpl_buf_str(&response.body), message.place, &answer, err);
@@ -156,7 +156,7 @@ static cpl_status copy_token(const cpl_json *json, const char *file, cpl_buf *to
     if (header.value.n == 0 || cpl_http_check_header(&header, NULL))
         return cpl_fail(err, CPL_CREDENTIALS, "\"%s\" has no accessToken", file);
     cpl_buf_addv(token, header.value);
-    return cpl_buf_status(token, "the SSO token", err);
+    return cpl_creds_check_text(token, "the SSO token", err);
 }
 
 cpl_status cpl_creds_session_token(const cpl_creds_ask *ask, const cpl_creds_sso_session *session, cpl_buf *token,

@@ -53,6 +53,13 @@ static cpl_status world_send(void *context, const cpl_http_request *request, boo
     return cpl_http_send(w->http, &here, response, err);
 }
 
+/* A new folder for files of the test's own. */
+__attribute__((unused)) static void world_folder(char *out, size_t size) {
+    const char *temporary = getenv("TMPDIR");
+    snprintf(out, size, "%s/t_creds.XXXXXX", temporary ? temporary : P_tmpdir);
+    CHECK(mkdtemp(out) != NULL);
+}
+
 /* What was loaded of the configuration decides whether there is a source. */
 __attribute__((unused)) static cpl_status world_open(world *w, cpl_error *err) {
     const cpl_http_options http = {.proxy_set = true, .connect_timeout_ms = 2000, .read_timeout_ms = 5000};

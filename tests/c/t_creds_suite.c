@@ -363,13 +363,16 @@ static void check_graph_error(world *w, cpl_status status, cpl_error *err, const
 static void run_graph_case(const cJSON *test) {
     const cJSON *input = cJSON_GetObjectItem(test, "input"), *output = cJSON_GetObjectItem(test, "output");
     const cJSON *chain = cJSON_GetObjectItem(output, "ProfileChain");
-    char path[] = "/tmp/t_creds_suite.XXXXXX", variable[64];
-    FILE *file = fdopen(mkstemp(path), "w");
+    char folder[240], path[300], variable[320];
+    FILE *file;
     world w = {
         .env = {variable, "AWS_EC2_METADATA_DISABLED=true"}, .root = "", .profile = text_of(input, "selected_profile")};
     cpl_error err = {.status = CPL_OK};
     cpl_status status;
     int before = test_failures;
+    world_folder(folder, sizeof folder);
+    snprintf(path, sizeof path, "%s/config", folder);
+    file = fopen(path, "wb");
     write_sections(file, "profile", cJSON_GetObjectItem(input, "profiles"));
     write_sections(file, "sso-session", cJSON_GetObjectItem(input, "sso_sessions"));
     fclose(file);
@@ -383,6 +386,7 @@ static void run_graph_case(const cJSON *test) {
     if (test_failures > before) printf("  in the case %s\n", text_of(test, "docs"));
     world_close(&w);
     remove(path);
+    remove(folder);
 }
 
 TEST(t_creds_suite__the_28_cases_of_the_profile_graph_agree) {
@@ -407,14 +411,14 @@ static const struct words url_words[] = {
 
 static void run_url_case(const cJSON *test, bool container) {
     const cJSON *result = cJSON_GetObjectItem(test, "result"), *ok = cJSON_GetObjectItem(result, "Ok"), *item;
-    char folder[] = "/tmp/t_creds_suite.XXXXXX", root[64], path[64];
+    char folder[240], root[256], path[300];
     replay *r = calloc(1, sizeof *r);
     cpl_error err = {.status = CPL_OK};
     cpl_status status;
     cpl_buf url;
     int before = test_failures;
     cpl_buf_init(&url, 1000);
-    CHECK(mkdtemp(folder) != NULL);
+    world_folder(folder, sizeof folder);
     snprintf(root, sizeof root, "%s/", folder);
     snprintf(path, sizeof path, "%s/config", folder);
     read_case(r, folder, cJSON_GetObjectItem(test, "env"), NULL);

@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: MIT */
+/* Each provider where the third-party suite says nothing: what it refuses, what it sends, how it fails. */
+#include <dirent.h>
+#include <sys/stat.h>
+
+#include "creds_world.h"
+
+#define NOW_S 1767225600 /* 2026-01-01T00:00:00Z */
+#define LATER "2026-01-01T01:00:00Z"
+#define ROLE_ANSWER                                                                                   \
+    "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>AKROLE</AccessKeyId>"            \
+    "<SecretAccessKey>SECRET2</SecretAccessKey><SessionToken>TOKEN2</SessionToken><Expiration>" LATER \
+    "</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+#define WEB_ANSWER                                                                                        \
+    "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKWEB" \
+    "</AccessKeyId><SecretAccessKey>S</SecretAccessKey><SessionToken>T</SessionToken><Expiration>" LATER  \
+    "</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+#define CONTAINER_ANSWER \
+    "{\"AccessKeyId\":\"AKC\",\"SecretAccessKey\":\"SECRET1\",\"Token\":\"TOKEN1\",\"Expiration\":\"" LATER "\"}"
+
+/* ---- files ---- */
+
+static char root[256];
+
+static void put(const char *name, const char *text) {
+    char path[600];
+    FILE *file;
+    snprintf(path, sizeof path, "%s%s", root, name);
+    for (char *slash = strchr(path + strlen(root), '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(path, 0700);
+        *slash = '/';
+    }
+    file = fopen(path, "wb");
+    if (!CHECK(file != NULL)) return;
+    fputs(text, file);
+    fclose(file);
+}
+
+static void begin_files(const char *config) {
+    char folder[240];
+    world_folder(folder, sizeof folder);
+    snprintf(root, sizeof root, "%s/", folder);
+    put("config", config);
+}
+
+static void remove_all(const char *folder) {
+    DIR *all = opendir(folder);
+    struct dirent *entry;
+    while (all && (entry = readdir(all)) != NULL) {
+        char path[600];
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (remove(path) != 0) remove_all(path);
+    }
+    if (all) closedir(all);
+    remove(folder);
+}
+
+/* ---- asking once ---- */
+
+static cpl_status ask(world *w, const cpl_wait *wait, const cpl_creds_set **set, cpl_error *err) {
+    cpl_status status = world_open(w, err);
+    *set = NULL;
+    return status ? status : cpl_creds_acquire(w->creds, NOW_S, wait, set, err);
+}
+
+static void check_key(world *w, const char *key) {
+    const cpl_creds_set *set;
+    cpl_error err = {.status = CPL_OK};
+    if (CHECK(ask(w, NULL, &set, &err) == CPL_OK)) {
+        CHECK_STR(set->view.access_key_id.p, key);
+    } else {
+        printf("  %s\n", err.message);
+    }
+    cpl_creds_drop(set);
+}
+
+static void check_refused(world *w, const char *words) {
+    const cpl_creds_set *set;
+    cpl_error err = {.status = CPL_OK};
+    CHECK(ask(w, NULL, &set, &err) == CPL_CREDENTIALS);
+    CHECK(err.status == CPL_CREDENTIALS);
+    CHECK(set == NULL);
+    CHECK(strstr(err.message, "SECRET") == NULL);
+    if (!CHECK(strstr(err.message, words) != NULL)) printf("  %s\n", err.message);
+}
+
+/* A profile's error, with nobody to ask. */
+static void check_profile_refused(const char *config, const char *words) {
+    world w = {.env = {"AWS_CONFIG_FILE=config", "AWS_EC2_METADATA_DISABLED=true", "HOME=/home"}};
+    begin_files(config);
+    w.root = root;
+    check_refused(&w, words);
+    CHECK(w.asked == 0);
+    world_close(&w);
+    remove_all(root);
+}
+
+/* ---- containers ---- */
+
+TEST(t_creds_providers__a_container_is_asked_in_plain_http_on_this_machine_only) {
+    static const struct {
+        const char *url;
+        bool allowed;
+    } rows[] = {
+        {"http://127.0.0.1:9000/x", true},
+        {"http://127.1.2.3/x", true},
+        {"http://[::1]/x", true},
+        {"http://localhost/x", true},
+        {"https://example.com/x", true},
+        {"http://169.254.170.23/v1", true},
+        {"http://example.com/x", false},
+        {"http://169.254.169.254/latest/", false},
+        {"http://127.0.0.1.example.com/x", false},
+        {"http://127.example.com/x", false},
+        {"http://127.0.0.1@example.com/x", false},
+        {"http://localhost.example.com/x", false},
+        {"http://169.254.170.2.example.com/x", false},
+        {"http://[::ffff:169.254.169.254]/x", false},
+        {"http://2130706433/x", false},
+        {"http://0/x", false},
+        {"ftp://127.0.0.1/x", false},
+        {"file:///etc/passwd", false},
+        {"http://127.0.0.1/x#@example.com", false},
+        {"http://127.0.0.1\\@example.com/", false},
+    };
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        char variable[200];
+        world w = {.env = {variable}};
+        cpl_error err = {.status = CPL_OK};
+        cpl_buf url;
+        cpl_buf_init(&url, 1000);
+        snprintf(variable, sizeof variable, "AWS_CONTAINER_CREDENTIALS_FULL_URI=%s", rows[i].url);
+        CHECK(world_open(&w, &err) == CPL_OK);
+        if (!CHECK((cpl_creds_container_url(w.config, &url, &err) == CPL_OK) == rows[i].allowed))
+            printf("  %s\n", rows[i].url);
+        cpl_buf_release(&url);
+        world_close(&w);
+    }
+}
+
+TEST(t_creds_providers__a_container_gets_its_token_and_the_file_goes_first) {
+    static const fault_step steps[] = {{.body = CONTAINER_ANSWER}};
+    world w = {
+        .env = {"AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1/x", "AWS_CONTAINER_AUTHORIZATION_TOKEN=one", NULL},
+        .steps = steps,
+        .step_count = 1};
+    check_key(&w, "AKC");
+    CHECK(strcasestr(fault_server_request(w.server, 0), "\r\nauthorization: one\r\n") != NULL);
+    CHECK(w.direct[0]);
+    world_close(&w);
+    begin_files("");
+    put("token", "two\n");
+    w.root = root;
+    w.env[2] = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=token";
+    check_key(&w, "AKC");
+    CHECK(strcasestr(fault_server_request(w.server, 0), "\r\nauthorization: two\r\n") != NULL);
+    world_close(&w);
+    put("token", "two\r\nx-evil: 1");
+    check_refused(&w, "the token file \"token\" is empty, or has a character no token has");
+    CHECK(w.asked == 0);
+    world_close(&w);
+    remove_all(root);
+    w.env[2] = NULL;
+    w.env[1] = "AWS_CONTAINER_AUTHORIZATION_TOKEN=SECRET\nx-evil: 1";
+    check_refused(&w, "AWS_CONTAINER_AUTHORIZATION_TOKEN has a character no token has");
+    CHECK(w.asked == 0);
+    world_close(&w);
+}
+
+TEST(t_creds_providers__answers_that_are_not_credentials_are_told) {
+    static const struct {
+        fault_step step;
+        const char *words;
+    } rows[] = {
+        {{.status = 302, .head = "Location: http://127.0.0.1:1/\r\n", .body = ""}, "answered 302"},
+        {{.status = 403, .body = "{\"code\":\"Denied\",\"message\":\"not you\"}"}, "answered 403: Denied: not you"},
+        {{.status = 404, .body = "<html>"}, "answered 404"},
+        {{.body = "SECRET"}, "gave no valid JSON"},
+        {{.body = "[]"}, "gave JSON that is not an object"},
+        {{.body = "{}"}, "has no AccessKeyId"},
+        {{.body = "{\"AccessKeyId\":\"A\"}"}, "has AccessKeyId, but no SecretAccessKey"},
+        {{.body = "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"SECRET 1\"}"}, "another character that no key has"},
+        {{.body = "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"SECRET\",\"Expiration\":\"soon\"}"}, "is not a time"},
+        {{.body = "{\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"SECRET\",\"Expiration\":\"2025-01-01T00:00:00Z\"}"},
+         "have expired"},
+        {{.filler_body = 2 << 20}, "the container's credentials service: "},
+        {{.kind = FAULT_CLOSE}, "the container's credentials service: "},
+    };
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        world w = {.env = {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/x"}, .steps = &rows[i].step, .step_count = 1};
+        check_refused(&w, rows[i].words);
+        CHECK(w.asked == (rows[i].step.kind == FAULT_CLOSE ? 3 : 1));
+        world_close(&w);
+    }
+}
+
+/* ---- instances ---- */
+
+TEST(t_creds_providers__version_1_of_the_metadata_is_used_only_when_asked_for) {
+    static const fault_step steps[] = {
+        {.status = 404, .body = ""}, {.body = "role\nother"}, {.body = CONTAINER_ANSWER}};
+    world w = {.env = {"AWS_EC2_METADATA_V1_DISABLED=false"}, .steps = steps, .step_count = 3};
+    check_key(&w, "AKC");
+    CHECK_STR(w.method_url[2], "GET http://169.254.169.254/latest/meta-data/iam/security-credentials/role");
+    CHECK(strcasestr(fault_server_request(w.server, 2), "x-aws-ec2-metadata-token") == NULL);
+    world_close(&w);
+    w.env[0] = NULL;
+    check_refused(&w, "the instance metadata answered 404 when asked for a token");
+    CHECK(w.asked == 1);
+    world_close(&w);
+}
+
+TEST(t_creds_providers__an_instance_that_does_not_answer_is_asked_as_often_as_set) {
+    world w = {.env = {"AWS_METADATA_SERVICE_NUM_ATTEMPTS=2"}};
+    check_refused(&w, "none of a container; the instance metadata: nobody is there");
+    CHECK(w.asked == 2);
+    world_close(&w);
+    w.env[0] = NULL;
+    check_refused(&w, "no credentials: none in the environment, none in profile \"default\"");
+    CHECK(w.asked == 1);
+    world_close(&w);
+}
+
+TEST(t_creds_providers__an_instance_knows_its_region) {
+    static const fault_step steps[] = {{.body = "TOKEN"}, {.body = "eu-west-3"}, {.body = "TOKEN"}, {.status = 404}};
+    world w = {.env = {"AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE=IPv6"}, .steps = steps, .step_count = 4};
+    char region[CPL_REGION_SIZE];
+    NEED(world_open(&w, NULL) == CPL_OK);
+    CHECK(cpl_creds_instance_region(w.creds, NULL, region, NULL) == CPL_OK);
+    CHECK_STR(region, "eu-west-3");
+    CHECK_STR(w.method_url[1], "GET http://[fd00:ec2::254]/latest/meta-data/placement/region");
+    CHECK(cpl_creds_instance_region(w.creds, NULL, region, NULL) == CPL_CREDENTIALS);
+    CHECK_STR(region, "");
+    world_close(&w);
+}
+
+TEST(t_creds_providers__link_local_requests_never_go_through_a_proxy) {
+    static const fault_step steps[] = {{.body = "TOKEN"}, {.body = "role"}, {.body = CONTAINER_ANSWER}};
+    static const fault_step nothing[] = {{.status = 500}};
+    fault_server *instance = fault_server_start(steps, 3), *proxy = fault_server_start(nothing, 1);
+    char endpoint[128];
+    const char *const env[] = {endpoint, NULL};
+    const cpl_config_world from = {env, "/nonexistent/"};
+    const cpl_creds_set *set = NULL;
+    cpl_config *config = NULL;
+    cpl_creds *creds = NULL;
+    snprintf(endpoint, sizeof endpoint, "AWS_EC2_METADATA_SERVICE_ENDPOINT=%s/", fault_server_url(instance));
+    setenv("http_proxy", fault_server_url(proxy), 1);
+    setenv("all_proxy", fault_server_url(proxy), 1);
+    CHECK(cpl_config_load_from(&config, &from, (cpl_str){NULL, 0}, NULL) == CPL_OK);
+    CHECK(cpl_creds_new(&creds, config, NULL, NULL) == CPL_OK);
+    CHECK(cpl_creds_acquire(creds, NOW_S, NULL, &set, NULL) == CPL_OK);
+    CHECK(fault_server_requests(instance) == 3);
+    CHECK(fault_server_requests(proxy) == 0);
+    unsetenv("http_proxy");
+    unsetenv("all_proxy");
+    cpl_creds_drop(set);
+    cpl_creds_free(creds);
+    cpl_config_free(config);
+    fault_server_stop(instance);
+    fault_server_stop(proxy);
+}
+
+/* ---- roles ---- */
+
+#define ROLE                                                                                     \
+    "[default]\nregion = eu-west-1\nrole_arn = arn:aws:iam::1:role/a+b\nsource_profile = base\n" \
+    "[profile base]\naws_access_key_id = AKBASE\naws_secret_access_key = SECRET1\n[profile spare]\n"
+
+TEST(t_creds_providers__a_role_is_assumed_with_all_that_the_profile_says) {
+    static const fault_step steps[] = {{.body = ROLE_ANSWER}};
+    world w = {.env = {"AWS_CONFIG_FILE=config"}, .steps = steps, .step_count = 1};
+    const char *request;
+    begin_files("[default]\nexternal_id = e/1\nduration_seconds = 900\nrole_session_name = me\n" ROLE);
+    w.root = root;
+    check_key(&w, "AKROLE");
+    CHECK_STR(w.method_url[0], "POST https://sts.eu-west-1.amazonaws.com/");
+    request = fault_server_request(w.server, 0);
+    CHECK(strstr(request,
+                 "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fa%2Bb&"
+                 "RoleSessionName=me&ExternalId=e%2F1&DurationSeconds=900") != NULL);
+    CHECK(strstr(request, "Credential=AKBASE/20260101/eu-west-1/sts/aws4_request") != NULL);
+    CHECK(strstr(request, "SECRET1") == NULL);
+    CHECK(!w.direct[0]);
+    world_close(&w);
+    remove_all(root);
+}
+
+TEST(t_creds_providers__what_sts_says_wrong_is_told) {
+    static const struct {
+        fault_step step;
+        const char *words;
+    } rows[] = {
+        {{.status = 403,
+          .body = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>not you</Message></Error>"
+                  "<RequestId>r</RequestId></ErrorResponse>"},
+         "STS answered 403: AccessDenied: not you"},
+        {{.status = 301, .head = "Location: http://127.0.0.1:1/\r\n", .body = ""}, "STS answered 301"},
+        {{.body = "SECRET"}, ""},
+        {{.body = "<!DOCTYPE a [<!ENTITY b SYSTEM \"file:///etc/passwd\">]><a>&b;</a>"}, ""},
+        {{.body = "<AssumeRoleResponse/>"}, "the answer of STS has no Expiration"},
+        {{.body = "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>A</AccessKeyId><Expiration>" LATER
+                  "</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"},
+         "has AccessKeyId, but no SecretAccessKey"},
+    };
+    begin_files(ROLE);
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        world w = {.env = {"AWS_CONFIG_FILE=config"}, .root = root, .steps = &rows[i].step, .step_count = 1};
+        check_refused(&w, rows[i].words);
+        CHECK(w.asked == 1);
+        world_close(&w);
+    }
+    remove_all(root);
+}
+
+TEST(t_creds_providers__roles_that_cannot_be_assumed_say_why_before_anything_is_sent) {
+    check_profile_refused("[default]\nmfa_serial = arn:aws:iam::1:mfa/me\n" ROLE, "has an mfa_serial");
+    check_profile_refused("[default]\nduration_seconds = 1h\n" ROLE,
+                          "duration_seconds of profile \"default\": \"1h\" is not a number from 900 to 43200");
+    check_profile_refused("[default]\ncredential_source = Ec2\nrole_arn = a\n", "\"Ec2\" is not Environment");
+    check_profile_refused(
+        "[default]\nrole_arn = a\nsource_profile = b\n[profile b]\naws_access_key_id = A\n"
+        "aws_secret_access_key = SECRET\n",
+        "no region to assume \"a\" in");
+    check_profile_refused("[default]\nrole_arn = a\nregion = x\nweb_identity_token_file = /gone\n", "/gone\": No such");
+}
+
+TEST(t_creds_providers__the_web_identity_of_the_environment_comes_between_the_role_and_the_rest) {
+    static const fault_step role[] = {{.body = ROLE_ANSWER}};
+    static const fault_step web[] = {{.body = WEB_ANSWER}};
+    world w = {.env = {"AWS_CONFIG_FILE=config", "AWS_WEB_IDENTITY_TOKEN_FILE=token", "AWS_ROLE_ARN=arn",
+                       "AWS_REGION=eu-west-1", "AWS_PROFILE=base"},
+               .steps = web,
+               .step_count = 1};
+    begin_files(ROLE);
+    put("token", "TOKEN");
+    w.root = root;
+    check_key(&w, "AKWEB");
+    CHECK(strcasestr(fault_server_request(w.server, 0), "authorization") == NULL);
+    world_close(&w);
+    w.env[4] = NULL;
+    w.steps = role;
+    check_key(&w, "AKROLE");
+    world_close(&w);
+    w.env[2] = "X=";
+    w.env[3] = "AWS_PROFILE=base";
+    check_refused(&w, "the environment has AWS_WEB_IDENTITY_TOKEN_FILE, but no AWS_ROLE_ARN");
+    world_close(&w);
+    w.profile = "base"; /* the caller's word goes before the environment */
+    check_key(&w, "AKBASE");
+    CHECK(w.asked == 0);
+    world_close(&w);
+    remove_all(root);
+}
+
+/* ---- processes ---- */
+
+static int cancel(void *context) {
+    (void)context;
+    return 1;
+}
+
+TEST(t_creds_providers__a_process_that_gives_no_credentials_is_told_without_its_words) {
+    static const struct {
+        const char *command, *words;
+    } rows[] = {
+        {"(echo SECRET >&2) 2>/dev/null; exit 3", "the command ended with status 3"},
+        {"kill -9 $$", "the command was ended by signal 9"},
+        {"echo '{\"Version\":2,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"SECRET\"}'", "is not of Version 1"},
+        {"echo '{\"Version\":1,\"AccessKeyId\":\"A\"}'", "has AccessKeyId, but no SecretAccessKey"},
+        {"echo '{\"Version\":1}'", "has no AccessKeyId"},
+        {"echo '{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"SECRET\","
+         "\"Expiration\":\"2025-01-01T00:00:00Z\"}'",
+         "its credentials have expired"},
+        {"head -c 100000 /dev/zero", "the output of the credential_process"},
+        {"/nonexistent/SECRE 2>/dev/null", "the command ended with status 127"},
+    };
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        char config[400];
+        snprintf(config, sizeof config, "[default]\ncredential_process = %s\n", rows[i].command);
+        check_profile_refused(config, rows[i].words);
+    }
+}
+
+TEST(t_creds_providers__a_process_that_does_not_end_is_ended) {
+    const cpl_wait soon = {.timeout_ms = 100}, never = {.tick = cancel};
+    const cpl_creds_set *set;
+    cpl_error err = {.status = CPL_OK};
+    world w = {.env = {"AWS_CONFIG_FILE=config"}};
+    begin_files("[default]\ncredential_process = exec sleep 60\n");
+    w.root = root;
+    CHECK(ask(&w, &soon, &set, &err) == CPL_CREDENTIALS);
+    CHECK(strstr(err.message, "the command did not end in time") != NULL);
+    CHECK(cpl_creds_acquire(w.creds, NOW_S, &never, &set, &err) == CPL_CANCELLED);
+    world_close(&w);
+    remove_all(root);
+}
+
+/* ---- SSO and login ---- */
+
+#define SSO                                                                                      \
+    "[default]\nsso_session = dev\nsso_account_id = 1\nsso_role_name = a b\n[sso-session dev]\n" \
+    "sso_region = eu-west-1\nsso_start_url = https://x\n"
+#define SSO_FILE "home/.aws/sso/cache/34c6fceca75e456f25e7e99531e2425c6c1de443.json"
+#define SSO_TOKEN(until)                              \
+    "{\"accessToken\":\"old\",\"expiresAt\":\"" until \
+    "\",\"refreshToken\":\"R\",\"clientId\":\"C\","   \
+    "\"clientSecret\":\"SECRET\",\"registrationExpiresAt\":\"2027-01-01T00:00:00Z\",\"other\":true}"
+#define SSO_KEYS                                                                       \
+    "{\"roleCredentials\":{\"accessKeyId\":\"AKSSO\",\"secretAccessKey\":\"SECRET1\"," \
+    "\"sessionToken\":\"T\",\"expiration\":1767229200000}}"
+
+static world sso_world(const char *token) {
+    begin_files(SSO);
+    if (token) put(SSO_FILE, token);
+    return (world){.env = {"AWS_CONFIG_FILE=config", "HOME=home"}, .root = root};
+}
+
+TEST(t_creds_providers__an_sso_token_is_renewed_and_written_back) {
+    static const fault_step steps[] = {
+        {.body = "{\"accessToken\":\"new\",\"expiresIn\":28800,\"refreshToken\":\"R2\"}"}, {.body = SSO_KEYS}};
+    world w = sso_world(SSO_TOKEN("2026-01-01T00:10:00Z"));
+    char path[600], *text;
+    struct stat there;
+    w.steps = steps;
+    w.step_count = 2;
+    check_key(&w, "AKSSO");
+    CHECK_STR(w.method_url[0], "POST https://oidc.eu-west-1.amazonaws.com/token");
+    CHECK(strstr(fault_server_request(w.server, 0),
+                 "{\"grantType\":\"refresh_token\",\"clientId\":\"C\",\"clientSecret\":"
+                 "\"SECRET\",\"refreshToken\":\"R\"}") != NULL);
+    CHECK_STR(w.method_url[1],
+              "GET https://portal.sso.eu-west-1.amazonaws.com/federation/credentials?account_id=1&role_name=a%20b");
+    CHECK(strcasestr(fault_server_request(w.server, 1), "\r\nx-amz-sso_bearer_token: new\r\n") != NULL);
+    snprintf(path, sizeof path, "%s" SSO_FILE, root);
+    text = test_read_file(path, NULL);
+    CHECK_STR(text,
+              "{\"clientId\":\"C\",\"clientSecret\":\"SECRET\",\"registrationExpiresAt\":\"2027-01-01T00:00:00Z\","
+              "\"other\":true,\"accessToken\":\"new\",\"expiresAt\":\"2026-01-01T08:00:00Z\",\"refreshToken\":\"R2\"}");
+    CHECK(stat(path, &there) == 0 && (there.st_mode & 0777) == 0600);
+    free(text);
+    world_close(&w);
+    remove_all(root);
+}
+
+TEST(t_creds_providers__an_sso_token_that_cannot_be_renewed_is_used_to_its_end) {
+    static const fault_step steps[] = {{.status = 400, .body = "{\"error\":\"invalid_grant\"}"}, {.body = SSO_KEYS}};
+    world w = sso_world(SSO_TOKEN("2026-01-01T00:10:00Z"));
+    w.steps = steps;
+    w.step_count = 2;
+    check_key(&w, "AKSSO");
+    CHECK(strcasestr(fault_server_request(w.server, 1), "\r\nx-amz-sso_bearer_token: old\r\n") != NULL);
+    world_close(&w);
+    put(SSO_FILE, SSO_TOKEN("2025-12-31T23:59:59Z"));
+    check_refused(&w, "the renewal of the SSO token answered 400: invalid_grant");
+    world_close(&w);
+    put(SSO_FILE, "{\"accessToken\":\"old\",\"expiresAt\":\"2025-12-31T23:59:59Z\"}");
+    check_refused(&w, "the SSO token of \"dev\" has expired: run aws sso login");
+    CHECK(w.asked == 0);
+    world_close(&w);
+    put(SSO_FILE, "{\"accessToken\":\"old\\r\\nx-evil: 1\",\"expiresAt\":\"2080-01-01T00:00:00Z\"}");
+    check_refused(&w, "has no accessToken");
+    CHECK(w.asked == 0);
+    world_close(&w);
+    remove_all(root);
+}
+
+#define LOGIN_TOKEN(until)                                                                                  \
+    "{\"accessToken\":{\"accessKeyId\":\"AKLOGIN\",\"secretAccessKey\":\"SECRET1\",\"sessionToken\":\"T\"," \
+    "\"accountId\":\"1\",\"expiresAt\":\"" until "\"},\"refreshToken\":\"R\"}"
+
+TEST(t_creds_providers__a_login_is_read_while_it_lasts) {
+    world w = {.env = {"AWS_CONFIG_FILE=config", "HOME=home"}};
+    begin_files("[default]\nlogin_session = hello\n");
+    w.root = root;
+    check_refused(&w, ".json\": No such file or directory");
+    world_close(&w);
+    put("home/.aws/login/cache/2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824.json",
+        LOGIN_TOKEN(LATER));
+    check_key(&w, "AKLOGIN");
+    world_close(&w);
+    w.env[2] = "AWS_LOGIN_CACHE_DIRECTORY=logins";
+    put("logins/2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824.json",
+        LOGIN_TOKEN("2025-12-31T23:59:59Z"));
+    check_refused(&w, "the login of profile \"default\" has expired: run aws login");
+    world_close(&w);
+    remove_all(root);
+}
+
+/* ---- memory ---- */
+
+static cpl_status answer(void *context, const cpl_http_request *request, bool direct, cpl_http_response *response,
+                         cpl_error *err) {
+    (void)context;
+    (void)direct;
+    response->status = 200;
+    if (cpl_str_find(request->url, '?') < request->url.n) {
+        cpl_buf_adds(&response->body, SSO_KEYS);
+    } else if (strstr(request->url.p, "oidc.")) {
+        cpl_buf_adds(&response->body, "{\"accessToken\":\"new\",\"expiresIn\":1}");
+    } else if (strstr(request->url.p, "sts.")) {
+        cpl_buf_adds(&response->body, strstr(request->body.p, "WebIdentity") ? WEB_ANSWER : ROLE_ANSWER);
+    } else if (strstr(request->url.p, "token") || cpl_str_ends(request->url, "/")) {
+        cpl_buf_adds(&response->body, "text");
+    } else {
+        cpl_buf_adds(&response->body, CONTAINER_ANSWER);
+    }
+    return cpl_buf_status(&response->body, "the answer", err);
+}
+
+static cpl_status try_all(const char *const *env, size_t n, cpl_error *err) {
+    const cpl_config_world from = {env, root};
+    cpl_creds_options options = {.send = answer};
+    const cpl_creds_set *set = NULL;
+    cpl_config *config = NULL;
+    cpl_creds *creds = NULL;
+    cpl_status status;
+    cpl_alloc_fail_at(n);
+    status = cpl_config_load_from(&config, &from, (cpl_str){NULL, 0}, err);
+    options.config = config;
+    if (status == CPL_OK) status = cpl_creds_open(&creds, &options, err);
+    if (status == CPL_OK) status = cpl_creds_acquire(creds, NOW_S, NULL, &set, err);
+    cpl_alloc_fail_at(0);
+    CHECK((set != NULL) == (status == CPL_OK));
+    cpl_creds_drop(set);
+    cpl_creds_free(creds);
+    cpl_config_free(config);
+    return status;
+}
+
+TEST(t_creds_providers__every_failing_allocation_is_reported_and_nothing_leaks) {
+    static const struct {
+        const char *config, *env[4];
+    } rows[] = {
+        {ROLE, {"AWS_CONFIG_FILE=config"}},
+        {SSO, {"AWS_CONFIG_FILE=config", "HOME=home"}},
+        {"[default]\nlogin_session = hello\n", {"AWS_CONFIG_FILE=config", "HOME=home"}},
+        {"", {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/x", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=config"}},
+        {"", {"AWS_CONTAINER_CREDENTIALS_FULL_URI=https://x/y", "AWS_CONTAINER_AUTHORIZATION_TOKEN=t"}},
+        {"", {"HOME=home"}}, /* the instance */
+        {"", {"AWS_WEB_IDENTITY_TOKEN_FILE=token", "AWS_ROLE_ARN=a", "AWS_REGION=us-east-1"}},
+    };
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        cpl_status status = CPL_NOMEM;
+        cpl_error err = {.status = CPL_OK};
+        size_t n;
+        begin_files(rows[i].config[0] ? rows[i].config : "#\n");
+        put("token", "T");
+        put("home/.aws/login/cache/2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824.json",
+            LOGIN_TOKEN(LATER));
+        for (n = 1; n < 2000 && status; n++) {
+            put(SSO_FILE, SSO_TOKEN("2025-12-31T23:59:59Z"));
+            status = try_all(rows[i].env, n, &err);
+            if (!CHECK(status == CPL_OK || status == CPL_NOMEM))
+                printf("  row %zu, allocation %zu: %s\n", i, n, err.message);
+        }
+        CHECK(status == CPL_OK && n > 5);
+        remove_all(root);
+    }
+}
+
+TEST_MAIN
