@@ -78,8 +78,25 @@ static cpl_status set_retry(cpl_client *client, const cpl_client_options *option
     return status;
 }
 
+/* An instance that has a metadata service answers at once; nobody should wait long for one that has none. */
+#define INSTANCE_REGION_MS 2000
+
+static cpl_status set_credentials(cpl_client *client, const cpl_client_options *options, cpl_error *err) {
+    const cpl_creds_options creds = {
+        .config = client->config,
+        .given = {options->access_key_id, options->secret_access_key, options->session_token},
+        .region = cpl_setting_find(client->config, CPL_SETTING_REGION, options->region).value};
+    client->own_creds = true;
+    return cpl_creds_open(&client->creds, &creds, err);
+}
+
 static cpl_status set_region(cpl_client *client, cpl_str option, cpl_error *err) {
+    const cpl_wait wait = {.timeout_ms = INSTANCE_REGION_MS};
     cpl_str region = cpl_setting_find(client->config, CPL_SETTING_REGION, option).value;
+    char instance[CPL_REGION_SIZE];
+    if (region.n == 0 && cpl_creds_instance_region(client->creds, &wait, instance, NULL) == CPL_OK) {
+        region = cpl_str_of(instance);
+    }
     if (region.n == 0) {
         return cpl_fail_at(err, CPL_CONFIG, "region",
                            "no region: pass one, set AWS_REGION, or set \"region\" in the profile \"%s\"",
@@ -191,17 +208,15 @@ static cpl_status set_transport(cpl_client *client, const cpl_client_options *op
 }
 
 static cpl_status set_up(cpl_client *client, const cpl_client_options *options, cpl_error *err) {
-    const cpl_credentials given = {options->access_key_id, options->secret_access_key, options->session_token};
     cpl_status status = check_options(options, err);
     if (status == CPL_OK) status = cpl_config_load(&client->config, options->profile, err);
     if (status == CPL_OK) status = set_retry(client, options, err);
+    if (status == CPL_OK) status = set_credentials(client, options, err);
     if (status == CPL_OK) status = set_region(client, options->region, err);
     if (status == CPL_OK) status = set_endpoint(client, options, err);
     if (status == CPL_OK) status = check_s3_endpoint(client, err);
     if (status == CPL_OK) status = set_user_agent(client, options, err);
     if (status == CPL_OK) status = set_limits(client, options, err);
-    if (status == CPL_OK) status = cpl_creds_new(&client->creds, client->config, &given, err);
-    client->own_creds = true;
     if (status == CPL_OK) status = set_transport(client, options, err);
     return status;
 }

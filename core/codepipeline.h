@@ -316,6 +316,14 @@ const char *cpl_reply_request_id(const cpl_reply *reply); /* "" if there was non
 /* The i-th response header, names in lower case; false past the end. */
 bool cpl_reply_header(const cpl_reply *reply, size_t i, cpl_str *name, cpl_str *value);
 
+/*
+ * Looks for what keeps a client made with these options from working: settings, where each was found, credentials,
+ * whether the endpoint answers, the clock. CPL_OK even if nothing works: *out is an untyped document, {"healthy": bool,
+ * "problems": [text, ...], "text": all of it for people, "region": {"value", "source"}, "endpoint", "credentials", ...},
+ * with secrets masked.
+ */
+cpl_status cpl_doctor(const cpl_client_options *options, const cpl_wait *wait, cpl_reply **out, cpl_error *err);
+
 /* ---- files and objects ---------------------------------------------------------------------------------------- */
 
 /*
@@ -351,6 +359,12 @@ typedef struct cpl_worker_options {
         poll_interval_ms;  /* between polls that found nothing; default 1000, backing off with jitter to ten times it */
     cpl_str work_dir;      /* where jobs get their folders; default: TMPDIR or /tmp */
     size_t artifact_limit; /* bytes an artifact may unpack to; default 8 GiB */
+    /*
+     * A file that remembers what was taken and what is owed, so that the next start goes on where a killed worker
+     * stood; default: memory only. docs/worker.md tells the rest. CPL_STATE when another worker has it open.
+     */
+    cpl_str journal;
+    int64_t grace_ms; /* from cpl_worker_stop() until jobs are told that they are cancelled; default: they never are */
 } cpl_worker_options;
 
 /* The jobs to take. category, provider and version are required; owner is "Custom". */
@@ -360,6 +374,7 @@ typedef struct cpl_action_type {
     cpl_str version;
     cpl_str query_key; /* optional: only jobs whose queryable configuration property has this value */
     cpl_str query_value;
+    bool idempotent; /* a job whose worker died while it ran is run again, up to three times, and not reported failed */
 } cpl_action_type;
 
 cpl_status cpl_worker_new(cpl_worker **out, cpl_client *client, const cpl_worker_options *options, cpl_error *err);
@@ -381,6 +396,10 @@ cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **o
 void cpl_worker_stop(cpl_worker *worker);
 bool cpl_worker_stopping(const cpl_worker *worker);
 int cpl_worker_running(const cpl_worker *worker); /* jobs handed out and not yet answered */
+/* Tells the jobs handed out that they should end; stops the worker too. Safe as cpl_worker_stop() is. */
+void cpl_worker_cancel(cpl_worker *worker);
+/* What became of a journal that could not be used; NULL when nothing is to be told. */
+const char *cpl_worker_warning(const cpl_worker *worker);
 
 typedef enum cpl_job_field {
     CPL_JOB_ID,
@@ -456,6 +475,8 @@ cpl_status cpl_job_fail(cpl_job *job, cpl_str type, cpl_str message, cpl_str ext
  */
 cpl_status cpl_job_later(cpl_job *job, cpl_str state, double after_s, const cpl_result *result, const cpl_wait *wait,
                          cpl_error *err);
+/* The worker was cancelled, or was stopped and its grace is over: the job should end soon. From any thread. */
+bool cpl_job_cancelled(const cpl_job *job);
 /* One of the three above was accepted. */
 bool cpl_job_answered(const cpl_job *job);
 /*
