@@ -526,7 +526,7 @@ cpl_status cpl_job_guard(cpl_job *job, int64_t after_ms, cpl_error *err);
 bool cpl_job_expired(const cpl_job *job);
 /*
  * A continuation that came before its time is sent back with the same token, which is its answer: *put_off is true
- * then. The service comes back with it.
+ * then, and the service comes back with it. For a second or less it is waited here instead.
  */
 cpl_status cpl_job_put_off(cpl_job *job, bool *put_off, const cpl_wait *wait, cpl_error *err);
 

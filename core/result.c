@@ -9,6 +9,7 @@
 #define SUMMARY_MAX 2048 /* characters */
 #define MESSAGE_MAX 5000
 #define VARIABLES_MAX 122880 /* bytes, names and values together */
+#define WORTH_MS 1000        /* what a continuation is too early by and still kept; tokens count whole seconds */
 #define DELIVERY_MS 120000   /* how long a result call is repeated when the caller sets no limit */
 
 /* ---- what may be said ---- */
@@ -254,8 +255,10 @@ out:
 }
 
 cpl_status cpl_job_put_off(cpl_job *job, bool *put_off, const cpl_wait *wait, cpl_error *err) {
+    int64_t left_ms = job->not_before_s * 1000 - cpl_desk_now_ms(job->desk);
     cpl_status status = cpl_job_check_open(job, err);
-    *put_off = status == CPL_OK && job->not_before_s * 1000 > cpl_desk_now_ms(job->desk);
+    *put_off = status == CPL_OK && left_ms > WORTH_MS;
+    if (status == CPL_OK && !*put_off && left_ms > 0) return cpl_clock_sleep(left_ms, wait, err);
     if (!*put_off) return status;
     status = cpl_job_claim(job, err);
     if (status != CPL_OK) return status;

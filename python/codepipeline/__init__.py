@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ._archive import extract, pack
     from ._client import Client, client
     from ._emulator import Emulator
-    from ._worker import Input, Job, Outcome, Output, Result, Summary, Worker
+    from ._event import Event, sample_event
+    from ._worker import EventJob, Input, Job, Outcome, Output, Result, Summary, Worker
     from .exceptions import (
         ArchiveError,
         CancelledError,
@@ -44,6 +45,8 @@ __all__ = [
     "ConfigurationError",
     "CredentialsError",
     "Emulator",
+    "Event",
+    "EventJob",
     "Input",
     "Job",
     "NetworkError",
@@ -62,6 +65,7 @@ __all__ = [
     "exceptions",
     "extract",
     "pack",
+    "sample_event",
 ]
 
 # Where the names live. A module is loaded when a name of it is first used, so that a script which makes one call does
@@ -70,6 +74,8 @@ _MODULES = {
     "Client": "_client",
     "client": "_client",
     "Emulator": "_emulator",
+    "Event": "_event",
+    "EventJob": "_worker",
     "Input": "_worker",
     "Job": "_worker",
     "Outcome": "_worker",
@@ -79,6 +85,7 @@ _MODULES = {
     "Worker": "_worker",
     "extract": "_archive",
     "pack": "_archive",
+    "sample_event": "_event",
 }
 
 if not TYPE_CHECKING:

@@ -118,6 +118,19 @@ class Client:
         """An object into a file, which is written whole or not at all."""
         self._core.download(bucket, key, os.fsencode(filename))
 
+    def job(self, event, *, work_dir=None, artifact_limit=0):
+        """The job in a Lambda event (an Event, dict, str or bytes): an EventJob, to be used in a with block.
+
+        ParamValidationError, with the path of the member at fault, when the event is malformed.
+        """
+        from ._event import Event
+        from ._worker import EventJob
+
+        if isinstance(event, Event):
+            event = event.raw
+        folder = None if work_dir is None else os.fsencode(work_dir)
+        return EventJob(_core.job_from_event(self._core, event, work_dir=folder, artifact_limit=artifact_limit))
+
     @property
     def operations(self):
         """The names of all operations, as methods."""

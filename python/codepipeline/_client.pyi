@@ -7,8 +7,10 @@ from typing import Any
 from typing_extensions import Self, Unpack
 
 from . import _core, exceptions
+from ._event import Event
 from ._operations import Operations
 from ._typing import AllOptions, Options, Path
+from ._worker import EventJob
 
 class Meta:
     region_name: str
@@ -21,6 +23,9 @@ class Client(Operations):
     def call(self, operation: str, /, **params: Any) -> dict[str, Any]: ...
     def upload_file(self, filename: Path, bucket: str, key: str) -> None: ...
     def download_file(self, bucket: str, key: str, filename: Path) -> None: ...
+    def job(
+        self, event: Event | dict[str, Any] | str | bytes, *, work_dir: Path | None = None, artifact_limit: int = 0
+    ) -> EventJob: ...
     @property
     def operations(self) -> list[str]: ...
     @property

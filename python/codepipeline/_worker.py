@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import queue
@@ -10,7 +11,8 @@ import signal
 import threading
 
 from . import _core
-from .exceptions import CodePipelineError, StateError
+from ._event import decode_parameters
+from .exceptions import CodePipelineError, ParamValidationError, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -172,11 +174,14 @@ class Job:
     execution_id, action_execution_id
                                     of the pipeline's and of the action's execution
     configuration                   the action's configuration, a dict of str
-    user_parameters                 the configuration's UserParameters, or None
+    user_parameters                 the configuration's UserParameters, or None; user_parameters_json() decodes them
     state                           what later() was given before this job, or None
     continuation_token              as the service gave it, or None
     inputs, outputs                 names of the artifacts, tuples
     outcome                         what succeed(), fail() or later() was called with last, else None
+
+    What the service did not tell is None; of a job that came as a Lambda event that is the nonce, and all about the
+    action type and the pipeline.
 
     A handler returns None (success), a dict of output variables, or what succeed(), fail() or later() answers; or it
     calls one of these and returns nothing.
@@ -184,6 +189,7 @@ class Job:
 
     def __init__(self, core: _core.Job) -> None:
         self._core = core
+        self._undelivered: Exception | None = None  # what kept the result from a service that still waits for it
         self.outcome: Outcome | None = None
         self.id = core.id
         self.nonce = core.nonce
@@ -212,6 +218,11 @@ class Job:
     def raw(self) -> dict[str, Any]:
         """The same with the credentials in the clear. Do not log it."""
         return self._core.data(True)
+
+    def user_parameters_json(self) -> Any:
+        """The user parameters decoded; None when there are none. ParamValidationError, which makes the failure a
+        ConfigurationError, when they are not JSON."""
+        return decode_parameters(self.user_parameters)
 
     @property
     def work_dir(self) -> str:
@@ -248,7 +259,51 @@ class Job:
         return self.outcome
 
     def __repr__(self) -> str:
-        return f"<codepipeline.Job {self.id} of {self.pipeline}/{self.stage}/{self.action}>"
+        place = f" of {self.pipeline}/{self.stage}/{self.action}" if self.pipeline else ""
+        return f"<codepipeline.Job {self.id}{place}>"
+
+
+class EventJob(Job):
+    """A job that came as a Lambda event, made by Client.job(); for programs that do without a Worker.
+
+        with client.job(event) as job:
+            job.output().write(data)
+            job.succeed(summary="made")
+
+    When the block ends the outcome is sent: what succeed(), fail() or later() was called with last, success when none
+    was, and a failure when the block raised. The exception goes on; so does what kept the result from being sent.
+    """
+
+    def guard(self, seconds: float) -> None:
+        """Unless the job is answered by then, a thread of the core reports it failed after so many seconds, whatever
+        this one is doing."""
+        self._core.guard(seconds)
+
+    def report(self, value: object = None) -> str:
+        """Sends the outcome, which is what a handler returned; "succeeded", "failed" or "continued"."""
+        outcome = _outcome(self, value)
+        outcome.send(self._core)
+        return outcome.name
+
+    def close(self) -> None:
+        """Removes the job's folder. Says nothing to the service."""
+        _free(self)
+
+    def __enter__(self) -> EventJob:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        try:
+            if error is None:
+                self.report()
+            else:
+                _report(self, Failure.of(error))
+        except CodePipelineError as trouble:
+            if not _is_settled(trouble):
+                _report(self, Failure.of(trouble))
+            raise
+        finally:
+            self.close()
 
 
 class Summary(int):
@@ -291,6 +346,9 @@ class Worker:
     poll_interval   seconds between polls that found nothing, growing to ten times it; default 1
     work_dir        where jobs get their folders; default: TMPDIR or /tmp
     artifact_limit  bytes an artifact may unpack to; default 8 GiB
+    margin          seconds of a Lambda function's time kept for reporting that it was not enough; default 3
+
+    In a Lambda function the same worker is ``handler = worker.lambda_handler``.
     """
 
     def __init__(
@@ -301,6 +359,7 @@ class Worker:
         poll_interval: float | None = None,
         work_dir: Path | None = None,
         artifact_limit: int | None = None,
+        margin: float = 3.0,
     ) -> None:
         if client is None:
             from ._client import Client
@@ -310,14 +369,15 @@ class Worker:
             raise ValueError("concurrency is at least 1")
         self.client = client
         self._concurrency = concurrency
+        folder = None if work_dir is None else os.fsencode(work_dir)
+        limit = artifact_limit or 0
         self._core = _core.Worker(
-            client._core,
-            concurrency=concurrency,
-            poll_interval=poll_interval,
-            work_dir=None if work_dir is None else os.fsencode(work_dir),
-            artifact_limit=artifact_limit or 0,
+            client._core, concurrency=concurrency, poll_interval=poll_interval, work_dir=folder, artifact_limit=limit
         )
+        self._make_job = functools.partial(_core.job_from_event, client._core, work_dir=folder, artifact_limit=limit)
+        self._margin = margin
         self._handlers: list[Handler] = []  # by the index the core gave the action type
+        self._invoked: Handler | None = None
         self._counts = dict.fromkeys(("succeeded", "failed", "continued", "unreported"), 0)
         self._lock = threading.Lock()
         self._trouble: str | None = None  # the last that was logged
@@ -340,6 +400,60 @@ class Worker:
             return handler
 
         return register
+
+    def invoke(self, handler: Handler) -> Handler:
+        """A decorator: the function handles what lambda_handler is given. One with job() does, when it is the only one;
+        so this is for functions that are never polled for, and for workers with several."""
+        if self._invoked is not None:
+            raise ValueError("the worker has a handler for Lambda already")
+        self._invoked = handler
+        return handler
+
+    def lambda_handler(self, event: dict[str, Any] | str | bytes, context: object = None) -> str:
+        """The function for Lambda: ``handler = worker.lambda_handler``.
+
+        Runs the handler for the job in the event, reports its result, and answers "succeeded", "failed" or "continued"
+        ("unreported" when somebody else has answered the job). The handler's exceptions are failures of the job and not
+        raised here, or Lambda would invoke the function once more; what is raised is what kept the result from the
+        service. A continuation that comes before its time is put off.
+
+        When context.get_remaining_time_in_millis() comes down to the worker's margin, the job is reported failed, even
+        while the handler hangs. An event that is malformed fails its job too, as far as the job's id is known.
+        """
+        handler = self._handler_for_lambda()
+        try:
+            core = self._make_job(event)
+        except ParamValidationError as error:
+            return self._refuse(event, error)
+        left = getattr(context, "get_remaining_time_in_millis", None)
+        if left is not None:
+            core.guard(max(left() / 1000 - self._margin, 0.001))
+        job = EventJob(core)
+        if core.put_off():
+            _log.info("%r came early and is put off", job)
+            return "continued"
+        name = self._work(job, handler)
+        if job._undelivered is not None:
+            raise job._undelivered
+        return name
+
+    def _handler_for_lambda(self) -> Handler:
+        if self._invoked is not None:
+            return self._invoked
+        if len(self._handlers) == 1:
+            return self._handlers[0]
+        count = len(self._handlers) or "no"
+        raise StateError(f"the worker has {count} handlers; tell with invoke() which one is for Lambda")
+
+    def _refuse(self, event: dict[str, Any] | str | bytes, error: ParamValidationError) -> str:
+        """Fails the job of a malformed event."""
+        id = _core.event_id(event)
+        if id is None:
+            raise error
+        _log.error("job %s: the event is malformed: %s", id, error)
+        details = {"type": "ConfigurationError", "message": f"the event is malformed: {error}"}
+        self.client.call("PutJobFailureResult", jobId=id, failureDetails=details)
+        return "failed"
 
     def run(self) -> Summary:
         """Takes jobs until stop(), SIGTERM or Ctrl-C, then lets what runs finish, and answers a Summary.
@@ -396,12 +510,14 @@ class Worker:
             self._handle(core)
 
     def _handle(self, core: _core.Job) -> str:
+        return self._work(Job(core), self._handlers[core.action_type])
+
+    def _work(self, job: Job, handler: Handler) -> str:
         """Runs the handler and sends the outcome; raises nothing but KeyboardInterrupt."""
-        job = Job(core)
         interrupt = None
         _log.info("%r started", job)
         try:
-            outcome = _outcome(job, self._handlers[core.action_type](job))
+            outcome = _outcome(job, handler(job))
         except BaseException as error:
             _log.exception("%r: the handler failed", job)
             outcome = Failure.of(error)
@@ -436,8 +552,13 @@ def _report(job: Job, outcome: Outcome) -> str:
     try:
         outcome.send(job._core)
     except Exception as error:
+        if job._core.expired and job._core.answered:
+            _log.error("%r: %s", job, error)
+            return Failure.name
         _log.exception("%r: the result could not be sent", job)
         if isinstance(outcome, Failure) or job._core.answered or _is_settled(error):
+            if job._core.expired or not isinstance(error, StateError):
+                job._undelivered = error
             return "unreported"
         return _report(job, Failure.of(error))
     return outcome.name

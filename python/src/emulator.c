@@ -91,38 +91,9 @@ static PyObject *get_environ(PyObject *self, void *unused) {
     return PyDict_Copy(((emulator_object *)self)->environ);
 }
 
-/* argv in the file system's encoding, as C wants it; the views belong to *keep, a list of bytes. */
-static char **arguments_of(PyObject *argv, PyObject **keep) {
-    Py_ssize_t count = PyList_Size(argv);
-    char **arguments = count < 0 ? NULL : PyMem_Malloc(((size_t)count + 1) * sizeof *arguments);
-    *keep = arguments ? PyList_New(0) : NULL;
-    for (Py_ssize_t i = 0; *keep && i < count; i++) {
-        PyObject *bytes = PyUnicode_EncodeFSDefault(PyList_GetItem(argv, i));
-        if (!bytes || PyList_Append(*keep, bytes) < 0 || !(arguments[i] = PyBytes_AsString(bytes))) Py_CLEAR(*keep);
-        Py_XDECREF(bytes);
-    }
-    if (*keep) arguments[count] = NULL;
-    return arguments;
-}
-
 PyObject *emulator_command(PyObject *module, PyObject *argv) {
     (void)module;
-    PyObject *keep = NULL;
-    PyObject *status = NULL;
-    char **arguments = arguments_of(argv, &keep);
-    if (keep) {
-        int count = (int)PyList_Size(keep);
-        int result;
-        Py_BEGIN_ALLOW_THREADS;
-        result = cpl_emulator_main(count, arguments);
-        Py_END_ALLOW_THREADS;
-        status = PyLong_FromLong(result);
-    } else if (!PyErr_Occurred()) {
-        PyErr_NoMemory();
-    }
-    Py_XDECREF(keep);
-    PyMem_Free(arguments);
-    return status;
+    return module_command(argv, cpl_emulator_main);
 }
 
 static PyMethodDef methods[] = {

@@ -19,7 +19,7 @@ PyObject *job_new(module_state *state, cpl_job *job) {
 
 static PyObject *job_refuse_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     (void)type, (void)args, (void)kwargs;
-    PyErr_SetString(PyExc_TypeError, "jobs come from a worker");
+    PyErr_SetString(PyExc_TypeError, "jobs come from a worker or an event");
     return NULL;
 }
 
@@ -130,6 +130,12 @@ static PyObject *get_answered(PyObject *self, void *unused) {
     (void)unused;
     const cpl_job *job = open_job(self);
     return job ? PyBool_FromLong(cpl_job_answered(job)) : NULL;
+}
+
+static PyObject *get_expired(PyObject *self, void *unused) {
+    (void)unused;
+    const cpl_job *job = open_job(self);
+    return job ? PyBool_FromLong(cpl_job_expired(job)) : NULL;
 }
 
 static PyObject *job_data(PyObject *self, PyObject *args) {
@@ -252,6 +258,24 @@ static PyObject *job_fail(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* ---- its time ---- */
+
+static PyObject *job_guard(PyObject *self, PyObject *seconds) {
+    turn t;
+    int64_t after_ms;
+    if (!module_milliseconds(seconds, &after_ms)) return NULL;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_guard(t.job, after_ms, &t.err))) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *job_put_off(PyObject *self, PyObject *unused) {
+    (void)unused;
+    turn t;
+    bool put_off = false;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_put_off(t.job, &put_off, &t.wait, &t.err))) return NULL;
+    return PyBool_FromLong(put_off);
+}
+
 static PyObject *job_free(PyObject *self, PyObject *unused) {
     (void)unused;
     turn t;
@@ -283,6 +307,10 @@ static PyMethodDef methods[] = {
     {"later", (PyCFunction)(void (*)(void))job_later, METH_VARARGS | METH_KEYWORDS,
      "later($self, state, after, /, **result)\n--\n\nContinues in a new job, after seconds from now or later."},
     {"fail", job_fail, METH_VARARGS, "fail($self, message, type, external_execution_id, /)\n--\n\nReports a failure."},
+    {"guard", job_guard, METH_O,
+     "guard($self, seconds, /)\n--\n\nReports the job failed after so many seconds, unless it is answered by then."},
+    {"put_off", job_put_off, METH_NOARGS,
+     "put_off($self, /)\n--\n\nSends a continuation that came before its time back; whether it was one."},
     {"free", job_free, METH_NOARGS, "free($self, /)\n--\n\nRemoves the job's folder; the job is over."},
     {NULL, NULL, 0, NULL}};
 
@@ -309,6 +337,7 @@ static PyGetSetDef properties[] = {
     {"outputs", get_outputs, NULL, "Names of the output artifacts.", NULL},
     {"action_type", get_action_type, NULL, "What Worker.add() answered for its type.", NULL},
     {"answered", get_answered, NULL, "A result was accepted.", NULL},
+    {"expired", get_expired, NULL, "The guard reported it, or tried to.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 #undef FIELD
 

@@ -8,6 +8,7 @@
  *     def failure_type(status, code, http_status, retryable) -> str: ...
  *     def pack(path, archive), def extract(archive, directory, limit)
  *     def emulator_main(argv) -> int: ...
+ *     def read_event(event), event_id(event), sample_event(**options), job_from_event(client, event), event_main(argv)
  *     class Client, Worker, Job, Emulator           # handles of the core
  *
  * The package codepipeline around it gives these their public form.
@@ -60,6 +61,39 @@ void module_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
+}
+
+/* argv in the file system's encoding, as C wants it; the views belong to *keep, a list of bytes. */
+static char **arguments_of(PyObject *argv, PyObject **keep) {
+    Py_ssize_t count = PyList_Size(argv);
+    char **arguments = count < 0 ? NULL : PyMem_Malloc(((size_t)count + 1) * sizeof *arguments);
+    *keep = arguments ? PyList_New(0) : NULL;
+    for (Py_ssize_t i = 0; *keep && i < count; i++) {
+        PyObject *bytes = PyUnicode_EncodeFSDefault(PyList_GetItem(argv, i));
+        if (!bytes || PyList_Append(*keep, bytes) < 0 || !(arguments[i] = PyBytes_AsString(bytes))) Py_CLEAR(*keep);
+        Py_XDECREF(bytes);
+    }
+    if (*keep) arguments[count] = NULL;
+    return arguments;
+}
+
+PyObject *module_command(PyObject *argv, int (*command)(int, char **)) {
+    PyObject *keep = NULL;
+    PyObject *status = NULL;
+    char **arguments = arguments_of(argv, &keep);
+    if (keep) {
+        int count = (int)PyList_Size(keep);
+        int result;
+        Py_BEGIN_ALLOW_THREADS;
+        result = command(count, arguments);
+        Py_END_ALLOW_THREADS;
+        status = PyLong_FromLong(result);
+    } else if (!PyErr_Occurred()) {
+        PyErr_NoMemory();
+    }
+    Py_XDECREF(keep);
+    PyMem_Free(arguments);
+    return status;
 }
 
 PyObject *module_add_type(PyObject *module, PyType_Spec *spec, const char *name) {
@@ -122,6 +156,16 @@ static PyMethodDef functions[] = {
      "extract($module, archive, directory, limit, /)\n--\n\nUnpacks at most limit bytes (0: 8 GiB) into directory."},
     {"emulator_main", emulator_command, METH_O,
      "emulator_main($module, argv, /)\n--\n\nRuns the codepipeline-emulator command; returns its exit status."},
+    {"read_event", event_read, METH_O,
+     "read_event($module, event, /)\n--\n\nThe job in an event (str, bytes or dict), with its credentials."},
+    {"event_id", event_id, METH_O,
+     "event_id($module, event, /)\n--\n\nThe job's id, also of an event that is malformed elsewhere, or None."},
+    {"sample_event", (PyCFunction)(void (*)(void))event_sample, METH_VARARGS | METH_KEYWORDS,
+     "sample_event($module, /, **options)\n--\n\nAn event for tests, as a dict."},
+    {"job_from_event", (PyCFunction)(void (*)(void))event_job, METH_VARARGS | METH_KEYWORDS,
+     "job_from_event($module, /, client, event, *, work_dir=None, artifact_limit=0)\n--\n\nA job made of an event."},
+    {"event_main", event_command, METH_O,
+     "event_main($module, argv, /)\n--\n\nRuns the codepipeline-event command; returns its exit status."},
     {NULL, NULL, 0, NULL}};
 
 /* ---- the module ---- */

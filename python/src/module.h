@@ -61,6 +61,8 @@ int module_milliseconds(PyObject *seconds, void *out);
 PyObject *module_text(const char *text);
 /* Frees an instance of a heap type after its contents. */
 void module_dealloc(PyObject *self);
+/* Runs a command of the core without the GIL; argv is a list of str. Its exit status, or NULL with an exception set. */
+PyObject *module_command(PyObject *argv, int (*command)(int, char **));
 /* A new reference to a type made from spec and added to the module; NULL with an exception set. */
 PyObject *module_add_type(PyObject *module, PyType_Spec *spec, const char *name);
 
@@ -108,5 +110,11 @@ PyObject *job_new(module_state *state, cpl_job *job);
 PyObject *archive_pack(PyObject *module, PyObject *args);
 PyObject *archive_extract(PyObject *module, PyObject *args);
 PyObject *emulator_command(PyObject *module, PyObject *argv);
+/* event.c: read_event(event), event_id(event), sample_event(**options), job_from_event(client, event, ...) */
+PyObject *event_read(PyObject *module, PyObject *event);
+PyObject *event_id(PyObject *module, PyObject *event);
+PyObject *event_sample(PyObject *module, PyObject *args, PyObject *kwargs);
+PyObject *event_job(PyObject *module, PyObject *args, PyObject *kwargs);
+PyObject *event_command(PyObject *module, PyObject *argv);
 
 #endif

@@ -50,6 +50,7 @@ def test_the_emulator_command_is_on_the_path_of_what_dev_runs():
     done = dev("python", "-c", call)
     assert done.stdout.endswith("\n0\n") or done.stdout == "0\n", done.stderr
     assert dev("emulator", "--help").returncode == 0
+    assert dev("event", "--account-id", "210987654321").stdout.count("210987654321") == 1
 
 
 def test_a_command_nobody_knows_is_status_2_with_the_list():
