@@ -22,9 +22,9 @@ FLOORS = """
     buf clock sigpipe rate
     digest json xml pace tree profiles skew continuation
     model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch
-    cursor http+http_head+http_route+url archives creds settings redact
+    cursor http+http_head+http_route+url archives settings redact
     endpoint reply
-    s3 observe
+    s3 observe creds
     client+call
     desk transfer doctor run+follow+explain+approval
     guard
