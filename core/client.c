@@ -203,7 +203,8 @@ static cpl_status set_transport(cpl_client *client, const cpl_client_options *op
         return cpl_fail_at(err, CPL_INVALID, "client_key", "client_key: a key without client_cert");
     }
     client->signer = cpl_signer_new();
-    if (client->signer == NULL) return cpl_fail_nomem(err);
+    client->watch = cpl_watch_new();
+    if (client->signer == NULL || client->watch == NULL) return cpl_fail_nomem(err);
     return cpl_http_new(&client->http, &http, err);
 }
 
@@ -246,6 +247,7 @@ void cpl_client_retain(cpl_client *client) {
 
 void cpl_client_free(cpl_client *client) {
     if (client == NULL || atomic_fetch_sub_explicit(&client->references, 1, memory_order_acq_rel) > 1) return;
+    cpl_watch_free(client->watch);
     if (client->own_creds) cpl_creds_free(client->creds);
     if (client->parent == NULL) {
         cpl_http_free(client->http);
@@ -344,6 +346,8 @@ static cpl_status set_up_view(cpl_client *view, const cpl_client *from, const cp
     view->config = from->config;
     view->signer = from->signer;
     view->http = from->http;
+    view->watch = cpl_watch_new();
+    if (view->watch == NULL) return cpl_fail_nomem(err);
     view->own_creds = given.access_key_id.n > 0 || given.secret_access_key.n > 0 || given.session_token.n > 0;
     if (view->own_creds) {
         status = cpl_creds_new(&view->creds, view->config, &given, err);

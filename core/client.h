@@ -12,6 +12,7 @@
 #include "model.h"
 #include "rate.h"
 #include "settings.h"
+#include "watch.h"
 
 struct cpl_client {
     cpl_client *parent; /* of a view: what it was made from, kept alive; NULL otherwise */
@@ -22,6 +23,7 @@ struct cpl_client {
     cpl_signer *signer;
     cpl_http *http;
     cpl_http_limits limits;
+    cpl_watch *watch; /* what its runs have in common */
     char *region;
     char *user_agent;
     char *url;             /* what calls are sent to: the endpoint and "/" */
