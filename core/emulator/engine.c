@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "engine.h"
+#include "rules.h"
 
 /*
  * The stage machine. An execution either waits in front of its stage or is in it. "Settling" a line tries every active
@@ -13,7 +14,8 @@
  * - one execution is in a stage at a time (not in PARALLEL mode); success, failure and stopping unlock the stage;
  * - in front of a stage a newer execution supersedes an older one (SUPERSEDED), or waits behind it (QUEUED);
  * - parallel actions of a group end by themselves when one of them fails; then the stage fails;
- * - when the pipeline was edited, running actions complete, then their stage and execution fail.
+ * - when the pipeline was edited, running actions complete, then their stage and execution fail;
+ * - conditions are checked when the stage has been entered, before its first action, and when its actions have ended.
  */
 
 #define EDITED "The pipeline was updated while the execution ran"
@@ -213,9 +215,10 @@ static progress end_here(emu_engine *engine, cpl_json *execution, const char *st
     return MOVED;
 }
 
-static progress leave(emu_engine *engine, cpl_json *execution, const cpl_json *stage) {
+/* status: Succeeded or Skipped. */
+static progress leave(emu_engine *engine, cpl_json *execution, const cpl_json *stage, const char *status) {
     const cpl_json *next = cpl_json_next(stage);
-    if (!emu_stage_end(execution, "Succeeded")) return NO_MEMORY;
+    if (!emu_stage_end(execution, status)) return NO_MEMORY;
     if (next == NULL || emu_is(execution, "type", "ROLLBACK")) {
         emu_execution_finish(engine, execution, "Succeeded");
         return MOVED;
@@ -233,21 +236,61 @@ static bool edited_since(const emu_engine *engine, const cpl_json *execution) {
     return cpl_json_get_number(document, "latest", 0) > cpl_json_get_number(execution, "version", 0);
 }
 
+/* A stage retries by itself once; somebody who retries it by hand does not make it do so again. */
+static progress retry(emu_engine *engine, cpl_json *execution, const cpl_json *stage) {
+    cpl_json *record = stage_record(execution);
+    const cpl_json *how = cpl_json_get_path(stage, "onFailure.retryConfiguration");
+    if (cpl_json_get_number(record, "autoRetries", 0) > 0 || edited_since(engine, execution))
+        return end_here(engine, execution, "Failed");
+    emu_execution_touch(engine, execution);
+    cpl_json_remove(execution, "statusSummary");
+    return cpl_json_set_number(record, "autoRetries", 1) &&
+                   cpl_json_set_cstr(record, "lastRetry", "AutomatedStageRetry") &&
+                   emu_stage_reopen(execution, record, emu_is(how, "retryMode", "ALL_ACTIONS"))
+               ? MOVED
+               : NO_MEMORY;
+}
+
+/* A rollback that fails is not rolled back, and nothing is rolled back to what ran under another version. */
+static progress roll_back(emu_engine *engine, cpl_json *execution) {
+    const cpl_json *target = emu_rollback_target(engine, execution);
+    bool possible = target && cpl_json_get(execution, "target") == NULL && !edited_since(engine, execution);
+    if (end_here(engine, execution, "Failed") == NO_MEMORY) return NO_MEMORY;
+    return !possible || emu_rollback_add(engine, execution, target) ? MOVED : NO_MEMORY;
+}
+
+/* What a condition leads to. */
+static progress conclude(emu_engine *engine, cpl_json *execution, const cpl_json *stage, const char *result) {
+    if (strcmp(result, "SKIP") == 0) {
+        cpl_json_remove(execution, "statusSummary");
+        return leave(engine, execution, stage, "Skipped");
+    }
+    if (strcmp(result, "RETRY") == 0) return retry(engine, execution, stage);
+    if (strcmp(result, "ROLLBACK") == 0) return roll_back(engine, execution);
+    return end_here(engine, execution, "Failed");
+}
+
 static progress step(emu_engine *engine, cpl_json *execution) {
     const cpl_json *stage = stage_of(engine, execution);
     stage_view view = view_stage(execution, stage);
     bool begun = cpl_json_count(cpl_json_get(stage_record(execution), "actions")) > 0;
+    const char *result = "";
     if (view.running) return STILL;
     if (emu_is(execution, "status", "Stopping")) return end_here(engine, execution, "Stopped");
-    if (view.failed) return end_here(engine, execution, "Failed");
+    if (view.failed) {
+        if (!emu_condition_run(engine, execution, stage, EMU_ON_FAILURE, &result)) return NO_MEMORY;
+        return conclude(engine, execution, stage, result);
+    }
     if (begun && edited_since(engine, execution)) {
         if (!cpl_json_set_cstr(execution, "statusSummary", EDITED)) {
             return NO_MEMORY;
         }
         return end_here(engine, execution, "Failed");
     }
-    if (view.next > 0) return start_group(engine, execution, stage, view.next);
-    return leave(engine, execution, stage);
+    if (!begun && !emu_condition_run(engine, execution, stage, EMU_BEFORE_ENTRY, &result)) return NO_MEMORY;
+    if (result[0] == '\0' && view.next > 0) return start_group(engine, execution, stage, view.next);
+    if (result[0] == '\0' && !emu_condition_run(engine, execution, stage, EMU_ON_SUCCESS, &result)) return NO_MEMORY;
+    return result[0] ? conclude(engine, execution, stage, result) : leave(engine, execution, stage, "Succeeded");
 }
 
 bool emu_line_settle(emu_engine *engine, emu_line *line) {
@@ -521,11 +564,18 @@ static bool load_stage(emu_engine *engine, emu_line *line, cpl_json *execution, 
     return before >= order || emu_index_set(&line->stages, name, execution);
 }
 
+static void load_rules(emu_engine *engine, const cpl_json *execution) {
+    for (const cpl_json *i = cpl_json_first(cpl_json_get(execution, "rules")); i; i = cpl_json_next(i)) {
+        engine->order = (int64_t)fmax((double)engine->order, cpl_json_get_number(i, "order", 0));
+    }
+}
+
 static bool load_execution(emu_engine *engine, cpl_json *execution) {
     emu_line *line = emu_line_add(engine, EMU_GET(execution, "pipeline"));
     if (line == NULL || !emu_list_push(&line->executions, execution) || !index_request(engine, execution)) return false;
     if (!emu_execution_over(execution) && !emu_list_push(&line->active, execution)) return false;
     engine->order = (int64_t)fmax((double)engine->order, number_of(execution));
+    load_rules(engine, execution);
     for (cpl_json *i = cpl_json_first(cpl_json_get(execution, "stages")); i; i = cpl_json_next(i)) {
         if (!load_stage(engine, line, execution, i)) return false;
     }

@@ -10,7 +10,8 @@
  *   {"id", "pipeline", "version", "number", "mode", "status", "started", "updated", "trigger", "variables",
  *    "overrides", "requestToken", "stop", "statusSummary",
  *    "stage": the stage it is in, or waits in front of, "waiting": bool,
- *    "stages": {name: {"status", "order", "actions": {name: action execution id}, "retries", ...}},
+ *    "stages": {name: {"status", "order", "actions": {name: action execution id}, "retries", "autoRetries",
+ *      "lastRetry", "conditions"}},
  *    "actions": [action execution, ...] in the order they were started,
  *    "artifacts": {name: {"bucket", "key", "revision"}}, "namespaces": {name: {key: value}},
  *    "artifactRevisions": [...], "sourceRevisions": [...],
@@ -20,6 +21,7 @@
  *   {"id", "executionId", "order", "stage", "action", "status", "started", "updated", "input", "outputArtifacts",
  *    "outputVariables", "summary", "externalExecutionId", "percentComplete", "error", "token", "jobId", "deadline",
  *    "updatedBy", "revision"}
+ * "rules": what became of conditions, see conditions.c.
  * A job (EMU_JOB, by id):
  *   {"id", "type", "status", "nonce", "executionId", "actionExecutionId", "continuationToken", "lapses", "deadline",
  *    "query"}
@@ -163,6 +165,8 @@ bool emu_execution_over(const cpl_json *execution); /* has an end status */
 void emu_execution_finish(emu_engine *engine, cpl_json *execution, const char *status);
 /* Puts a finished one back on the active ones. */
 bool emu_execution_revive(emu_engine *engine, cpl_json *execution);
+/* Takes the actions to be done again out of those that count as started: all, or those that did not succeed. */
+bool emu_stage_reopen(cpl_json *execution, cpl_json *stage, bool all);
 /* Its stage ends with status. */
 bool emu_stage_end(cpl_json *execution, const char *status);
 cpl_json *emu_record_get(const cpl_json *execution, const char *id);
@@ -279,6 +283,8 @@ bool emu_rollback_stage(emu_call *call);
 bool emu_put_action_revision(emu_call *call);
 bool emu_get_pipeline_state(emu_call *call);
 bool emu_list_action_executions(emu_call *call);
+bool emu_list_rule_executions(emu_call *call);
+bool emu_list_deploy_action_execution_targets(emu_call *call);
 bool emu_list_pipeline_executions(emu_call *call);
 bool emu_get_pipeline_execution(emu_call *call);
 bool emu_put_approval_result(emu_call *call);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "engine.h"
+#include "rules.h"
 
 #define CONCURRENT_MAX 50 /* in QUEUED and PARALLEL mode */
 
@@ -183,18 +183,16 @@ static cpl_json *need_retryable(emu_call *call, const cpl_json *document) {
     return NULL;
 }
 
-/* Takes the actions to be done again out of those that count as started. */
-static bool reopen(const emu_call *call, cpl_json *execution, cpl_json *stage) {
+bool emu_stage_reopen(cpl_json *execution, cpl_json *stage, bool all) {
     cpl_json *started = cpl_json_get(stage, "actions");
-    bool all = emu_is(call->in, "retryMode", "ALL_ACTIONS");
     for (cpl_json *i = cpl_json_first(started), *next; i; i = next) {
         next = cpl_json_next(i);
         if (all || !emu_is(emu_record_get(execution, cpl_json_cstr(i, "")), "status", "Succeeded")) {
             cpl_json_free(cpl_json_detach(started, i));
         }
     }
-    return cpl_json_set_cstr(stage, "status", "InProgress") &&
-           cpl_json_set_number(stage, "retries", cpl_json_get_number(stage, "retries", 0) + 1);
+    cpl_json_remove(stage, "conditions");
+    return cpl_json_set_cstr(stage, "status", "InProgress");
 }
 
 static bool retry_stage_execution(emu_call *call) {
@@ -207,7 +205,10 @@ static bool retry_stage_execution(emu_call *call) {
     stage = cpl_json_get(cpl_json_get(execution, "stages"), stage_name);
     cpl_json_remove(execution, "stop");
     cpl_json_remove(execution, "statusSummary");
-    if (!reopen(call, execution, stage) || !emu_execution_revive(emu_engine_of(call->e), execution)) {
+    if (!cpl_json_set_number(stage, "retries", cpl_json_get_number(stage, "retries", 0) + 1) ||
+        !cpl_json_set_cstr(stage, "lastRetry", "ManualStageRetry") ||
+        !emu_stage_reopen(execution, stage, emu_is(call->in, "retryMode", "ALL_ACTIONS")) ||
+        !emu_execution_revive(emu_engine_of(call->e), execution)) {
         return emu_nomem(call);
     }
     return settle(call, name) && answer_id(call, execution);
@@ -222,6 +223,10 @@ const emu_route emu_execution_routes[] = {
     {"GetPipelineExecution", emu_get_pipeline_execution},
     {"ListPipelineExecutions", emu_list_pipeline_executions},
     {"ListActionExecutions", emu_list_action_executions},
+    {"ListRuleExecutions", emu_list_rule_executions},
+    {"ListRuleTypes", emu_list_rule_types},
+    {"ListDeployActionExecutionTargets", emu_list_deploy_action_execution_targets},
+    {"OverrideStageCondition", emu_override_stage_condition},
     {"GetPipelineState", emu_get_pipeline_state},
     {"PutApprovalResult", emu_put_approval_result},
     {"DisableStageTransition", emu_disable_stage_transition},

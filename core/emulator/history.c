@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine.h"
 
-/* What ran: GetPipelineExecution, ListPipelineExecutions, ListActionExecutions. Newest first. */
+/*
+ * What ran: GetPipelineExecution, ListPipelineExecutions, ListActionExecutions, ListRuleExecutions,
+ * ListDeployActionExecutionTargets. Newest first.
+ */
 
 cpl_json *emu_execution_need(emu_call *call, const char *id) {
     const char *name = EMU_GET(call->in, "pipelineName");
@@ -140,6 +143,42 @@ static bool add_detail(const emu_engine *engine, cpl_json *list, const cpl_json 
     return false;
 }
 
+/* ---- ListRuleExecutions ---- */
+
+static bool fill_rule_result(cpl_json *out, const cpl_json *record) {
+    cpl_json *result = emu_object_at(out, "executionResult");
+    return emu_copy(result, "externalExecutionSummary", record, "summary") &&
+           emu_copy(result, "errorDetails", record, "error");
+}
+
+static bool add_rule(const emu_engine *engine, cpl_json *list, const cpl_json *record) {
+    cpl_json *item = cpl_json_new_object();
+    (void)engine;
+    if (emu_copy(item, "pipelineExecutionId", record, "executionId") &&
+        emu_copy(item, "ruleExecutionId", record, "id") && emu_copy(item, "pipelineVersion", record, "version") &&
+        emu_copy(item, "stageName", record, "stage") && emu_copy(item, "ruleName", record, "rule") &&
+        emu_copy(item, "startTime", record, "started") && emu_copy(item, "lastUpdateTime", record, "updated") &&
+        emu_copy(item, "status", record, "status") && emu_copy(item, "input", record, "input") &&
+        fill_rule_result(emu_object_at(item, "output"), record)) {
+        return cpl_json_push(list, item);
+    }
+    cpl_json_free(item);
+    return false;
+}
+
+/* ---- actions and rules in one order ---- */
+
+typedef struct listing {
+    const char *records; /* in an execution */
+    const char *name;    /* of a record: what is the same in repeated ones, beside the stage */
+    const char *group;   /* one more member that is the same; NULL: none */
+    const char *list;    /* in the answer */
+    bool (*add)(const emu_engine *engine, cpl_json *list, const cpl_json *record);
+} listing;
+
+static const listing action_listing = {"actions", "action", NULL, "actionExecutionDetails", add_detail};
+static const listing rule_listing = {"rules", "rule", "condition", "ruleExecutionDetails", add_rule};
+
 typedef struct detail {
     double order;
     const cpl_json *record;
@@ -168,25 +207,26 @@ static int newest_first(const void *a, const void *b) {
     return (left < right) - (left > right);
 }
 
-/* "latestInPipelineExecution" with startTimeRange Latest: only the last execution of every action. */
-static bool is_latest(const cpl_json *execution, const cpl_json *record) {
+/* "latestInPipelineExecution" with startTimeRange Latest: only the last execution of every action or rule. */
+static bool is_latest(const listing *what, const cpl_json *record) {
     for (const cpl_json *i = cpl_json_next(record); i; i = cpl_json_next(i)) {
-        if (emu_is(i, "stage", EMU_GET(record, "stage")) && emu_is(i, "action", EMU_GET(record, "action")))
+        if (emu_is(i, "stage", EMU_GET(record, "stage")) && emu_is(i, what->name, EMU_GET(record, what->name)) &&
+            (what->group == NULL || emu_is(i, what->group, EMU_GET(record, what->group))))
             return false;
     }
-    return execution != NULL;
+    return true;
 }
 
-static bool collect(details *found, const cpl_json *execution, bool latest, int64_t below) {
-    for (cpl_json *i = cpl_json_first(cpl_json_get(execution, "actions")); i; i = cpl_json_next(i)) {
-        if (cpl_json_get_number(i, "order", 0) >= (double)below || (latest && !is_latest(execution, i))) continue;
+static bool collect(const listing *what, details *found, const cpl_json *execution, bool latest, int64_t below) {
+    for (cpl_json *i = cpl_json_first(cpl_json_get(execution, what->records)); i; i = cpl_json_next(i)) {
+        if (cpl_json_get_number(i, "order", 0) >= (double)below || (latest && !is_latest(what, i))) continue;
         if (!details_push(found, i)) return false;
     }
     return true;
 }
 
-static bool list_details(emu_call *call, const details *found, const char *scope) {
-    cpl_json *list = emu_array_at(call->out, "actionExecutionDetails");
+static bool list_details(emu_call *call, const listing *what, const details *found, const char *scope) {
+    cpl_json *list = emu_array_at(call->out, what->list);
     size_t most = emu_page_size(call, 100);
     char text[24];
     for (size_t i = 0; i < found->n; i++) {
@@ -194,46 +234,86 @@ static bool list_details(emu_call *call, const details *found, const char *scope
             snprintf(text, sizeof text, "%.0f", found->items[i - 1].order);
             return emu_page_more(call, scope, text);
         }
-        if (!add_detail(emu_engine_of(call->e), list, found->items[i].record)) return emu_nomem(call);
+        if (!what->add(emu_engine_of(call->e), list, found->items[i].record)) return emu_nomem(call);
     }
     return true;
 }
 
-typedef struct action_filter {
+typedef struct detail_filter {
     const char *id; /* of the execution; NULL: all */
     bool latest;
-} action_filter;
+    const char *scope;
+    int64_t below;
+} detail_filter;
 
-static bool list_filtered(emu_call *call, const action_filter *filter, const char *scope, int64_t below) {
+static bool list_filtered(emu_call *call, const listing *what, const detail_filter *filter) {
     const emu_line *line = emu_line_find(emu_engine_of(call->e), EMU_GET(call->in, "pipelineName"));
     details found = {0};
     bool good = true;
     if (filter->id) {
         const cpl_json *execution = emu_execution_need(call, filter->id);
         if (execution == NULL) return false;
-        good = collect(&found, execution, filter->latest, below);
+        good = collect(what, &found, execution, filter->latest, filter->below);
     } else {
         for (size_t i = 0; good && line && i < line->executions.n; i++) {
-            good = collect(&found, line->executions.items[i], false, below);
+            good = collect(what, &found, line->executions.items[i], false, filter->below);
         }
     }
     if (found.n > 0) qsort(found.items, found.n, sizeof *found.items, newest_first);
-    good = good ? list_details(call, &found, scope) : emu_nomem(call);
+    good = good ? list_details(call, what, &found, filter->scope) : emu_nomem(call);
     cpl_free(found.items);
     return good;
 }
 
-bool emu_list_action_executions(emu_call *call) {
+static bool list_records(emu_call *call, const listing *what) {
     const char *name = EMU_GET(call->in, "pipelineName");
     const cpl_json *asked = cpl_json_get(call->in, "filter");
     const cpl_json *in_latest = cpl_json_get(asked, "latestInPipelineExecution");
-    action_filter filter = {cpl_json_get_cstr(asked, "pipelineExecutionId", NULL), false};
+    detail_filter filter = {.id = cpl_json_get_cstr(asked, "pipelineExecutionId", NULL)};
     char after[EMU_PAGE_KEY], scope[160];
     if (in_latest) {
-        filter =
-            (action_filter){EMU_GET(in_latest, "pipelineExecutionId"), emu_is(in_latest, "startTimeRange", "Latest")};
+        filter.id = EMU_GET(in_latest, "pipelineExecutionId");
+        filter.latest = emu_is(in_latest, "startTimeRange", "Latest");
     }
     snprintf(scope, sizeof scope, "%s/%s", name, filter.id ? filter.id : "");
     if (emu_pipeline_need(call, name) == NULL || !emu_page_begin(call, scope, after)) return false;
-    return list_filtered(call, &filter, scope, begin_below(after));
+    filter.scope = scope;
+    filter.below = begin_below(after);
+    return list_filtered(call, what, &filter);
+}
+
+bool emu_list_action_executions(emu_call *call) {
+    return list_records(call, &action_listing);
+}
+
+bool emu_list_rule_executions(emu_call *call) {
+    return list_records(call, &rule_listing);
+}
+
+/* ---- ListDeployActionExecutionTargets ---- */
+
+static const cpl_json *find_record(const emu_call *call, const char *pipeline, const char *id) {
+    emu_store *store = emu_store_of(call->e);
+    for (size_t i = 0; i < emu_store_size(store, EMU_EXECUTION); i++) {
+        const char *key;
+        const cpl_json *execution = emu_store_at(store, EMU_EXECUTION, i, &key);
+        const cpl_json *record = emu_record_get(execution, id);
+        if (record && (pipeline == NULL || emu_is(execution, "pipeline", pipeline))) return record;
+    }
+    return NULL;
+}
+
+/* Targets are instances, which none of the deploy actions that run here have. */
+bool emu_list_deploy_action_execution_targets(emu_call *call) {
+    const char *pipeline = cpl_json_get_cstr(call->in, "pipelineName", NULL);
+    const char *id = EMU_GET(call->in, "actionExecutionId");
+    const cpl_json *record;
+    char after[EMU_PAGE_KEY];
+    if ((pipeline && emu_pipeline_need(call, pipeline) == NULL) || !emu_page_begin(call, id, after)) return false;
+    record = find_record(call, pipeline, id);
+    if (!emu_is(cpl_json_get_path(record, "input.actionTypeId"), "category", "Deploy")) {
+        return emu_refuse(call, "ActionExecutionNotFoundException",
+                          "There is no execution of a deploy action with id '%s'", id);
+    }
+    return emu_array_at(call->out, "targets") || emu_nomem(call);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "engine.h"
+#include "rules.h"
 
 /* GetPipelineState: every stage of the latest version with what ran in it last. */
 
@@ -90,22 +90,25 @@ static bool set_stage_latest(const state_view *v, cpl_json *state, const char *s
     const cpl_json *execution = v->line ? emu_index_get(&v->line->stages, stage) : NULL;
     const cpl_json *record = cpl_json_get(cpl_json_get(execution, "stages"), stage);
     double retries = cpl_json_get_number(record, "retries", 0);
+    double automatic = cpl_json_get_number(record, "autoRetries", 0);
     const char *status = EMU_GET(record, "status");
     cpl_json *metadata;
     if (execution == NULL) return true;
     if (strcmp(status, "InProgress") == 0 && emu_is(execution, "status", "Stopping")) status = "Stopping";
     if (!fill_execution(emu_object_at(state, "latestExecution"), execution, status)) return false;
-    if (retries == 0) return true;
+    if (retries == 0 && automatic == 0) return true;
     metadata = emu_object_at(state, "retryStageMetadata");
-    return cpl_json_set_number(metadata, "manualStageRetryAttempt", retries) &&
-           cpl_json_set_cstr(metadata, "latestRetryTrigger", "ManualStageRetry");
+    return (retries == 0 || cpl_json_set_number(metadata, "manualStageRetryAttempt", retries)) &&
+           (automatic == 0 || cpl_json_set_number(metadata, "autoStageRetryAttempt", automatic)) &&
+           emu_copy(metadata, "latestRetryTrigger", record, "lastRetry");
 }
 
 static bool add_stage(const state_view *v, cpl_json *states, const cpl_json *stage) {
     const char *name = EMU_GET(stage, "name");
     cpl_json *state = cpl_json_new_object(), *actions = emu_array_at(state, "actionStates");
     bool good = cpl_json_set_cstr(state, "stageName", name) && set_inbound(v, state, name) &&
-                set_transition(v, state, name) && set_stage_latest(v, state, name);
+                set_transition(v, state, name) && set_stage_latest(v, state, name) &&
+                emu_conditions_show(state, stage, v->line ? emu_index_get(&v->line->stages, name) : NULL);
     for (const cpl_json *i = cpl_json_first(cpl_json_get(stage, "actions")); good && i; i = cpl_json_next(i)) {
         good = add_action(v, actions, stage, i);
     }

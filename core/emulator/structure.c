@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "engine.h"
+#include "rules.h"
 
 /*
  * The rules a declaration must keep beyond the model's. One pass over stages and actions in the order in which they
@@ -301,18 +301,6 @@ static bool check_blockers(check *c) {
     return true;
 }
 
-/* Refused rather than passed over: a pipeline with conditions would do here what it does not do there. */
-static bool check_conditions(check *c) {
-    static const char *const members[] = {"beforeEntry", "onSuccess", "onFailure"};
-    for (size_t i = 0; i < CPL_COUNT(members); i++) {
-        if (cpl_json_get(c->stage, members[i])) {
-            return emu_refuse(c->call, STAGE, "The emulator does not evaluate stage conditions (%s of stage %s)",
-                              members[i], c->stage_name);
-        }
-    }
-    return true;
-}
-
 static bool check_stage_itself(check *c) {
     const cpl_json *stages = cpl_json_get(c->pipeline, "stages");
     size_t n = cpl_json_count(cpl_json_get(c->stage, "actions"));
@@ -325,7 +313,7 @@ static bool check_stage_itself(check *c) {
         return emu_refuse(c->call, STAGE, "Stage %s has %zu actions. There should be 1 to %d actions in a stage",
                           c->stage_name, n, ACTIONS_IN_STAGE_MAX);
     }
-    return check_blockers(c) && check_conditions(c);
+    return check_blockers(c) && emu_conditions_check(c->call, c->pipeline, c->stage);
 }
 
 /* Actions first, so that an artifact made later in the list by a lower run order is known when inputs are looked at. */

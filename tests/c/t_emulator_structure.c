@@ -189,16 +189,12 @@ TEST(t_structure__type_v1_has_no_modes_variables_or_triggers) {
     close_story();
 }
 
-TEST(t_structure__blockers_and_conditions_are_named_when_refused) {
+TEST(t_structure__blockers_are_named_when_refused) {
     begin_types();
     refused("{'pipeline':{'name':'p'," ROLE "," STORE ",'stages':[" SOURCE
             ",{'name':'Build','blockers':[{'name':'b','type':'Schedule'},"
             "{'name':'b','type':'Schedule'}],'actions':[" APPROVAL("Ok") "]}]}}",
             "InvalidBlockerDeclarationException", "b occurs more than once in Build");
-    refused("{'pipeline':{'name':'p','pipelineType':'V2'," ROLE "," STORE ",'stages':[" SOURCE
-            ",{'name':'Build','onFailure':{'result':'ROLLBACK'},"
-            "'actions':[" APPROVAL("Ok") "]}]}}",
-            BAD_STAGE, "onFailure of stage Build");
     close_story();
 }
 

@@ -255,10 +255,12 @@ def test_a_wrong_secret_key_is_refused(boto3_client, emulator):
 
 
 def test_what_is_not_emulated_says_so(boto3_client):
-    codepipeline = boto3_client("codepipeline")
-    with pytest.raises(codepipeline.exceptions.ClientError) as refused:
-        codepipeline.list_rule_types()
-    assert "ListRuleTypes" in refused.value.response["Error"]["Message"]
+    s3 = boto3_client("s3")
+    s3.create_bucket(Bucket="plain")
+    with pytest.raises(s3.exceptions.ClientError) as refused:
+        s3.get_bucket_policy(Bucket="plain")
+    assert refused.value.response["Error"]["Code"] == "NotImplemented"
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
 
 
 def test_a_large_object_goes_up_and_down_in_parts(boto3_client, tmp_path):
