@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from . import exceptions as exceptions
     from ._archive import extract, pack
     from ._client import Client, client
+    from ._doctor import doctor
     from ._emulator import Emulator
     from ._event import Event, sample_event
+    from ._observe import CallEvent
     from ._worker import EventJob, Input, Job, Outcome, Output, Result, Summary, Worker
     from .exceptions import (
         ArchiveError,
@@ -38,6 +40,7 @@ __version__ = _core.version
 
 __all__ = [
     "ArchiveError",
+    "CallEvent",
     "CancelledError",
     "Client",
     "ClientError",
@@ -62,6 +65,7 @@ __all__ = [
     "TooLargeError",
     "Worker",
     "client",
+    "doctor",
     "exceptions",
     "extract",
     "pack",
@@ -71,8 +75,10 @@ __all__ = [
 # Where the names live. A module is loaded when a name of it is first used, so that a script which makes one call does
 # not wait for the worker. What is not listed here is in exceptions.
 _MODULES = {
+    "CallEvent": "_observe",
     "Client": "_client",
     "client": "_client",
+    "doctor": "_doctor",
     "Emulator": "_emulator",
     "Event": "_event",
     "EventJob": "_worker",

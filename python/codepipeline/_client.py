@@ -16,6 +16,8 @@ _BOTO3_NAMES = {
     "aws_session_token": "session_token",
 }
 
+_FILES = ("ca_bundle", "client_cert", "client_key")
+
 
 class _Operation:
     __slots__ = ("name", "method", "doc", "input_token", "output_token", "result_key", "limit_key")
@@ -33,7 +35,7 @@ def own_names(options):
         if name in own:
             raise TypeError(f"{name} is given twice, by our name and by boto3's")
         if value is not None:
-            own[name] = os.fsencode(value) if name == "ca_bundle" else value
+            own[name] = os.fsencode(value) if name in _FILES else value
     return own
 
 
@@ -66,6 +68,15 @@ class Client:
     max_attempts       default: AWS_MAX_ATTEMPTS, 3
     response_limit     bytes; default 64 MiB
     user_agent_extra   appended to the User-Agent
+    app_id             the application's name in it; default: AWS_SDK_UA_APP_ID
+    retry_mode         "standard", "standard-2.0" or "adaptive"; default: AWS_RETRY_MODE, "standard"
+    use_fips_endpoint, use_dualstack_endpoint
+                       default: AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT, False
+    proxy              a URL, for all hosts, or "none"; default: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
+    client_cert, client_key
+                       PEM files, for servers that ask for a certificate
+
+    docs/settings.md says more, and what profiles have for them.
 
     The names boto3 has for them (region_name, profile_name, aws_access_key_id, aws_secret_access_key,
     aws_session_token) are understood too. None means the default.
@@ -74,6 +85,8 @@ class Client:
     is malformed. A call raises a subclass of exceptions.ClientError when the service refuses it, ParamValidationError
     when an argument is wrong (nothing is sent then), NetworkError or TimeoutError when the service cannot be reached.
     """
+
+    _hooks = None  # those who look on, see on()
 
     def __init__(self, region=None, **options):
         if region is not None:
@@ -108,6 +121,41 @@ class Client:
             if token == params.get(info.input_token):
                 raise self.exceptions.ProtocolError("the service repeated a page token", operation=info.name)
             params[info.input_token] = token
+
+    def with_options(self, **options):
+        """A view of this client with other region, credentials, endpoint_url, s3_endpoint_url, timeouts, max_attempts
+        or response_limit: ``client.with_options(region="us-east-1", read_timeout=5).list_pipelines()``.
+
+        It shares the connections and whatever else is not said, hooks included. Closing the client closes it too.
+        """
+        view = object.__new__(type(self))
+        view.__dict__.update(self.__dict__)
+        view._core = self._core.with_options(**own_names(options))
+        view._watch(self._hooks)
+        return view
+
+    def on(self, stage, function):
+        """Calls function(event) before each attempt of each call (stage "request") or after it ("response"); answers
+        function. The event is a codepipeline.CallEvent, with what is secret masked. What function raises stops the
+        call and comes out of it.
+
+        The logger "codepipeline" gets the same at level DEBUG.
+        """
+        from ._observe import Hooks
+
+        hooks = Hooks(self._hooks)
+        hooks.add(stage, function)
+        self._watch(hooks)
+        return function
+
+    def _watch(self, hooks):
+        self._hooks = hooks
+        if hooks is None:
+            self._call = self._core.call
+        else:
+            from ._observe import watched
+
+            self._call = watched(self._core.call, hooks)
 
     def upload_file(self, filename, bucket, key):
         """A file into a bucket, with the client's own credentials, in parts when large: a source revision on its way to

@@ -7,6 +7,7 @@ from typing import Any
 from typing_extensions import Self, Unpack
 
 from . import _core, exceptions
+from ._observe import Hook, Hooks
 from ._event import Event
 from ._operations import Operations
 from ._typing import AllOptions, Options, Path
@@ -19,8 +20,11 @@ class Meta:
 
 class Client(Operations):
     _core: _core.Client
+    _hooks: Hooks | None
     def __init__(self, region: str | None = None, **options: Unpack[Options]) -> None: ...
     def call(self, operation: str, /, **params: Any) -> dict[str, Any]: ...
+    def with_options(self, **options: Unpack[AllOptions]) -> Self: ...
+    def on(self, stage: str, function: Hook) -> Hook: ...
     def upload_file(self, filename: Path, bucket: str, key: str) -> None: ...
     def download_file(self, bucket: str, key: str, filename: Path) -> None: ...
     def job(

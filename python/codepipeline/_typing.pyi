@@ -24,6 +24,13 @@ class Options(TypedDict, total=False):
     total_timeout: float | None
     max_attempts: int | None
     response_limit: int | None
+    retry_mode: str | None
+    app_id: str | None
+    use_fips_endpoint: bool | None
+    use_dualstack_endpoint: bool | None
+    proxy: str | None
+    client_cert: Path | None
+    client_key: Path | None
     region_name: str | None
     profile_name: str | None
     aws_access_key_id: str | None

@@ -29,6 +29,8 @@ class CodePipelineError(Exception):
     operation    "GetPipeline"
     http_status  of the answer; 0 when none arrived
     request_id   the service's id of the request
+    cloudfront_id, extended_request_id
+                 more of them: x-amz-cf-id, x-amz-id-2
     attempts     how many times the request was sent
     retry_delay  seconds spent waiting between the attempts
     retryable    whether the same request may succeed later
@@ -48,6 +50,8 @@ class CodePipelineError(Exception):
         operation: str | None = None,
         http_status: int = 0,
         request_id: str | None = None,
+        cloudfront_id: str | None = None,
+        extended_request_id: str | None = None,
         attempts: int = 0,
         retry_delay: float = 0.0,
         retryable: bool = False,
@@ -63,6 +67,8 @@ class CodePipelineError(Exception):
         self.operation = operation
         self.http_status = http_status
         self.request_id = request_id
+        self.cloudfront_id = cloudfront_id
+        self.extended_request_id = extended_request_id
         self.attempts = attempts
         self.retry_delay = retry_delay
         self.retryable = retryable
@@ -212,6 +218,8 @@ _DETAILS = frozenset(
         "operation",
         "http_status",
         "request_id",
+        "cloudfront_id",
+        "extended_request_id",
         "attempts",
         "retry_delay",
         "retryable",

@@ -10,25 +10,89 @@ cpl_client *client_handle(PyObject *client) {
     return ((client_object *)client)->handle;
 }
 
+typedef enum option_kind { TEXT, SECONDS, COUNT, SIZE, CHOICE } option_kind;
+
+typedef struct option_row {
+    const char *name;
+    option_kind kind;
+    size_t offset;
+} option_row;
+
+#define OPTION(name, kind, member) \
+    { name, kind, offsetof(cpl_client_options, member) }
+static const option_row options_of_client[] = {
+    OPTION("region", TEXT, region),
+    OPTION("profile", TEXT, profile),
+    OPTION("access_key_id", TEXT, access_key_id),
+    OPTION("secret_access_key", TEXT, secret_access_key),
+    OPTION("session_token", TEXT, session_token),
+    OPTION("endpoint_url", TEXT, endpoint_url),
+    OPTION("s3_endpoint_url", TEXT, s3_endpoint_url),
+    OPTION("ca_bundle", TEXT, ca_bundle),
+    OPTION("user_agent_extra", TEXT, user_agent_extra),
+    OPTION("connect_timeout", SECONDS, connect_timeout_ms),
+    OPTION("read_timeout", SECONDS, read_timeout_ms),
+    OPTION("total_timeout", SECONDS, total_timeout_ms),
+    OPTION("max_attempts", COUNT, max_attempts),
+    OPTION("response_limit", SIZE, response_limit),
+    OPTION("retry_mode", TEXT, retry_mode),
+    OPTION("app_id", TEXT, app_id),
+    OPTION("use_fips_endpoint", CHOICE, use_fips_endpoint),
+    OPTION("use_dualstack_endpoint", CHOICE, use_dualstack_endpoint),
+    OPTION("proxy", TEXT, proxy),
+    OPTION("client_cert", TEXT, client_cert),
+    OPTION("client_key", TEXT, client_key),
+};
+
+static const option_row *find_option(PyObject *name) {
+    for (size_t i = 0; i < sizeof options_of_client / sizeof *options_of_client; i++) {
+        if (PyUnicode_CompareWithASCIIString(name, options_of_client[i].name) == 0) return &options_of_client[i];
+    }
+    PyErr_Format(PyExc_TypeError, "%R is an invalid keyword argument for Client()", name);
+    return NULL;
+}
+
+/* None means the default, as an absent option does. */
+static bool parse_option(const option_row *option, PyObject *value, cpl_client_options *o) {
+    void *to = (char *)o + option->offset;
+    Py_ssize_t number;
+    int truth;
+    if (value == Py_None) return true;
+    switch (option->kind) {
+    case TEXT: return PyArg_Parse(value, "z#", &((cpl_str *)to)->p, &((cpl_str *)to)->n);
+    case SECONDS: return module_milliseconds(value, to);
+    case CHOICE:
+        truth = PyObject_IsTrue(value);
+        *(cpl_choice *)to = truth ? CPL_CHOICE_YES : CPL_CHOICE_NO;
+        return truth >= 0;
+    default: break;
+    }
+    number = PyNumber_AsSsize_t(value, PyExc_OverflowError);
+    if (number == -1 && PyErr_Occurred()) return false;
+    if (number < 0 || (option->kind == COUNT && number > INT_MAX)) {
+        PyErr_Format(PyExc_ValueError, "%s is out of range", option->name);
+        return false;
+    }
+    if (option->kind == COUNT) {
+        *(int *)to = (int)number;
+    } else {
+        *(size_t *)to = (size_t)number;
+    }
+    return true;
+}
+
+/* The texts belong to the values in kwargs. */
 static bool parse_options(PyObject *args, PyObject *kwargs, cpl_client_options *o) {
-    static char *names[] = {"region",       "profile",         "access_key_id", "secret_access_key", "session_token",
-                            "endpoint_url", "s3_endpoint_url", "ca_bundle",     "user_agent_extra",  "connect_timeout",
-                            "read_timeout", "total_timeout",   "max_attempts",  "response_limit",    NULL};
-    Py_ssize_t limit = 0;
-    if (!PyArg_ParseTupleAndKeywords(
-            args, kwargs, "|$z#z#z#z#z#z#z#z#z#O&O&O&in:Client", names, &o->region.p, &o->region.n, &o->profile.p,
-            &o->profile.n, &o->access_key_id.p, &o->access_key_id.n, &o->secret_access_key.p, &o->secret_access_key.n,
-            &o->session_token.p, &o->session_token.n, &o->endpoint_url.p, &o->endpoint_url.n, &o->s3_endpoint_url.p,
-            &o->s3_endpoint_url.n, &o->ca_bundle.p, &o->ca_bundle.n, &o->user_agent_extra.p, &o->user_agent_extra.n,
-            module_milliseconds, &o->connect_timeout_ms, module_milliseconds, &o->read_timeout_ms, module_milliseconds,
-            &o->total_timeout_ms, &o->max_attempts, &limit)) {
+    PyObject *name, *value;
+    Py_ssize_t at = 0;
+    if (PyTuple_Size(args) > 0) {
+        PyErr_SetString(PyExc_TypeError, "Client() takes no positional arguments");
         return false;
     }
-    if (limit < 0 || o->max_attempts < 0) {
-        PyErr_SetString(PyExc_ValueError, "max_attempts and response_limit cannot be negative");
-        return false;
+    while (kwargs && PyDict_Next(kwargs, &at, &name, &value)) {
+        const option_row *option = find_option(name);
+        if (!option || !parse_option(option, value, o)) return false;
     }
-    o->response_limit = (size_t)limit;
     return true;
 }
 
@@ -44,6 +108,38 @@ static PyObject *client_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     return (PyObject *)self;
 }
 
+static PyObject *client_with_options(PyObject *self, PyObject *args, PyObject *kwargs) {
+    cpl_client_options options = {0};
+    cpl_error err = {0};
+    if (!parse_options(args, kwargs, &options)) return NULL;
+    client_object *view = (client_object *)PyType_GenericAlloc(Py_TYPE(self), 0);
+    if (view && cpl_client_with(&view->handle, client_handle(self), &options, &err) != CPL_OK) {
+        error_raise(&err);
+        Py_CLEAR(view);
+    }
+    return (PyObject *)view;
+}
+
+PyObject *client_doctor(PyObject *module, PyObject *args, PyObject *kwargs) {
+    cpl_client_options options = {0};
+    if (!parse_options(args, kwargs, &options)) return NULL;
+    PyThreadState *thread;
+    cpl_wait wait = module_wait(&thread, 0);
+    cpl_reply *reply = NULL;
+    cpl_cursor cursor;
+    cpl_error err = {0};
+    thread = PyEval_SaveThread();
+    cpl_status status = cpl_doctor(&options, &wait, &reply, &err);
+    PyEval_RestoreThread(thread);
+    PyObject *report = NULL;
+    if (module_done(status, &err)) {
+        cpl_reply_cursor(reply, &cursor);
+        report = convert_read(PyModule_GetState(module), &cursor, false);
+    }
+    cpl_reply_free(reply);
+    return report;
+}
+
 static void client_dealloc(PyObject *self) {
     cpl_client_free(client_handle(self));
     module_dealloc(self);
@@ -52,21 +148,28 @@ static void client_dealloc(PyObject *self) {
 static PyObject *client_call(PyObject *self, PyObject *args) {
     module_state *state = state_of(self);
     cpl_str operation, text;
-    PyObject *params;
+    PyObject *params, *hook = NULL;
     Py_ssize_t n;
-    if (!PyArg_ParseTuple(args, "s#O!:call", &operation.p, &n, &PyDict_Type, &params)) return NULL;
+    if (!PyArg_ParseTuple(args, "s#O!|O:call", &operation.p, &n, &PyDict_Type, &params, &hook)) return NULL;
     operation.n = (size_t)n;
+    PyThreadState *thread;
+    observe_context watch;
     cpl_writer *writer = convert_text(state, params, &text);
     if (!writer) return NULL;
+    if (!observe_begin(&watch, hook, &thread)) {
+        cpl_writer_free(writer);
+        return NULL;
+    }
 
-    PyThreadState *thread;
     cpl_reply *reply = NULL, *refusal = NULL;
     cpl_call_options options = {.wait = module_wait(&thread, 0), .refusal = &refusal};
+    if (watch.tell) options.observer = &watch.observer;
     cpl_error err = {0};
     thread = PyEval_SaveThread();
     cpl_status status = cpl_client_call(client_handle(self), operation, text, &options, &reply, &err);
     PyEval_RestoreThread(thread);
 
+    observe_end(&watch);
     PyObject *answer = NULL;
     if (refusal) {
         error_raise_answer(&err, refusal);
@@ -128,7 +231,10 @@ static PyObject *get_endpoint_url(PyObject *self, void *unused) {
 
 static PyMethodDef methods[] = {
     {"call", client_call, METH_VARARGS,
-     "call($self, operation, params, /)\n--\n\nRuns one operation; the answer as a dict with ResponseMetadata."},
+     "call($self, operation, params, hook=None, /)\n--\n\nRuns one operation; the answer as a dict with "
+     "ResponseMetadata. hook looks on."},
+    {"with_options", (PyCFunction)(void (*)(void))client_with_options, METH_VARARGS | METH_KEYWORDS,
+     "with_options($self, /, **options)\n--\n\nA view of this client with other options."},
     {"upload", client_upload, METH_VARARGS, "upload($self, path, bucket, key, /)\n--\n\nA file into a bucket."},
     {"download", client_download, METH_VARARGS, "download($self, bucket, key, path, /)\n--\n\nAn object into a file."},
     {"close", client_close, METH_NOARGS, "close($self, /)\n--\n\nCloses the connections; new calls are StateError."},

@@ -22,7 +22,8 @@ static PyObject *details_of(const cpl_error *err) {
     if (details && put_text(details, "status", cpl_status_name(err->status)) &&
         put(details, "message", module_text(err->message)) && put_text(details, "code", err->code) &&
         put_text(details, "path", err->path) && put_text(details, "operation", err->operation) &&
-        put_text(details, "request_id", err->request_id) &&
+        put_text(details, "request_id", err->request_id) && put_text(details, "cloudfront_id", err->cloudfront_id) &&
+        put_text(details, "extended_request_id", err->extended_id) &&
         put(details, "http_status", PyLong_FromLong(err->http_status)) &&
         put(details, "attempts", PyLong_FromLong(err->attempts)) &&
         put(details, "retry_delay", PyFloat_FromDouble((double)err->retry_delay_ms / 1000)) &&

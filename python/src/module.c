@@ -154,6 +154,8 @@ static PyMethodDef functions[] = {
      "pack($module, path, archive, /)\n--\n\nZips a folder's contents or one file."},
     {"extract", archive_extract, METH_VARARGS,
      "extract($module, archive, directory, limit, /)\n--\n\nUnpacks at most limit bytes (0: 8 GiB) into directory."},
+    {"doctor", (PyCFunction)(void (*)(void))client_doctor, METH_VARARGS | METH_KEYWORDS,
+     "doctor($module, /, **options)\n--\n\nWhat keeps a client with these options from working, as a dict."},
     {"emulator_main", emulator_command, METH_O,
      "emulator_main($module, argv, /)\n--\n\nRuns the codepipeline-emulator command; returns its exit status."},
     {"read_event", event_read, METH_O,

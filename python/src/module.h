@@ -99,6 +99,18 @@ PyObject *convert_headers(const cpl_reply *reply);
 /* An answer as a dict with ResponseMetadata. */
 PyObject *convert_reply(module_state *state, const cpl_reply *reply);
 
+/* ---- observe.c: those who look on ---- */
+
+typedef struct observe_context {
+    cpl_observer observer; /* for the call, when tell is not NULL */
+    PyThreadState **thread;
+    PyObject *hook; /* borrowed */
+    PyObject *tell; /* codepipeline._observe.tell */
+} observe_context;
+/* hook: a callable, None or NULL. False with an exception set; end it in any case. */
+bool observe_begin(observe_context *context, PyObject *hook, PyThreadState **thread);
+void observe_end(observe_context *context);
+
 /* ---- the types, and functions of the module ---- */
 
 extern PyType_Spec client_spec, worker_spec, job_spec, emulator_spec;
@@ -106,6 +118,8 @@ extern PyType_Spec client_spec, worker_spec, job_spec, emulator_spec;
 cpl_client *client_handle(PyObject *client);
 /* Takes job over, also when it fails. */
 PyObject *job_new(module_state *state, cpl_job *job);
+/* The module function doctor(**options): the report as a dict. */
+PyObject *client_doctor(PyObject *module, PyObject *args, PyObject *kwargs);
 /* The module functions pack(path, archive), extract(archive, directory, limit) and emulator_main(argv). */
 PyObject *archive_pack(PyObject *module, PyObject *args);
 PyObject *archive_extract(PyObject *module, PyObject *args);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* Those who look on: hooks and the logger, see codepipeline/_observe.py. Nobody looks on until logging is imported. */
+#include "module.h"
+
+static bool put(PyObject *dict, const char *name, PyObject *value) {
+    bool ok = value && PyDict_SetItemString(dict, name, value) == 0;
+    Py_XDECREF(value);
+    return ok;
+}
+
+static PyObject *text_of(cpl_str text) {
+    return PyUnicode_DecodeUTF8(text.p ? text.p : "", (Py_ssize_t)text.n, "replace");
+}
+
+static PyObject *headers_of(const cpl_call_event *event) {
+    cpl_str name, value;
+    PyObject *headers = PyDict_New();
+    for (size_t i = 0; headers && cpl_call_event_header(event, i, &name, &value); i++) {
+        PyObject *key = text_of(name), *text = text_of(value);
+        if (!key || !text || PyDict_SetItem(headers, key, text) < 0) Py_CLEAR(headers);
+        Py_XDECREF(key);
+        Py_XDECREF(text);
+    }
+    return headers;
+}
+
+static PyObject *fields_of(const cpl_call_event *event) {
+    bool request = event->stage == CPL_CALL_REQUEST;
+    PyObject *fields = PyDict_New();
+    if (fields && put(fields, "stage", module_text(request ? "request" : "response")) &&
+        put(fields, "operation", module_text(event->operation)) && put(fields, "url", module_text(event->url)) &&
+        put(fields, "attempt", PyLong_FromLong(event->attempt)) && put(fields, "text", text_of(event->text)) &&
+        put(fields, "headers", headers_of(event)) &&
+        put(fields, "status", module_text(request ? NULL : cpl_status_name(event->status))) &&
+        put(fields, "http_status", PyLong_FromLong(event->http_status)) &&
+        put(fields, "duration", PyFloat_FromDouble((double)event->duration_ms / 1000)) &&
+        put(fields, "request_id", module_text(event->request_id)) && put(fields, "code", module_text(event->code)) &&
+        put(fields, "message", module_text(event->message))) {
+        return fields;
+    }
+    Py_XDECREF(fields);
+    return NULL;
+}
+
+static int look(void *context, const cpl_call_event *event) {
+    observe_context *c = context;
+    PyEval_RestoreThread(*c->thread);
+    PyObject *fields = fields_of(event);
+    PyObject *done = fields ? PyObject_CallFunctionObjArgs(c->tell, c->hook, fields, NULL) : NULL;
+    int stop = done == NULL;
+    Py_XDECREF(done);
+    Py_XDECREF(fields);
+    *c->thread = PyEval_SaveThread();
+    return stop;
+}
+
+/* Whether somebody may have asked for our logger's messages; false with an exception set when it cannot be told. */
+static bool logging_is_loaded(void) {
+    PyObject *name = PyUnicode_InternFromString("logging");
+    PyObject *module = name ? PyImport_GetModule(name) : NULL;
+    Py_XDECREF(name);
+    Py_XDECREF(module);
+    return module != NULL;
+}
+
+static bool logging_is_on(PyObject *observe) {
+    PyObject *answer = PyObject_CallMethod(observe, "logging_is_on", NULL);
+    bool on = answer && PyObject_IsTrue(answer) == 1;
+    Py_XDECREF(answer);
+    return on;
+}
+
+bool observe_begin(observe_context *c, PyObject *hook, PyThreadState **thread) {
+    *c = (observe_context){.thread = thread, .hook = hook ? hook : Py_None};
+    if (c->hook == Py_None && !logging_is_loaded()) return !PyErr_Occurred();
+    PyObject *observe = PyImport_ImportModule("codepipeline._observe");
+    if (observe && (c->hook != Py_None || logging_is_on(observe))) c->tell = PyObject_GetAttrString(observe, "tell");
+    Py_XDECREF(observe);
+    c->observer = (cpl_observer){look, c};
+    return !PyErr_Occurred();
+}
+
+void observe_end(observe_context *c) {
+    Py_CLEAR(c->tell);
+}
