@@ -306,7 +306,12 @@ cpl_status cpl_client_run(cpl_client *client, const cpl_operation *operation, cp
     if (status == CPL_OK) status = prepare(&c, params, options->flags);
     if (status == CPL_OK) {
         c.reply = cpl_reply_new(operation->output);
-        status = c.reply ? settle(&c) : cpl_fail_nomem(c.err);
+        status = c.reply ? CPL_OK : cpl_fail_nomem(c.err);
+    }
+    if (status == CPL_OK) {
+        c.reply->operation = operation->info.name;
+        c.reply->unchecked = (options->flags & CPL_CALL_UNCHECKED) && options->observer == NULL;
+        status = settle(&c);
     }
     cpl_buf_wipe(&c.body);
     cpl_buf_release(&c.body);

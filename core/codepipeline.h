@@ -257,6 +257,11 @@ const char *cpl_client_endpoint_url(const cpl_client *client);
 typedef struct cpl_reply cpl_reply;
 
 #define CPL_CALL_EMPTY_TABLES 1u /* {} may stand for an empty list too (a Lua table says no more) */
+/*
+ * An answer is read to its end before it is handed out, so that reading it cannot fail. With this the caller's own
+ * reading is the first: when the cursor answers CPL_TOKEN_ERROR, cpl_reply_check() says why.
+ */
+#define CPL_CALL_UNCHECKED 2u
 
 typedef enum cpl_call_stage { CPL_CALL_REQUEST, CPL_CALL_RESPONSE } cpl_call_stage;
 
@@ -307,6 +312,8 @@ typedef struct cpl_call_options {
 cpl_status cpl_client_call(cpl_client *client, cpl_str operation, cpl_str params, const cpl_call_options *options,
                            cpl_reply **out, cpl_error *err);
 void cpl_reply_free(cpl_reply *reply);
+/* CPL_PROTOCOL, with all that a failed call tells, unless the document is one JSON object; see CPL_CALL_UNCHECKED. */
+cpl_status cpl_reply_check(const cpl_reply *reply, cpl_error *err);
 cpl_str cpl_reply_text(const cpl_reply *reply);                    /* the raw document */
 void cpl_reply_cursor(const cpl_reply *reply, cpl_cursor *cursor); /* typed by the model */
 int cpl_reply_http_status(const cpl_reply *reply);
@@ -498,7 +505,7 @@ typedef struct cpl_job_event cpl_job_event;
 
 /*
  * CPL_INVALID names the member at fault in err->path. Members the model does not know, and members that are null, count
- * as absent; lengths and patterns are not looked at.
+ * as absent; {} may stand for an empty list; lengths and patterns are not looked at.
  */
 cpl_status cpl_job_event_read(cpl_job_event **out, cpl_str text, cpl_error *err);
 void cpl_job_event_free(cpl_job_event *event);          /* NULL is fine */

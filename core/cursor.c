@@ -43,6 +43,7 @@ static cpl_token fail(cpl_cursor *c, const char *why) {
 }
 
 static char peek(cpl_cursor *c) {
+    if (c->at<c->end && * c->at> ' ') return *c->at; /* the service writes no blanks */
     while (c->at < c->end && (*c->at == ' ' || *c->at == '\n' || *c->at == '\r' || *c->at == '\t')) c->at++;
     return c->at < c->end ? *c->at : '\0';
 }
@@ -127,9 +128,19 @@ static char *read_escape(cpl_cursor *c, char *to) {
 
 #define EACH(byte) (0x0101010101010101ull * (byte))
 
-/* Some high bit of the answer is set exactly when a byte of x is 0. */
+/* High bits of the answer are set where a byte of x is 0, and perhaps above the first of those. */
 static uint64_t zero_bytes(uint64_t x) {
     return (x - EACH(0x01)) & ~x & EACH(0x80);
+}
+
+/* Eight bytes, the first of them the lowest. */
+static uint64_t load8(const char *p) {
+    uint64_t x;
+    memcpy(&x, p, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    return x;
 }
 
 /*
@@ -137,10 +148,16 @@ static uint64_t zero_bytes(uint64_t x) {
  * ASCII are noted, for the caller to check.
  */
 static const char *skip_plain(const char *p, const char *end, bool *high) {
-    uint64_t all = 0, x;
+    uint64_t all = 0;
     for (; end - p >= 8; p += 8) {
-        memcpy(&x, p, 8);
-        if (zero_bytes(x ^ EACH('"')) | zero_bytes(x ^ EACH('\\')) | ((x - EACH(0x20)) & ~x & EACH(0x80))) break;
+        uint64_t x = load8(p);
+        uint64_t stop = zero_bytes(x ^ EACH('"')) | zero_bytes(x ^ EACH('\\')) | ((x - EACH(0x20)) & ~x & EACH(0x80));
+        if (stop) {
+            int n = __builtin_ctzll(stop) / 8;
+            all |= x & ((1ull << 8 * n) - 1);
+            *high = *high || (all & EACH(0x80));
+            return p + n;
+        }
         all |= x;
     }
     while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\') all |= (unsigned char)*p++;
@@ -209,19 +226,20 @@ static bool slow_number(cpl_cursor *c, cpl_str text) {
     return true;
 }
 
-/* Digits from c->at on; returns how many. Collects at most 19 of them in *value, which cannot overflow. */
-static size_t read_digits(cpl_cursor *c, uint64_t *value, int *collected) {
-    const char *from = c->at;
-    while (c->at < c->end && *c->at >= '0' && *c->at <= '9') {
-        if (*collected < 19) {
-            *value = *value * 10 + (uint64_t)(*c->at - '0');
-            if (*value > 0) ++*collected;
+/* Digits from c->at on; returns how many. *value takes 19 of them, which cannot overflow; *full: there were more. */
+static size_t read_digits(cpl_cursor *c, uint64_t *value, bool *full) {
+    const char *p = c->at;
+    size_t n;
+    for (; p < c->end && *p >= '0' && *p <= '9'; p++) {
+        if (*value >= 1000000000000000000ull) {
+            *full = true;
         } else {
-            *collected = 99; /* more digits than can be held: the slow way */
+            *value = *value * 10 + (uint64_t)(*p - '0');
         }
-        c->at++;
     }
-    return (size_t)(c->at - from);
+    n = (size_t)(p - c->at);
+    c->at = p;
+    return n;
 }
 
 static bool read_exponent(cpl_cursor *c, int *out) {
@@ -250,18 +268,18 @@ static bool fast_number(cpl_cursor *c, uint64_t mantissa, int exponent, bool neg
 
 static cpl_token read_number(cpl_cursor *c) {
     const char *begin = c->at;
-    bool negative = *c->at == '-', whole = true;
+    bool negative = *c->at == '-', whole = true, full = false;
     uint64_t mantissa = 0;
-    int collected = 0, exponent = 0;
+    int exponent = 0;
     size_t digits;
     if (negative) c->at++;
-    digits = read_digits(c, &mantissa, &collected);
+    digits = read_digits(c, &mantissa, &full);
     if (digits == 0) return fail(c, "bad number");
     if (digits > 1 && begin[negative ? 1 : 0] == '0') return fail(c, "number with a leading zero");
     if (c->at < c->end && *c->at == '.') {
         whole = false;
         c->at++;
-        digits = read_digits(c, &mantissa, &collected);
+        digits = read_digits(c, &mantissa, &full);
         if (digits == 0) return fail(c, "bad number");
         exponent -= (int)(digits > 100000 ? 100000 : digits);
     }
@@ -272,12 +290,16 @@ static cpl_token read_number(cpl_cursor *c) {
         exponent += power;
     }
     c->text = (cpl_str){begin, (size_t)(c->at - begin)};
-    if (collected > 19 || !fast_number(c, mantissa, exponent, negative)) {
+    if (full || !fast_number(c, mantissa, exponent, negative)) {
         if (!slow_number(c, c->text)) return fail(c, "out of memory");
         if (isinf(c->number)) return fail(c, "number too large");
     }
-    if (whole && cpl_str_integer(c->text, &c->integer)) return CPL_TOKEN_INTEGER;
-    return CPL_TOKEN_NUMBER;
+    if (!whole) return CPL_TOKEN_NUMBER;
+    if (!full && mantissa <= INT64_MAX) {
+        c->integer = negative ? -(int64_t)mantissa : (int64_t)mantissa;
+        return CPL_TOKEN_INTEGER;
+    }
+    return cpl_str_integer(c->text, &c->integer) ? CPL_TOKEN_INTEGER : CPL_TOKEN_NUMBER;
 }
 
 /* ---- tokens ---- */

@@ -14,8 +14,14 @@
 
 /* ---- look-ups ---- */
 
+/* The names are short and mostly differ in their first letters: calls of strlen() and memcmp() would take longer. */
 static int compare(const char *name, cpl_str text) {
-    return cpl_str_cmp(cpl_str_of(name), text);
+    for (size_t i = 0; i < text.n; i++) {
+        int order = (unsigned char)name[i] - (unsigned char)text.p[i];
+        if (order != 0) return order;
+        if (name[i] == '\0') return -1; /* a NUL in the text */
+    }
+    return name[text.n] != '\0';
 }
 
 typedef const char *(*name_at)(size_t i);

@@ -9,6 +9,8 @@ cpl_reply *cpl_reply_new(uint16_t shape) {
     if (reply == NULL) return NULL;
     cpl_http_response_init(&reply->response);
     reply->shape = shape;
+    reply->unchecked = false;
+    reply->operation = NULL;
     reply->attempts = 0;
     reply->retry_delay_ms = 0;
     reply->request_id[0] = '\0';
@@ -51,14 +53,10 @@ bool cpl_reply_header(const cpl_reply *reply, size_t i, cpl_str *name, cpl_str *
 
 /* ---- answers ---- */
 
-static cpl_status check_document(cpl_reply *reply, cpl_error *err) {
+static cpl_status check_document(const cpl_reply *reply, cpl_error *err) {
     cpl_cursor cursor;
     bool object;
     cpl_status status = CPL_OK;
-    if (reply->response.body.n == 0) {
-        cpl_buf_adds(&reply->response.body, "{}");
-        return cpl_buf_status(&reply->response.body, "the answer", err);
-    }
     cpl_cursor_init(&cursor, cpl_reply_text(reply));
     object = cpl_cursor_next(&cursor) == CPL_TOKEN_OBJECT;
     if (object) cpl_cursor_skip(&cursor);
@@ -71,6 +69,26 @@ static cpl_status check_document(cpl_reply *reply, cpl_error *err) {
         status = cpl_fail(err, CPL_PROTOCOL, "the answer is JSON, but no object");
     }
     cpl_cursor_release(&cursor);
+    return status;
+}
+
+static cpl_status take_document(cpl_reply *reply, cpl_error *err) {
+    if (reply->response.body.n == 0) {
+        cpl_buf_adds(&reply->response.body, "{}");
+        return cpl_buf_status(&reply->response.body, "the answer", err);
+    }
+    if (reply->unchecked && cpl_str_starts(cpl_reply_text(reply), "{")) return CPL_OK;
+    return check_document(reply, err);
+}
+
+cpl_status cpl_reply_check(const cpl_reply *reply, cpl_error *err) {
+    cpl_status status = check_document(reply, err);
+    if (status == CPL_OK || err == NULL) return status;
+    err->http_status = reply->response.status;
+    err->attempts = reply->attempts;
+    err->retry_delay_ms = reply->retry_delay_ms;
+    CPL_COPY(err->request_id, cpl_str_of(reply->request_id));
+    CPL_COPY(err->operation, cpl_str_of(reply->operation));
     return status;
 }
 
@@ -168,7 +186,7 @@ cpl_status cpl_reply_judge(cpl_reply *reply, cpl_error *err) {
     cpl_status status;
     for (size_t i = 0; i < CPL_COUNT(id_headers) && id.n == 0; i++) id = cpl_http_header(response, id_headers[i]);
     CPL_COPY(reply->request_id, id);
-    status = response->status >= 200 && response->status < 300 ? check_document(reply, err) : read_error(response, err);
+    status = response->status >= 200 && response->status < 300 ? take_document(reply, err) : read_error(response, err);
     if (status && err) {
         err->http_status = response->status;
         CPL_COPY(err->request_id, id);

@@ -7,7 +7,9 @@
 
 struct cpl_reply {
     cpl_http_response response;
-    uint16_t shape; /* of the document */
+    uint16_t shape;        /* of the document */
+    bool unchecked;        /* the document is left to its reader if it begins an object */
+    const char *operation; /* NULL: not the answer of one */
     int attempts;
     int64_t retry_delay_ms;
     char request_id[sizeof((cpl_error *)0)->request_id];
@@ -16,7 +18,7 @@ struct cpl_reply {
 cpl_reply *cpl_reply_new(uint16_t shape); /* NULL: out of memory */
 /*
  * Looks at the complete answer in reply->response. CPL_OK: 2xx with one JSON object (no body at all counts as {}), read
- * to its end, so that no reader of it can fail half-way. CPL_PROTOCOL: 2xx with anything else. CPL_SERVICE: any other
+ * to its end unless it is unchecked, so that no reader of it can fail half-way. CPL_PROTOCOL: 2xx with anything else. CPL_SERVICE: any other
  * status; code and message are the service's, or the HTTP status and what came instead. Fills err but for attempts and
  * retryable.
  */

@@ -108,7 +108,7 @@ static void add_metadata(lua_State *L, const cpl_reply *reply) {
 
 static int call(lua_State *L, lua_client *self, cpl_str operation, int params) {
     lua_scratch *scratch = &self->scratch;
-    cpl_call_options options = {.flags = CPL_CALL_EMPTY_TABLES};
+    cpl_call_options options = {.flags = CPL_CALL_EMPTY_TABLES | CPL_CALL_UNCHECKED};
     cpl_error err;
     cpl_status status;
     cpl_str text = {NULL, 0};
@@ -128,7 +128,10 @@ static int call(lua_State *L, lua_client *self, cpl_str operation, int params) {
     if (status) return push_failure(L, &err);
     cpl_reply_cursor(scratch->reply, &scratch->cursor);
     scratch->cursor_used = true;
-    push_document(L, &scratch->cursor);
+    if (!try_document(L, &scratch->cursor)) {
+        if (cpl_reply_check(scratch->reply, &err)) return push_failure(L, &err);
+        return luaL_error(L, "out of memory");
+    }
     add_metadata(L, scratch->reply);
     scratch_clear(scratch);
     return 1;

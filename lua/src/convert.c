@@ -106,45 +106,89 @@ void write_value(lua_State *L, int index, cpl_writer *writer) {
 
 /* ---- JSON to Lua ---- */
 
-static void push_array(lua_State *L, cpl_cursor *cursor) {
-    lua_newtable(L);
-    for (lua_Integer i = 1; cpl_cursor_next(cursor) != CPL_TOKEN_ARRAY_END; i++) {
-        push_value(L, cursor);
-        lua_rawseti(L, -2, i);
+typedef struct source {
+    lua_State *L;
+    cpl_cursor *cursor;
+    int names; /* index of a table: the model's member names as strings, each made when first met */
+} source;
+
+static bool push_value(const source *from);
+
+static bool push_array(const source *from) {
+    lua_newtable(from->L);
+    for (lua_Integer i = 1; cpl_cursor_next(from->cursor) != CPL_TOKEN_ARRAY_END; i++) {
+        if (!push_value(from)) return false;
+        lua_rawseti(from->L, -2, i);
     }
+    return true;
 }
 
-static void push_object(lua_State *L, cpl_cursor *cursor) {
-    lua_newtable(L);
-    while (cpl_cursor_next(cursor) == CPL_TOKEN_KEY) {
-        lua_pushlstring(L, cursor->text.p, cursor->text.n);
-        cpl_cursor_next(cursor);
-        push_value(L, cursor);
-        lua_rawset(L, -3);
-    }
-    if (cursor->token == CPL_TOKEN_ERROR) luaL_error(L, "%s", cursor->message);
+/* Lua keeps one copy of a short string, and has to look for it among all others each time; an index is faster. */
+static void push_key(const source *from) {
+    lua_State *L = from->L;
+    const cpl_cursor *cursor = from->cursor;
+    if (cursor->member >= 0 && lua_rawgeti(L, from->names, cursor->member + 1) == LUA_TSTRING) return;
+    if (cursor->member >= 0) lua_pop(L, 1);
+    lua_pushlstring(L, cursor->text.p, cursor->text.n);
+    if (cursor->member < 0) return;
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, from->names, cursor->member + 1);
 }
 
-void push_value(lua_State *L, cpl_cursor *cursor) {
-    luaL_checkstack(L, 4, "the answer is too deep");
+static bool push_object(const source *from) {
+    lua_createtable(from->L, 0, 4);
+    while (cpl_cursor_next(from->cursor) == CPL_TOKEN_KEY) {
+        push_key(from);
+        cpl_cursor_next(from->cursor);
+        if (!push_value(from)) return false;
+        lua_rawset(from->L, -3);
+    }
+    return from->cursor->token == CPL_TOKEN_OBJECT_END;
+}
+
+/* The value whose token is current. False, with something on the stack, when that is CPL_TOKEN_ERROR or leads to it. */
+static bool push_value(const source *from) {
+    lua_State *L = from->L;
+    const cpl_cursor *cursor = from->cursor;
     switch (cursor->token) {
-    case CPL_TOKEN_OBJECT: push_object(L, cursor); break;
-    case CPL_TOKEN_ARRAY: push_array(L, cursor); break;
-    case CPL_TOKEN_STRING: lua_pushlstring(L, cursor->text.p, cursor->text.n); break;
-    case CPL_TOKEN_INTEGER: lua_pushinteger(L, (lua_Integer)cursor->integer); break;
+    case CPL_TOKEN_OBJECT: luaL_checkstack(L, 4, "the document is too deep"); return push_object(from);
+    case CPL_TOKEN_ARRAY: luaL_checkstack(L, 4, "the document is too deep"); return push_array(from);
+    case CPL_TOKEN_STRING: lua_pushlstring(L, cursor->text.p, cursor->text.n); return true;
+    case CPL_TOKEN_INTEGER: lua_pushinteger(L, (lua_Integer)cursor->integer); return true;
     case CPL_TOKEN_NUMBER:
-    case CPL_TOKEN_TIMESTAMP: lua_pushnumber(L, cursor->number); break;
-    case CPL_TOKEN_TRUE: lua_pushboolean(L, 1); break;
-    case CPL_TOKEN_FALSE: lua_pushboolean(L, 0); break;
-    case CPL_TOKEN_NULL: lua_pushlightuserdata(L, NULL); break;
-    default: luaL_error(L, "%s", cursor->message);
+    case CPL_TOKEN_TIMESTAMP: lua_pushnumber(L, cursor->number); return true;
+    case CPL_TOKEN_TRUE: lua_pushboolean(L, 1); return true;
+    case CPL_TOKEN_FALSE: lua_pushboolean(L, 0); return true;
+    case CPL_TOKEN_NULL: lua_pushlightuserdata(L, NULL); return true;
+    default: return false;
     }
+}
+
+static void push_names(lua_State *L) {
+    static const char key = 'k';
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TTABLE) return;
+    lua_pop(L, 1);
+    lua_createtable(L, (int)cpl_model_name_count(), 0);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+}
+
+bool try_document(lua_State *L, cpl_cursor *cursor) {
+    source from = {L, cursor, 0};
+    luaL_checkstack(L, 8, "no room for a document");
+    push_names(L);
+    from.names = lua_gettop(L);
+    cpl_cursor_next(cursor);
+    if (push_value(&from) && cpl_cursor_next(cursor) == CPL_TOKEN_END) {
+        lua_remove(L, from.names);
+        return true;
+    }
+    lua_settop(L, from.names - 1);
+    return false;
 }
 
 void push_document(lua_State *L, cpl_cursor *cursor) {
-    cpl_cursor_next(cursor);
-    push_value(L, cursor);
-    if (cpl_cursor_next(cursor) != CPL_TOKEN_END) luaL_error(L, "%s", cursor->message);
+    if (!try_document(L, cursor)) luaL_error(L, "%s", cursor->message);
 }
 
 /* ---- arguments ---- */

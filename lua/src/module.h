@@ -32,8 +32,9 @@ void open_errors(lua_State *L);
 
 /* convert.c */
 void write_value(lua_State *L, int index, cpl_writer *writer); /* raises on what JSON cannot hold, with the path */
-void push_value(lua_State *L, cpl_cursor *cursor);             /* the value whose token is current */
-/* The whole document under a cursor that was just made. Raises if it is not JSON. */
+/* The whole document under a cursor that was just made; false, with nothing pushed, if it is not JSON. */
+bool try_document(lua_State *L, cpl_cursor *cursor);
+/* The same; raises if it is not JSON. */
 void push_document(lua_State *L, cpl_cursor *cursor);
 cpl_str check_str(lua_State *L, int index);
 cpl_str opt_str(lua_State *L, int index); /* nil or none gives the absent view */
@@ -54,12 +55,16 @@ lua_scratch *scratch_new(lua_State *L); /* pushes it */
 void scratch_clear(lua_scratch *scratch);
 cpl_writer *scratch_writer(lua_State *L, lua_scratch *scratch); /* empty; raises when out of memory */
 
-/* client.c, worker.c, emulator.c: each adds its functions to the module table on top of the stack. */
+/* client.c, worker.c, event.c, emulator.c: each adds its functions to the module table on top of the stack. */
 void open_scratch(lua_State *L);
 void open_client(lua_State *L);
 void open_worker(lua_State *L);
 void open_emulator(lua_State *L);
+void open_event(lua_State *L);
 cpl_client *check_client(lua_State *L, int index);
+cpl_job **new_job(lua_State *L); /* pushes a job that is still empty */
+/* Runs a command of the core with the arguments in the table at 1; pushes its exit status, returns 1. */
+int run_command(lua_State *L, const char *name, int (*command)(int, char **));
 
 /* A metatable with methods behind __index, and finalizer as __gc and __close. Leaves the methods table on the stack. */
 void new_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction finalizer);

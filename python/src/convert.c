@@ -348,15 +348,19 @@ static PyObject *metadata_of(const module_state *state, const cpl_reply *reply) 
     return NULL;
 }
 
+/* The answer could not be read; when that is its own fault, the exception says so with all there is to say. */
+static PyObject *unreadable(const cpl_reply *reply) {
+    cpl_error err = {0};
+    if (cpl_reply_check(reply, &err) == CPL_OK) return NULL;
+    PyErr_Clear();
+    return error_raise(&err);
+}
+
 PyObject *convert_reply(module_state *state, const cpl_reply *reply) {
     cpl_cursor cursor;
     cpl_reply_cursor(reply, &cursor);
     PyObject *answer = convert_read(state, &cursor, false);
-    if (!answer) return NULL;
-    if (!PyDict_Check(answer)) {
-        Py_DECREF(answer);
-        return error_raise(&(cpl_error){.status = CPL_PROTOCOL, .message = "the answer is not a JSON object"});
-    }
+    if (!answer) return unreadable(reply);
     if (!put(state, answer, KEY_RESPONSE_METADATA, metadata_of(state, reply))) Py_CLEAR(answer);
     return answer;
 }

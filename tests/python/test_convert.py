@@ -210,8 +210,15 @@ def test_keys_of_maps_are_kept_whatever_they_are(answers, client):
 )
 def test_what_is_not_json_is_a_protocol_error(answers, client, body):
     answers.say(body)
-    with pytest.raises(codepipeline.ProtocolError):
+    with pytest.raises(codepipeline.ProtocolError, match="the answer is") as caught:
         client.list_pipelines()
+    error = caught.value
+    assert (error.operation, error.http_status, error.request_id, error.attempts) == (
+        "ListPipelines",
+        200,
+        "request-1",
+        1,
+    )
 
 
 def test_equal_keys_are_one_object_across_answers(answers, client):
