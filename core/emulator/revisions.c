@@ -2,8 +2,8 @@
 #include "engine.h"
 
 /*
- * PutActionRevision: somebody says that a source has something new. The execution that it starts fetches what the source
- * has then, as any other; the revision that was named is kept with it, to know it again.
+ * PutActionRevision: somebody says that a source has something new. The execution that it starts fetches what the
+ * source has then, as any other; the revision that was named is kept with it, to know it again.
  */
 
 /* The execution that the same change started, or that found it by itself; NULL: it is new. */

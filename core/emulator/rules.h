@@ -7,7 +7,7 @@
 
 /* ---- rule types and rules (rules.c) ---- */
 
-/* The type as ListRuleTypes shows it, or NULL; the caller frees. *known: there is such a type, so NULL: out of memory. */
+/* The type as ListRuleTypes shows it; the caller frees. NULL: there is none, or, when *known is set, out of memory. */
 cpl_json *emu_rule_type(const char *provider, bool *known);
 
 typedef struct emu_finding {

@@ -205,18 +205,16 @@ TEST(t_conditions__rule_executions_are_listed_with_filters_and_pages) {
     close_story();
 }
 
+#define ODD(name, configuration) "," RULE(name, "VariableCheck", configuration)
+#define ODD_RULES                                                        \
+    RULE("Alarm", "CloudWatchAlarm", "'AlarmName':'a'")                  \
+    ODD("Op", "'Variable':'x','Operator':'LIKE','Value':'x'")            \
+    ODD("Brace", "'Variable':'x','Operator':'MATCHES','Value':'x{99}'")  \
+    ODD("Missing", "'Variable':'#{gone.x}','Operator':'EQ','Value':'x'") \
+    "," RULE("Zone", "DeploymentWindow", "'Cron':'* * * ? * *','TimeZone':'Mars/Base'")
+
 TEST(t_conditions__rules_that_cannot_be_looked_at_fail_and_say_why) {
-    begin(V2(SOURCE "," BUILD("'beforeEntry':{" CONDITION(
-        "FAIL",
-        RULE("Alarm", "CloudWatchAlarm", "'AlarmName':'a'") "," RULE(
-            "Op", "VariableCheck",
-            "'Variable':'x','Operator':'LIKE','Value':'x'") "," RULE("Brace", "VariableCheck",
-                                                                     "'Variable':'x','Operator':'MATCHES','Value':'x{"
-                                                                     "99}'") "," RULE("Zone", "DeploymentWindow",
-                                                                                      "'Cron':'* * * ? * "
-                                                                                      "*','TimeZone':'Mars/Base'") "," RULE("Missing",
-                                                                                                                            "VariableCheck",
-                                                                                                                            "'Variable':'#{gone.x}','Operator':'EQ','Value':'x'")) "}")));
+    begin(V2(SOURCE "," BUILD("'beforeEntry':{" CONDITION("FAIL", ODD_RULES) "}")));
     CHECK_STR(run("ListRuleExecutions", "{'pipelineName':'p'}"), "");
     CHECK(count("ruleExecutionDetails") == 5);
     for (int i = 0; i < 5; i++) {
