@@ -15,9 +15,8 @@ LUA_PC ?= lua5.4
 LIBFLAG ?= -shared
 OPT ?= -O2 -g
 
-# libarchive is loaded when it is first needed (core/archives.c)
-LINKED = libcurl libcrypto libcjson sqlite3 expat libmicrohttpd
-PACKAGES = $(LINKED) libarchive
+PACKAGES = libcurl libcrypto libcjson libarchive sqlite3 expat libmicrohttpd
+LINKED = $(filter-out libarchive,$(PACKAGES)) # libarchive is loaded when it is first needed (core/archives.c)
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla $(WERROR)
 
 # $(call once,NAME,command): NAME becomes the command's output, when it is first needed and only then

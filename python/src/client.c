@@ -162,7 +162,7 @@ static PyObject *client_call(PyObject *self, PyObject *args) {
     }
 
     cpl_reply *reply = NULL, *refusal = NULL;
-    cpl_call_options options = {.wait = module_wait(&thread, 0), .refusal = &refusal};
+    cpl_call_options options = {.flags = CPL_CALL_UNCHECKED, .wait = module_wait(&thread, 0), .refusal = &refusal};
     if (watch.tell) options.observer = &watch.observer;
     cpl_error err = {0};
     thread = PyEval_SaveThread();

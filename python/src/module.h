@@ -30,6 +30,7 @@ typedef enum module_key {
 typedef struct module_state {
     PyObject *job_type;
     PyObject *client_type;
+    PyObject *run_type;
     PyObject *keys[KEY_COUNT];
     PyObject **names;         /* the model's member names as str, each made when first met */
     PyObject *datetime;       /* datetime.datetime; this and the next two are looked up when first needed */
@@ -96,7 +97,7 @@ cpl_writer *convert_text(module_state *state, PyObject *value, cpl_str *text);
 PyObject *convert_read(module_state *state, cpl_cursor *cursor, bool mask);
 /* The headers of an answer as a dict of str. */
 PyObject *convert_headers(const cpl_reply *reply);
-/* An answer as a dict with ResponseMetadata. */
+/* An answer, which nobody need have checked yet, as a dict with ResponseMetadata. */
 PyObject *convert_reply(module_state *state, const cpl_reply *reply);
 
 /* ---- observe.c: those who look on ---- */
@@ -113,7 +114,7 @@ void observe_end(observe_context *context);
 
 /* ---- the types, and functions of the module ---- */
 
-extern PyType_Spec client_spec, worker_spec, job_spec, emulator_spec;
+extern PyType_Spec client_spec, worker_spec, job_spec, run_spec, emulator_spec;
 
 cpl_client *client_handle(PyObject *client);
 /* Takes job over, also when it fails. */
@@ -124,6 +125,10 @@ PyObject *client_doctor(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *archive_pack(PyObject *module, PyObject *args);
 PyObject *archive_extract(PyObject *module, PyObject *args);
 PyObject *emulator_command(PyObject *module, PyObject *argv);
+/* The module functions run_start(...), run_open(...) and approvals(...); see _core.pyi. */
+PyObject *run_start(PyObject *module, PyObject *args);
+PyObject *run_open(PyObject *module, PyObject *args);
+PyObject *run_approvals(PyObject *module, PyObject *args);
 /* event.c: read_event(event), event_id(event), sample_event(**options), job_from_event(client, event, ...) */
 PyObject *event_read(PyObject *module, PyObject *event);
 PyObject *event_id(PyObject *module, PyObject *event);
