@@ -2,9 +2,15 @@
 #include "digest.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
+#include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <unistd.h>
@@ -193,6 +199,79 @@ cpl_status cpl_sha1_hex(cpl_str data, char out[CPL_SHA1_HEX_SIZE], cpl_error *er
     cpl_hex(digest, sizeof digest, out);
     return CPL_OK;
 }
+
+/* ---- ES256 ---- */
+
+/* Without it the library would ask at the terminal. */
+static int no_password(char *out, int size, int writing, void *context) {
+    (void)out;
+    (void)size;
+    (void)writing;
+    (void)context;
+    return -1;
+}
+
+static bool is_p256(const EVP_PKEY *key) {
+    char group[64];
+    size_t n = 0;
+    return EVP_PKEY_get_utf8_string_param(key, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, &n) == 1 &&
+           strcmp(group, "prime256v1") == 0;
+}
+
+static cpl_status read_key(cpl_str pem, EVP_PKEY **out, cpl_error *err) {
+    BIO *text = pem.n <= INT_MAX ? BIO_new_mem_buf(pem.p ? pem.p : "", (int)pem.n) : NULL;
+    EVP_PKEY *key = text ? PEM_read_bio_PrivateKey(text, NULL, no_password, NULL) : NULL;
+    BIO_free(text);
+    ERR_clear_error();
+    *out = key && is_p256(key) ? key : NULL;
+    if (*out) return CPL_OK;
+    EVP_PKEY_free(key);
+    return cpl_fail(err, CPL_INVALID, "the key is not one of the curve P-256 in PEM");
+}
+
+cpl_status cpl_es256_public(cpl_str pem, unsigned char point[CPL_ES256_SIZE], cpl_error *err) {
+    BIGNUM *x = NULL, *y = NULL;
+    EVP_PKEY *key;
+    bool done;
+    cpl_status status = read_key(pem, &key, err);
+    if (status) return status;
+    done = EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_EC_PUB_X, &x) == 1 &&
+           EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_EC_PUB_Y, &y) == 1 &&
+           BN_bn2binpad(x, point, CPL_ES256_SIZE / 2) > 0 &&
+           BN_bn2binpad(y, point + CPL_ES256_SIZE / 2, CPL_ES256_SIZE / 2) > 0;
+    BN_free(x);
+    BN_free(y);
+    EVP_PKEY_free(key);
+    return done ? CPL_OK : refuse(err, "a public key");
+}
+
+/* From the encoding of ASN.1, which is what the library makes. */
+static bool split_signature(const unsigned char *encoded, size_t n, unsigned char out[CPL_ES256_SIZE]) {
+    ECDSA_SIG *pair = d2i_ECDSA_SIG(NULL, &encoded, (long)n);
+    bool done = pair && BN_bn2binpad(ECDSA_SIG_get0_r(pair), out, CPL_ES256_SIZE / 2) > 0 &&
+                BN_bn2binpad(ECDSA_SIG_get0_s(pair), out + CPL_ES256_SIZE / 2, CPL_ES256_SIZE / 2) > 0;
+    ECDSA_SIG_free(pair);
+    return done;
+}
+
+cpl_status cpl_es256_sign(cpl_str pem, cpl_str data, unsigned char signature[CPL_ES256_SIZE], cpl_error *err) {
+    unsigned char encoded[128];
+    size_t n = sizeof encoded;
+    EVP_MD_CTX *context;
+    EVP_PKEY *key;
+    bool done;
+    cpl_status status = read_key(pem, &key, err);
+    if (status) return status;
+    context = EVP_MD_CTX_new();
+    done = context && EVP_DigestSignInit_ex(context, NULL, "SHA256", NULL, NULL, key, NULL) == 1 &&
+           EVP_DigestSign(context, encoded, &n, (const unsigned char *)data.p, data.n) == 1 &&
+           split_signature(encoded, n, signature);
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(key);
+    return done ? CPL_OK : refuse(err, "a signature");
+}
+
+/* ---- comparing, chance, base64 ---- */
 
 bool cpl_secret_eq(cpl_str a, cpl_str b) {
     return a.n == b.n && (a.n == 0 || CRYPTO_memcmp(a.p, b.p, a.n) == 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SHA-256, HMAC, MD5, SHA-1 and random bytes. digest.c is the only file that includes openssl/; algorithms are fetched once a
- * process, because an implicit fetch costs more than the hash.
+ * SHA-256, HMAC, MD5, SHA-1 and random bytes. digest.c is the only file that includes openssl/; algorithms are fetched
+ * once a process, because an implicit fetch costs more than the hash.
  */
 #ifndef CPL_DIGEST_H
 #define CPL_DIGEST_H
@@ -34,6 +34,14 @@ cpl_status cpl_md5(cpl_str data, unsigned char out[CPL_MD5_SIZE], cpl_error *err
 #define CPL_SHA1_HEX_SIZE 41 /* with NUL */
 /* For the names of token files only. */
 cpl_status cpl_sha1_hex(cpl_str data, char out[CPL_SHA1_HEX_SIZE], cpl_error *err);
+
+/*
+ * ES256 (RFC 7518) with a key of the curve P-256 in PEM: the public point as x and y, and the signature of data as r and
+ * s. CPL_INVALID: it is no such key, or one that has a password.
+ */
+#define CPL_ES256_SIZE 64
+cpl_status cpl_es256_public(cpl_str key, unsigned char point[CPL_ES256_SIZE], cpl_error *err);
+cpl_status cpl_es256_sign(cpl_str key, cpl_str data, unsigned char signature[CPL_ES256_SIZE], cpl_error *err);
 
 /* Compares in constant time. */
 bool cpl_secret_eq(cpl_str a, cpl_str b);

@@ -158,6 +158,13 @@ cpl_status cpl_creds_call(const cpl_creds_ask *ask, const cpl_creds_message *mes
 
 /* ---- where services are, and tokens ---- */
 
+cpl_str cpl_creds_region(const cpl_creds_ask *ask) {
+    cpl_str region = ask->line->options->region;
+    const char *setting = cpl_config_env(ask->config, "AWS_REGION");
+    if (region.n > 0) return region;
+    return cpl_str_of(setting ? setting : cpl_config_setting(ask->config, "AWS_DEFAULT_REGION", "region"));
+}
+
 cpl_status cpl_creds_endpoint(const cpl_creds_ask *ask, const char *service, const char *setting, cpl_str region,
                               cpl_endpoint *out, cpl_error *err) {
     const char *legacy = cpl_config_setting(ask->config, "AWS_STS_REGIONAL_ENDPOINTS", "sts_regional_endpoints");

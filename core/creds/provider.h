@@ -136,6 +136,15 @@ cpl_status cpl_creds_assume_role(const cpl_creds_ask *ask, const cpl_creds_role 
 cpl_status cpl_creds_assume_web_identity(const cpl_creds_ask *ask, const cpl_creds_role *role, const char *token_file,
                                          cpl_creds_set **out, cpl_error *err);
 
+/* The region to ask services in: the client's, else what config says; absent when nobody says. */
+cpl_str cpl_creds_region(const cpl_creds_ask *ask);
+
+/* ---- token files ---- */
+
+cpl_status cpl_creds_load_token(const cpl_creds_ask *ask, const char *file, cpl_json **out, cpl_error *err);
+/* Replaces the file; what cannot be saved is still good for us, so nothing is reported. */
+void cpl_creds_save_token(const cpl_creds_ask *ask, const char *file, const cpl_json *token);
+
 /* ---- SSO ---- */
 
 typedef struct cpl_creds_sso_session {

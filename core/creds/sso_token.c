@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The access token of an SSO session: kept in a file that the AWS CLI shares, renewed when it can be. */
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
-
 #include "../clock.h"
 #include "../err.h"
 #include "provider.h"
 
-#define FILE_MAX ((size_t)1 << 20)
+#define REQUEST_MAX ((size_t)1 << 20)
 #define RENEW_AHEAD_S (15 * 60)
 
 /* ---- the file ---- */
@@ -20,49 +16,6 @@ static cpl_status name_file(const char *name, cpl_buf *out, cpl_error *err) {
     if (status) return cpl_creds_as_credentials(status, err);
     cpl_buf_addf(out, "~/.aws/sso/cache/%s.json", hex);
     return cpl_creds_check_text(out, "the name of the token file", err);
-}
-
-static cpl_status load(const cpl_creds_ask *ask, const char *file, cpl_json **out, cpl_error *err) {
-    cpl_buf text;
-    cpl_status status;
-    cpl_buf_init(&text, FILE_MAX);
-    status = cpl_creds_as_credentials(cpl_config_read(ask->config, file, &text, err), err);
-    if (status == CPL_OK) status = cpl_creds_parse_json(cpl_buf_str(&text), file, out, err);
-    cpl_buf_wipe(&text);
-    cpl_buf_release(&text);
-    return status;
-}
-
-static bool write_whole(int fd, cpl_str text) {
-    while (text.n > 0) {
-        ssize_t n = write(fd, text.p, text.n);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return false;
-        text = cpl_str_sub(text, (size_t)n, text.n);
-    }
-    return true;
-}
-
-/* A new file in place of the old: a reader sees one or the other. What cannot be saved is still good for us. */
-static void replace(const char *path, cpl_str text) {
-    char beside[4096];
-    int n = snprintf(beside, sizeof beside, "%s.XXXXXX", path), fd;
-    if (n < 0 || (size_t)n >= sizeof beside) return;
-    fd = mkostemp(beside, O_CLOEXEC); /* 0600 */
-    if (fd < 0) return;
-    if (!write_whole(fd, text) || rename(beside, path) != 0) unlink(beside);
-    close(fd);
-}
-
-static void save(const cpl_creds_ask *ask, const char *file, const cpl_json *token) {
-    char *path = cpl_config_path(ask->config, file);
-    cpl_buf text;
-    cpl_buf_init(&text, FILE_MAX);
-    cpl_json_write(token, &text);
-    if (path && cpl_buf_ok(&text)) replace(path, cpl_buf_str(&text));
-    cpl_buf_wipe(&text);
-    cpl_buf_release(&text);
-    cpl_free(path);
 }
 
 /* ---- renewing ---- */
@@ -113,7 +66,7 @@ static cpl_status renew(const cpl_creds_ask *ask, const char *region, cpl_json *
     cpl_buf url, body;
     cpl_status status = cpl_creds_endpoint(ask, "oidc", "sso_oidc", cpl_str_of(region), &endpoint, err);
     cpl_buf_init(&url, sizeof endpoint.url + 8);
-    cpl_buf_init(&body, FILE_MAX);
+    cpl_buf_init(&body, REQUEST_MAX);
     cpl_http_response_init(&response);
     if (status == CPL_OK) {
         cpl_buf_addf(&url, "%s/token", endpoint.url);
@@ -143,7 +96,7 @@ static cpl_status keep_fresh(const cpl_creds_ask *ask, const cpl_creds_sso_sessi
     if (left_s > RENEW_AHEAD_S) return CPL_OK;
     if (session->renewable && can_renew(ask, token)) {
         status = renew(ask, session->region, token, err);
-        if (status == CPL_OK) save(ask, file, token);
+        if (status == CPL_OK) cpl_creds_save_token(ask, file, token);
         if (status == CPL_CANCELLED || status == CPL_NOMEM || (status && left_s <= 0)) return status;
         return CPL_OK; /* what is left of the old one is good enough */
     }
@@ -164,7 +117,7 @@ cpl_status cpl_creds_session_token(const cpl_creds_ask *ask, const cpl_creds_sso
     cpl_json *json = NULL;
     cpl_buf file;
     cpl_status status = name_file(session->name, &file, err);
-    if (status == CPL_OK) status = load(ask, cpl_buf_cstr(&file), &json, err);
+    if (status == CPL_OK) status = cpl_creds_load_token(ask, cpl_buf_cstr(&file), &json, err);
     if (status == CPL_OK) status = keep_fresh(ask, session, cpl_buf_cstr(&file), json, err);
     if (status == CPL_OK) status = copy_token(json, cpl_buf_cstr(&file), token, err);
     *expires_s = status ? 0 : time_of(json, "expiresAt");

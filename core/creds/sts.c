@@ -30,13 +30,6 @@ static cpl_status add_role(cpl_buf *form, const cpl_creds_role *role, int64_t no
     return CPL_OK;
 }
 
-static cpl_str region_of(const cpl_creds_ask *ask) {
-    cpl_str region = ask->line->options->region;
-    const char *setting = cpl_config_env(ask->config, "AWS_REGION");
-    if (region.n > 0) return region;
-    return cpl_str_of(setting ? setting : cpl_config_setting(ask->config, "AWS_DEFAULT_REGION", "region"));
-}
-
 /* ---- the answer ---- */
 
 static cpl_status read_answer(const cpl_http_response *response, const char *action, const char *source,
@@ -133,7 +126,7 @@ static cpl_status run(const cpl_creds_ask *ask, exchange *x, cpl_creds_set **out
 }
 
 static cpl_status begin(const cpl_creds_ask *ask, exchange *x, const cpl_creds_role *role, cpl_error *err) {
-    cpl_str region = region_of(ask);
+    cpl_str region = cpl_creds_region(ask);
     cpl_status status;
     cpl_buf_init(&x->url, sizeof x->endpoint.url + 1);
     cpl_buf_init(&x->form, FORM_MAX);

@@ -467,24 +467,95 @@ TEST(t_creds_providers__an_sso_token_that_cannot_be_renewed_is_used_to_its_end) 
     remove_all(root);
 }
 
-#define LOGIN_TOKEN(until)                                                                                  \
+/* The key of RFC 7515, A.3 */
+#define LOGIN_KEY                                                         \
+    "-----BEGIN EC PRIVATE KEY-----\\n"                                   \
+    "MHcCAQEEII6bEJ5xkJi/mASH3x9dd+nLKWBuvtImO19XwhPfhPSyoAoGCCqGSM49\\n" \
+    "AwEHoUQDQgAEf83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEXH8UTNG72b\\n" \
+    "focs3+257rn0s2ldbqkLJK2KRiMohYjlrQ==\\n"                             \
+    "-----END EC PRIVATE KEY-----\\n"
+#define LOGIN_TOKEN(until, key)                                                                             \
     "{\"accessToken\":{\"accessKeyId\":\"AKLOGIN\",\"secretAccessKey\":\"SECRET1\",\"sessionToken\":\"T\"," \
-    "\"accountId\":\"1\",\"expiresAt\":\"" until "\"},\"refreshToken\":\"R\"}"
+    "\"accountId\":\"1\",\"expiresAt\":\"" until "\"},\"clientId\":\"arn:signin\",\"refreshToken\":\"R\"" key "}"
+#define WITH_KEY ",\"dpopKey\":\"" LOGIN_KEY "\""
+#define LOGIN_FILE "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824.json" /* of "hello" */
+#define LOGIN_ANSWER                                                                                        \
+    "{\"accessToken\":{\"accessKeyId\":\"AKNEW\",\"secretAccessKey\":\"SECRET2\",\"sessionToken\":\"T2\"}," \
+    "\"tokenType\":\"aws_sigv4\",\"expiresIn\":900,\"refreshToken\":\"R2\"}"
+
+static world login_world(const char *token) {
+    begin_files("[default]\nlogin_session = hello\nregion = eu-west-1\n");
+    if (token) put("home/.aws/login/cache/" LOGIN_FILE, token);
+    return (world){.env = {"AWS_CONFIG_FILE=config", "HOME=home"}, .root = root};
+}
 
 TEST(t_creds_providers__a_login_is_read_while_it_lasts) {
-    world w = {.env = {"AWS_CONFIG_FILE=config", "HOME=home"}};
-    begin_files("[default]\nlogin_session = hello\n");
-    w.root = root;
+    world w = login_world(NULL);
     check_refused(&w, ".json\": No such file or directory");
     world_close(&w);
-    put("home/.aws/login/cache/2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824.json",
-        LOGIN_TOKEN(LATER));
+    put("home/.aws/login/cache/" LOGIN_FILE, LOGIN_TOKEN("2026-01-01T00:05:01Z", WITH_KEY));
+    check_key(&w, "AKLOGIN");
+    CHECK(w.asked == 0);
+    world_close(&w);
+    put("home/.aws/login/cache/" LOGIN_FILE, LOGIN_TOKEN("2026-01-01T00:00:01Z", ""));
     check_key(&w, "AKLOGIN");
     world_close(&w);
     w.env[2] = "AWS_LOGIN_CACHE_DIRECTORY=logins";
-    put("logins/2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824.json",
-        LOGIN_TOKEN("2025-12-31T23:59:59Z"));
+    put("logins/" LOGIN_FILE, LOGIN_TOKEN("2025-12-31T23:59:59Z", ""));
     check_refused(&w, "the login of profile \"default\" has expired: run aws login");
+    world_close(&w);
+    remove_all(root);
+}
+
+TEST(t_creds_providers__a_login_is_renewed_with_a_proof_and_written_back) {
+    static const fault_step steps[] = {{.body = LOGIN_ANSWER}};
+    world w = login_world(LOGIN_TOKEN("2026-01-01T00:05:00Z", WITH_KEY));
+    char path[600], *text;
+    const char *request;
+    w.steps = steps;
+    w.step_count = 1;
+    check_key(&w, "AKNEW");
+    CHECK_STR(w.method_url[0], "POST https://eu-west-1.signin.aws.amazon.com/v1/token");
+    request = fault_server_request(w.server, 0);
+    CHECK(strstr(request, "{\"clientId\":\"arn:signin\",\"grantType\":\"refresh_token\",\"refreshToken\":\"R\"}") !=
+          NULL);
+    /* the head of the token: {"alg":"ES256","typ":"dpop+jwt","jwk":{... the public point of the RFC's key ...}} */
+    CHECK(strcasestr(request,
+                     "\r\ndpop: eyJhbGciOiJFUzI1NiIsInR5cCI6ImRwb3Arand0IiwiandrIjp7Imt0eSI6IkVDIiwiY3J2IjoiUC0yNTYi"
+                     "LCJ4IjoiZjgzT0ozRDJ4RjFCZzh2dWI5dExlMWdITXpWNzZlOFR1czl1UEh2UlZFVSIsInkiOiJ4X0ZFelJ1OW0zN"
+                     "khMTl90dWU2NTlMTnBYVzZwQ3lTdGlrWWpLSVdJNWEwIn19.") != NULL);
+    snprintf(path, sizeof path, "%shome/.aws/login/cache/" LOGIN_FILE, root);
+    text = test_read_file(path, NULL);
+    CHECK(strstr(text, "\"accessToken\":{\"accountId\":\"1\",\"accessKeyId\":\"AKNEW\"") != NULL);
+    CHECK(strstr(text, "\"expiresAt\":\"2026-01-01T00:15:00Z\"") != NULL);
+    CHECK(strstr(text, "\"refreshToken\":\"R2\"") != NULL && strstr(text, "BEGIN EC PRIVATE KEY") != NULL);
+    free(text);
+    world_close(&w);
+    remove_all(root);
+}
+
+TEST(t_creds_providers__a_login_that_cannot_be_renewed_is_used_to_its_end) {
+    static const fault_step denied[] = {
+        {.status = 400, .body = "{\"error\":\"TOKEN_EXPIRED\",\"message\":\"too old\"}"}};
+    static const fault_step half[] = {
+        {.body = "{\"accessToken\":{\"accessKeyId\":\"AKHALF\",\"secretAccessKey\":\"SECRET3\"},\"expiresIn\":900}"}};
+    world w = login_world(LOGIN_TOKEN("2026-01-01T00:00:01Z", WITH_KEY));
+    w.steps = denied;
+    w.step_count = 1;
+    check_key(&w, "AKLOGIN");
+    world_close(&w);
+    w.steps = half;
+    check_key(&w, "AKLOGIN");
+    world_close(&w);
+    put("home/.aws/login/cache/" LOGIN_FILE, LOGIN_TOKEN("2025-12-31T23:59:59Z", WITH_KEY));
+    check_refused(&w, "the sign-in service renewed the login without sessionToken");
+    world_close(&w);
+    w.steps = denied;
+    check_refused(&w, "the renewal of the login answered 400: TOKEN_EXPIRED: too old");
+    world_close(&w);
+    put("home/.aws/login/cache/" LOGIN_FILE, LOGIN_TOKEN("2025-12-31T23:59:59Z", ",\"dpopKey\":\"SECRET\""));
+    check_refused(&w, "the key is not one of the curve P-256");
+    CHECK(w.asked == 0);
     world_close(&w);
     remove_all(root);
 }
@@ -500,6 +571,8 @@ static cpl_status answer(void *context, const cpl_http_request *request, bool di
         cpl_buf_adds(&response->body, SSO_KEYS);
     } else if (strstr(request->url.p, "oidc.")) {
         cpl_buf_adds(&response->body, "{\"accessToken\":\"new\",\"expiresIn\":1}");
+    } else if (strstr(request->url.p, "signin.")) {
+        cpl_buf_adds(&response->body, LOGIN_ANSWER);
     } else if (strstr(request->url.p, "sts.")) {
         cpl_buf_adds(&response->body, strstr(request->body.p, "WebIdentity") ? WEB_ANSWER : ROLE_ANSWER);
     } else if (strstr(request->url.p, "token") || cpl_str_ends(request->url, "/")) {
@@ -536,7 +609,7 @@ TEST(t_creds_providers__every_failing_allocation_is_reported_and_nothing_leaks) 
     } rows[] = {
         {ROLE, {"AWS_CONFIG_FILE=config"}},
         {SSO, {"AWS_CONFIG_FILE=config", "HOME=home"}},
-        {"[default]\nlogin_session = hello\n", {"AWS_CONFIG_FILE=config", "HOME=home"}},
+        {"[default]\nlogin_session = hello\nregion = x\n", {"AWS_CONFIG_FILE=config", "HOME=home"}},
         {"", {"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/x", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=config"}},
         {"", {"AWS_CONTAINER_CREDENTIALS_FULL_URI=https://x/y", "AWS_CONTAINER_AUTHORIZATION_TOKEN=t"}},
         {"", {"HOME=home"}}, /* the instance */
@@ -548,10 +621,9 @@ TEST(t_creds_providers__every_failing_allocation_is_reported_and_nothing_leaks) 
         size_t n;
         begin_files(rows[i].config[0] ? rows[i].config : "#\n");
         put("token", "T");
-        put("home/.aws/login/cache/2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824.json",
-            LOGIN_TOKEN(LATER));
         for (n = 1; n < 2000 && status; n++) {
             put(SSO_FILE, SSO_TOKEN("2025-12-31T23:59:59Z"));
+            put("home/.aws/login/cache/" LOGIN_FILE, LOGIN_TOKEN("2025-12-31T23:59:59Z", WITH_KEY));
             status = try_all(rows[i].env, n, &err);
             if (!CHECK(status == CPL_OK || status == CPL_NOMEM))
                 printf("  row %zu, allocation %zu: %s\n", i, n, err.message);

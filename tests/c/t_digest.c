@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "../../core/digest.h"
 
+#include <openssl/bn.h>
+#include <openssl/ecdsa.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <pthread.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -96,6 +100,80 @@ TEST(t_digest__md5_gives_the_published_values) {
     check_hex(digest, sizeof digest, "d41d8cd98f00b204e9800998ecf8427e");
     CHECK(cpl_md5(CPL_LIT("abc"), digest, NULL) == CPL_OK);
     check_hex(digest, sizeof digest, "900150983cd24fb0d6963f7d28e17f72");
+}
+
+/* ---- ES256 ---- */
+
+/* RFC 7515, A.3 */
+#define RFC_7515_KEY                                                     \
+    "-----BEGIN EC PRIVATE KEY-----\n"                                   \
+    "MHcCAQEEII6bEJ5xkJi/mASH3x9dd+nLKWBuvtImO19XwhPfhPSyoAoGCCqGSM49\n" \
+    "AwEHoUQDQgAEf83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEXH8UTNG72b\n" \
+    "focs3+257rn0s2ldbqkLJK2KRiMohYjlrQ==\n"                             \
+    "-----END EC PRIVATE KEY-----\n"
+
+#define ENCRYPTED_KEY                                                    \
+    "-----BEGIN EC PRIVATE KEY-----\n"                                   \
+    "Proc-Type: 4,ENCRYPTED\n"                                           \
+    "DEK-Info: AES-128-CBC,EAD1883EF7A454FE836890859D32BFF4\n"           \
+    "\n"                                                                 \
+    "otJy4ELQflyL9ei6jlNkMbQCWzHcUfN3hFlK4llY98HdP+SRH2ou/KTgT1EFCDz6\n" \
+    "Acmxbnqxg29gAV7KLFJ5HG/HztaywbsPzRBARTYZNIiOQIJX3zNOH6HviH9/Xpuv\n" \
+    "Is8s0UJ7jUgZSyY5fx4267fvFMUaKIn7d95g6uDEkpM=\n"                     \
+    "-----END EC PRIVATE KEY-----\n"
+
+#define P384_KEY                                                         \
+    "-----BEGIN EC PRIVATE KEY-----\n"                                   \
+    "MIGkAgEBBDArxaK7gddvML757UbVpzhHteSKza9q2g32vXbajmv3SxaRdHsYrjfP\n" \
+    "zuR0jOeeT6agBwYFK4EEACKhZANiAASsN80v4862r5Wkozw//PyaFanQUoR9Eu6s\n" \
+    "HDdHDrYKE4wGfz0eiEL/QoUP1pOdNZf5wkY0pRi88zL8eX3ikUX0lB+Ia52SghKP\n" \
+    "69S6hvZgfCTkJva7FJC/DWCuLpV1IVA=\n"                                 \
+    "-----END EC PRIVATE KEY-----\n"
+
+static bool is_signed(const char *data, const unsigned char signature[CPL_ES256_SIZE]) {
+    BIO *text = BIO_new_mem_buf(RFC_7515_KEY, -1);
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(text, NULL, NULL, NULL);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    ECDSA_SIG *pair = ECDSA_SIG_new();
+    unsigned char *encoded = NULL;
+    int n;
+    bool good;
+    ECDSA_SIG_set0(pair, BN_bin2bn(signature, 32, NULL), BN_bin2bn(signature + 32, 32, NULL));
+    n = i2d_ECDSA_SIG(pair, &encoded);
+    good = EVP_DigestVerifyInit_ex(context, NULL, "SHA256", NULL, NULL, key, NULL) == 1 &&
+           EVP_DigestVerify(context, encoded, (size_t)n, (const unsigned char *)data, strlen(data)) == 1;
+    OPENSSL_free(encoded);
+    ECDSA_SIG_free(pair);
+    EVP_MD_CTX_free(context);
+    EVP_PKEY_free(key);
+    BIO_free(text);
+    return good;
+}
+
+TEST(t_digest__es256_signs_with_the_key_of_the_rfc) {
+    static const char point[] =
+        "7fcdce2770f6c45d4183cbee6fdb4b7b580733357be9ef13bacf6e3c7bd15445"
+        "c7f144cd1bbd9b7e872cdfedb9eeb9f4b3695d6ea90b24ad8a4623288588e5ad";
+    unsigned char out[CPL_ES256_SIZE];
+    char hex[2 * CPL_ES256_SIZE + 1];
+    NEED(cpl_es256_public(CPL_LIT(RFC_7515_KEY), out, NULL) == CPL_OK);
+    cpl_hex(out, sizeof out, hex);
+    CHECK_STR(hex, point);
+    for (int i = 0; i < 300; i++) { /* now and then a number has a zero in front */
+        NEED(cpl_es256_sign(CPL_LIT(RFC_7515_KEY), CPL_LIT("some text"), out, NULL) == CPL_OK);
+        CHECK(is_signed("some text", out));
+    }
+    CHECK(!is_signed("other text", out));
+}
+
+TEST(t_digest__es256_refuses_what_is_no_key_of_its_curve) {
+    static const char *const bad[] = {"", "key", "-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY-----\n",
+                                      ENCRYPTED_KEY, P384_KEY};
+    unsigned char out[CPL_ES256_SIZE];
+    for (size_t i = 0; i < CPL_COUNT(bad); i++) {
+        CHECK(cpl_es256_public(cpl_str_of(bad[i]), out, NULL) == CPL_INVALID);
+        CHECK(cpl_es256_sign(cpl_str_of(bad[i]), CPL_LIT("x"), out, NULL) == CPL_INVALID);
+    }
 }
 
 TEST(t_digest__sha1_gives_the_published_values) {
