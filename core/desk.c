@@ -26,7 +26,18 @@ void cpl_owed_free(cpl_owed *owed) {
     if (owed == NULL) return;
     cpl_wipe(owed->params, strlen(owed->params));
     cpl_free(owed->params);
+    cpl_free(owed->job_id);
+    cpl_free(owed->nonce);
     cpl_free(owed);
+}
+
+bool cpl_owed_sign(cpl_owed *owed, const char *job_id, const char *nonce, int64_t deadline_ms) {
+    cpl_free(owed->job_id);
+    cpl_free(owed->nonce);
+    owed->job_id = cpl_strdup(cpl_str_of(job_id));
+    owed->nonce = cpl_strdup(cpl_str_of(nonce));
+    owed->deadline_ms = deadline_ms;
+    return owed->job_id && owed->nonce;
 }
 
 cpl_owed *cpl_owed_failure(const char *job_id, const char *message) {
@@ -90,7 +101,6 @@ cpl_status cpl_owed_send(cpl_owed *owed, cpl_client *client, const cpl_wait *wai
     cpl_status status =
         cpl_client_call(client, cpl_str_of(owed->operation), cpl_str_of(owed->params), &options, &reply, err);
     cpl_reply_free(reply);
-    owed->tries++;
     if (status == CPL_OK) return status;
     if (status == CPL_SERVICE && !err->retryable) return read_refusal(owed, err);
     if (is_open_ended(err)) {
@@ -100,10 +110,10 @@ cpl_status cpl_owed_send(cpl_owed *owed, cpl_client *client, const cpl_wait *wai
     return status;
 }
 
-int64_t cpl_owed_delay_ms(const cpl_owed *owed) {
+int64_t cpl_owed_delay_ms(int tries) {
     int64_t delay = DELAY_MAX_MS;
     uint32_t chance = UINT32_MAX;
-    if (owed->tries < 6) delay = (int64_t)DELAY_MIN_MS << (owed->tries > 0 ? owed->tries - 1 : 0);
+    if (tries < 6) delay = (int64_t)DELAY_MIN_MS << (tries > 0 ? tries - 1 : 0);
     (void)cpl_random(&chance, sizeof chance, NULL);
     return delay / 2 + (int64_t)((double)delay / 2 * (chance / 4294967295.0));
 }
@@ -126,6 +136,9 @@ cpl_status cpl_desk_new(cpl_desk **out, cpl_client *client, const cpl_worker_opt
     if (desk == NULL) return cpl_fail_nomem(err);
     atomic_init(&desk->references, 1);
     atomic_init(&desk->running, 0);
+    atomic_init(&desk->stop_ms, 0);
+    atomic_init(&desk->cancelled, false);
+    desk->grace_ms = options->grace_ms;
     desk->artifact_limit = (int64_t)(options->artifact_limit ? options->artifact_limit : ARTIFACT_LIMIT);
     desk->work_dir = cpl_strdup(folder);
     if (desk->work_dir == NULL || pthread_mutex_init(&desk->lock, NULL) != 0) goto nomem;
@@ -157,9 +170,14 @@ void cpl_desk_drop(cpl_desk *desk) {
     }
     pthread_cond_destroy(&desk->changed);
     pthread_mutex_destroy(&desk->lock);
+    cpl_journal_close(desk->journal);
     cpl_client_free(desk->client);
     cpl_free(desk->work_dir);
     cpl_free(desk);
+}
+
+cpl_status cpl_desk_open_journal(cpl_desk *desk, cpl_str path, cpl_error *err) {
+    return cpl_journal_open(&desk->journal, path, cpl_clock_wall_ms(), err);
 }
 
 int64_t cpl_desk_now_ms(const cpl_desk *desk) {
@@ -173,8 +191,35 @@ void cpl_desk_settle(cpl_desk *desk) {
     pthread_mutex_unlock(&desk->lock);
 }
 
+/* ---- what the journal learns of results ---- */
+
+static cpl_status mark(const cpl_desk *desk, const cpl_owed *owed, cpl_entry_state state) {
+    cpl_entry entry = {
+        .id = owed->job_id, .nonce = owed->nonce, .state = state, .operation = owed->operation, .result = owed->params};
+    if (owed->job_id == NULL || owed->nonce == NULL) return CPL_OK;
+    return cpl_journal_mark(desk->journal, &entry, cpl_clock_wall_ms(), NULL);
+}
+
+void cpl_desk_record(const cpl_desk *desk, cpl_owed *owed) {
+    if (!owed->recorded) owed->recorded = mark(desk, owed, CPL_ENTRY_OWED) == CPL_OK;
+}
+
+void cpl_desk_forget(const cpl_desk *desk, const cpl_owed *owed) {
+    (void)mark(desk, owed, CPL_ENTRY_DROPPED); /* else the next start sends it again, and hears the same */
+}
+
+cpl_status cpl_desk_send(const cpl_desk *desk, cpl_owed *owed, const cpl_wait *wait, cpl_error *err) {
+    cpl_status status = cpl_owed_send(owed, desk->client, wait, err);
+    if (status == CPL_OK) (void)mark(desk, owed, CPL_ENTRY_DELIVERED);
+    if (status == CPL_STATE && !cpl_client_closed(desk->client)) cpl_desk_forget(desk, owed);
+    return status;
+}
+
+/* ---- results in line ---- */
+
 void cpl_desk_owe(cpl_desk *desk, cpl_owed *owed) {
     cpl_owed **end = &desk->owed;
+    cpl_desk_record(desk, owed);
     pthread_mutex_lock(&desk->lock);
     while (*end) end = &(*end)->next;
     owed->next = NULL;
@@ -183,19 +228,13 @@ void cpl_desk_owe(cpl_desk *desk, cpl_owed *owed) {
     pthread_mutex_unlock(&desk->lock);
 }
 
-cpl_owed *cpl_desk_take_owed(cpl_desk *desk, int64_t now_ms, int64_t *next_ms) {
-    cpl_owed *found = NULL;
+cpl_owed *cpl_desk_take_owed(cpl_desk *desk) {
+    cpl_owed *first;
     pthread_mutex_lock(&desk->lock);
-    for (cpl_owed **at = &desk->owed; *at; at = &(*at)->next) {
-        if ((*at)->due_ms <= now_ms) {
-            found = *at;
-            *at = found->next;
-            break;
-        }
-        if ((*at)->due_ms < *next_ms) *next_ms = (*at)->due_ms;
-    }
+    first = desk->owed;
+    if (first) desk->owed = first->next;
     pthread_mutex_unlock(&desk->lock);
-    return found;
+    return first;
 }
 
 void cpl_desk_sleep(cpl_desk *desk, int64_t duration_ms) {

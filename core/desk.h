@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "client.h"
+#include "journal.h"
 
 /* A result on its way to the service. It outlives its job; its parameters are wiped when it is freed. */
 typedef struct cpl_owed {
@@ -17,13 +18,17 @@ typedef struct cpl_owed {
     const char *operation; /* static */
     char *params;
     bool ambiguous; /* it was sent and no answer came: it may have been accepted */
-    int tries;
-    int64_t due_ms; /* monotonic: when to try again */
+    /* of a journalled job, see cpl_owed_sign() */
+    char *job_id, *nonce;
+    int64_t deadline_ms; /* monotonic: when the service has long ended the job by itself; 0: never */
+    bool recorded;       /* the journal has it */
 } cpl_owed;
 
 /* params are copied; NULL when out of memory. */
 cpl_owed *cpl_owed_new(const char *operation, cpl_str params);
 void cpl_owed_free(cpl_owed *owed); /* NULL is fine */
+/* Says whose result it is, so that the journal can follow it. False when out of memory. */
+bool cpl_owed_sign(cpl_owed *owed, const char *job_id, const char *nonce, int64_t deadline_ms);
 /* A failure of type JobFailed; the answer of a job that was given up. */
 cpl_owed *cpl_owed_failure(const char *job_id, const char *message);
 /* A continuation with that very token; what a job kept back gets when the worker stops. */
@@ -35,13 +40,17 @@ cpl_owed *cpl_owed_continuation(const char *job_id, const char *token);
  * another time may help. err must not be NULL.
  */
 cpl_status cpl_owed_send(cpl_owed *owed, cpl_client *client, const cpl_wait *wait, cpl_error *err);
-/* How long to wait before the next try: doubles from half a second to 20, with jitter. */
-int64_t cpl_owed_delay_ms(const cpl_owed *owed);
+/* How long to wait after so many tries: doubles from half a second to 20, with jitter. */
+int64_t cpl_owed_delay_ms(int tries);
 
 typedef struct cpl_desk {
     cpl_client *client;
+    cpl_journal *journal; /* NULL: none is kept */
     char *work_dir;
     int64_t artifact_limit;
+    int64_t grace_ms;      /* 0: no limit */
+    atomic_llong stop_ms;  /* monotonic: when the worker was stopped; 0: it was not */
+    atomic_bool cancelled; /* its jobs should end */
     atomic_int references;
     atomic_int running;     /* jobs handed out and not yet answered */
     pthread_mutex_t lock;   /* of owed and of changed */
@@ -52,14 +61,22 @@ typedef struct cpl_desk {
 cpl_status cpl_desk_new(cpl_desk **out, cpl_client *client, const cpl_worker_options *options, cpl_error *err);
 cpl_desk *cpl_desk_retain(cpl_desk *desk);
 void cpl_desk_drop(cpl_desk *desk); /* NULL is fine */
+/* Opens what options->journal names. */
+cpl_status cpl_desk_open_journal(cpl_desk *desk, cpl_str path, cpl_error *err);
 /* The service's time as far as it is known, milliseconds since 1970. */
 int64_t cpl_desk_now_ms(const cpl_desk *desk);
 /* One job less is running. */
 void cpl_desk_settle(cpl_desk *desk);
-/* Puts a result in line for the worker to send; takes it over. */
+/* Writes a signed result to the journal, once. It is sent all the same when that fails. */
+void cpl_desk_record(const cpl_desk *desk, cpl_owed *owed);
+/* cpl_owed_send(), and the journal learns how it went. */
+cpl_status cpl_desk_send(const cpl_desk *desk, cpl_owed *owed, const cpl_wait *wait, cpl_error *err);
+/* Notes that nobody waits for a signed result any more. */
+void cpl_desk_forget(const cpl_desk *desk, const cpl_owed *owed);
+/* Puts a result in line for the worker to send, and records it; takes it over. */
 void cpl_desk_owe(cpl_desk *desk, cpl_owed *owed);
-/* Takes out the first that is due; NULL when none is, and *next_ms (monotonic) is lowered to when one will be. */
-cpl_owed *cpl_desk_take_owed(cpl_desk *desk, int64_t now_ms, int64_t *next_ms);
+/* Takes out the first in line; NULL when there is none. */
+cpl_owed *cpl_desk_take_owed(cpl_desk *desk);
 /* Sleeps for at most duration_ms, less when a slot becomes free or something is owed meanwhile. */
 void cpl_desk_sleep(cpl_desk *desk, int64_t duration_ms);
 

@@ -3,11 +3,13 @@
 
 #include <fcntl.h>
 
+#include "clock.h"
 #include "continuation.h"
 #include "err.h"
 #include "tree.h"
 
 #define TEXT_MAX ((size_t)16 << 20)
+#define DEADLINE_MS (24 * 3600 * INT64_C(1000)) /* the service ends a custom action after that */
 #define CONFIGURATION "data.actionConfiguration.configuration"
 
 static const char *const paths[CPL_JOB_FIELD_COUNT] = {
@@ -131,7 +133,9 @@ static void free_text(cpl_buf *text) {
 static void give_up(cpl_job *job) {
     cpl_owed *owed = job->owed;
     job->owed = NULL;
-    if (owed == NULL) owed = cpl_owed_failure(cpl_job_text(job, CPL_JOB_ID), "the handler gave the job up");
+    if (owed == NULL) {
+        owed = cpl_job_sign(job, cpl_owed_failure(cpl_job_text(job, CPL_JOB_ID), "the handler gave the job up"));
+    }
     if (owed) cpl_desk_owe(job->desk, owed); /* without memory for it, the service's own time limit ends the job */
     cpl_job_close(job, CPL_JOB_LOST);
 }
@@ -156,6 +160,25 @@ void cpl_job_free(cpl_job *job) {
 }
 
 /* ---- its answer ---- */
+
+cpl_status cpl_job_mark(const cpl_job *job, cpl_entry_state state, cpl_error *err) {
+    cpl_entry entry = {.id = cpl_job_text(job, CPL_JOB_ID), .nonce = cpl_job_text(job, CPL_JOB_NONCE), .state = state};
+    return cpl_journal_mark(job->desk->journal, &entry, cpl_clock_wall_ms(), err);
+}
+
+cpl_owed *cpl_job_sign(const cpl_job *job, cpl_owed *owed) {
+    const char *nonce = cpl_job_text(job, CPL_JOB_NONCE);
+    if (owed == NULL || nonce == NULL || job->desk->journal == NULL) return owed;
+    if (cpl_owed_sign(owed, cpl_job_text(job, CPL_JOB_ID), nonce, job->taken_ms + DEADLINE_MS)) return owed;
+    cpl_owed_free(owed);
+    return NULL;
+}
+
+bool cpl_job_cancelled(const cpl_job *job) {
+    int64_t stop_ms = atomic_load(&job->desk->stop_ms);
+    if (atomic_load(&job->desk->cancelled)) return true;
+    return stop_ms && job->desk->grace_ms && cpl_clock_monotonic_ms() - stop_ms >= job->desk->grace_ms;
+}
 
 void cpl_job_hand_out(cpl_job *job) {
     job->answer = CPL_JOB_OPEN;

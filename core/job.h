@@ -41,6 +41,7 @@ struct cpl_job {
     cpl_artifacts inputs, outputs;
     int64_t not_before_s; /* of a continuation of ours, wall clock; 0 when there is none */
     int64_t taken_ms;     /* when the poll brought it, monotonic */
+    bool entered;         /* the journal has it as taken */
     bool doubtful;        /* an acknowledgement was sent and not answered: it may be ours */
     bool running;         /* handed out and not yet answered */
     cpl_job_answer answer;
@@ -61,6 +62,10 @@ cpl_status cpl_job_renew(cpl_job *job, const cpl_wait *wait, cpl_error *err);
 cpl_credentials cpl_job_credentials(const cpl_job *job);
 /* The key the service wants outputs encrypted with; NULL: the account's default one. */
 const char *cpl_job_kms_key(const cpl_job *job);
+/* Notes in the journal how far it is. */
+cpl_status cpl_job_mark(const cpl_job *job, cpl_entry_state state, cpl_error *err);
+/* Makes a result the job's own: its journal entry follows it. NULL when out of memory, and owed is freed. */
+cpl_owed *cpl_job_sign(const cpl_job *job, cpl_owed *owed);
 /* From now on it takes a slot, until it is answered or freed. */
 void cpl_job_hand_out(cpl_job *job);
 void cpl_job_close(cpl_job *job, cpl_job_answer answer);

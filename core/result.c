@@ -129,13 +129,8 @@ out:
 
 /* ---- getting it there ---- */
 
-/* Between two tries; CPL_CANCELLED when the caller's tick says stop. */
-static cpl_status pause(const cpl_job *job, const cpl_wait *wait, cpl_error *err) {
-    return cpl_clock_sleep(cpl_owed_delay_ms(job->owed), wait, err);
-}
-
 /*
- * Repeats the call through passing failures. What is not accepted in time stays with the job: the next answer replaces
+ * Writes the result down, then repeats the call through passing failures. What is not accepted in time stays with the job: the next answer replaces
  * it, and freeing the job puts it in line.
  */
 static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
@@ -143,16 +138,20 @@ static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
     cpl_error failure = {0}, interrupted;
     cpl_pace pace;
     cpl_status status, paused = CPL_OK;
+    int tries = 0;
     if (limited.timeout_ms == 0) limited.timeout_ms = DELIVERY_MS;
     cpl_pace_init(&pace, &limited);
+    cpl_desk_record(job->desk, job->owed);
     do {
         status = cpl_pace_rest(&pace, &rest, &interrupted);
         if (status != CPL_OK) {
             status = failure.status ? failure.status : status; /* what went wrong says more than that time is over */
             break;
         }
-        status = cpl_owed_send(job->owed, job->desk->client, &rest, &failure);
-        if (status != CPL_OK && failure.retryable && status != CPL_CANCELLED) paused = pause(job, wait, &interrupted);
+        status = cpl_desk_send(job->desk, job->owed, &rest, &failure);
+        if (status != CPL_OK && failure.retryable && status != CPL_CANCELLED) {
+            paused = cpl_clock_sleep(cpl_owed_delay_ms(++tries), wait, &interrupted);
+        }
     } while (status != CPL_OK && failure.retryable && status != CPL_CANCELLED && paused == CPL_OK);
     if (paused != CPL_OK) failure.status = status = paused;
     if (status == CPL_OK) cpl_job_close(job, CPL_JOB_ANSWERED);
@@ -172,7 +171,7 @@ static cpl_status answer(cpl_job *job, const char *operation, cpl_writer *w, con
     if (status == CPL_OK) status = cpl_job_claim(job, err);
     if (status != CPL_OK) return status;
     cpl_owed_free(job->owed); /* an earlier answer that did not arrive; this one is meant now */
-    job->owed = cpl_owed_new(operation, params);
+    job->owed = cpl_job_sign(job, cpl_owed_new(operation, params));
     if (job->owed == NULL) return cpl_fail_nomem(err);
     return deliver(job, wait, err);
 }
@@ -263,7 +262,8 @@ cpl_status cpl_job_put_off(cpl_job *job, bool *put_off, const cpl_wait *wait, cp
     status = cpl_job_claim(job, err);
     if (status != CPL_OK) return status;
     cpl_owed_free(job->owed);
-    job->owed = cpl_owed_continuation(cpl_job_text(job, CPL_JOB_ID), cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN));
+    job->owed = cpl_job_sign(
+        job, cpl_owed_continuation(cpl_job_text(job, CPL_JOB_ID), cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN)));
     return job->owed ? deliver(job, wait, err) : cpl_fail_nomem(err);
 }
 

@@ -3,53 +3,29 @@
  * One thread asks for the next job; everything happens in there. In line before a job is handed out: results that are
  * owed, continuations kept back until they are due, jobs polled and not yet acknowledged, and then a poll for as many
  * as there are free slots. A job is acknowledged at the last moment: what was only polled, the service gives to
- * somebody else in time.
+ * somebody else in time. The journal knows of a job before the service hears that we take it, and of its start before
+ * it starts; recovery.c takes up what an earlier worker left there.
  */
+#include "worker.h"
+
 #include "clock.h"
 #include "continuation.h"
 #include "err.h"
-#include "job.h"
-#include "pace.h"
 
 #define INTERVAL_MS 1000
-#define INTERVAL_GROWTH 10   /* an idle queue is asked at least every ten intervals */
-#define SLICE_MS 50          /* how soon stop and tick are heard */
-#define KEPT_MAX 1000        /* continuations kept back; more are left to the service */
-#define ACK_PAUSE_MS 1000    /* before it is tried again */
+#define INTERVAL_GROWTH 10 /* an idle queue is asked at least every ten intervals */
+#define SLICE_MS 50        /* how soon stop and tick are heard */
+#define KEPT_MAX 1000      /* continuations kept back; more are left to the service */
+#define ACK_PAUSE_MS 1000  /* before it is tried again */
+#define JOURNAL_PAUSE_MS 2000
 #define ACK_TIMEOUT_MS 30000 /* an acknowledgement must not be given up lightly, nor hold everything up */
 #define POLL_TIMEOUT_MS 10000
 #define RESULT_TIMEOUT_MS 10000
 #define READY_MAX_AGE_MS 300000  /* a job nobody acknowledged by then was given to somebody else */
 #define FAREWELL_TIMEOUT_MS 5000 /* for each result still owed when the worker stops */
 
-typedef struct queue { /* one action type */
-    char *poll_head;   /* the parameters of PollForJobs, up to the batch size */
-    char *name;        /* "Build/Provider/1", for messages and to find repeated ones */
-    int64_t next_ms;   /* when to poll, monotonic */
-    int64_t delay_ms;
-} queue;
-
-struct cpl_worker {
-    cpl_desk *desk;
-    int concurrency;
-    int64_t interval_ms;
-    atomic_bool stopping;
-    queue *queues;
-    size_t queue_count;
-    cpl_job *ready;   /* polled, oldest first */
-    int64_t ready_ms; /* not before this is the first of them acknowledged, monotonic */
-    cpl_job *kept;    /* acknowledged, not yet due */
-    size_t kept_count;
-};
-
-/* One cpl_worker_next(). */
-typedef struct turn {
-    cpl_worker *worker;
-    const cpl_wait *wait;
-    cpl_wait own; /* its tick also hears of stop */
-    cpl_pace pace;
-    cpl_error *err; /* what happened last */
-} turn;
+typedef cpl_queue queue;
+typedef cpl_turn turn;
 
 static int tick_or_stop(void *context) {
     const turn *t = context;
@@ -89,10 +65,11 @@ cpl_status cpl_worker_new(cpl_worker **out, cpl_client *client, const cpl_worker
     worker->concurrency = options->concurrency ? options->concurrency : 1;
     worker->interval_ms = options->poll_interval_ms ? options->poll_interval_ms : INTERVAL_MS;
     status = cpl_desk_new(&worker->desk, client, options, err);
+    if (status == CPL_OK) status = cpl_desk_open_journal(worker->desk, options->journal, err);
     if (status == CPL_OK) {
         *out = worker;
     } else {
-        cpl_free(worker);
+        cpl_worker_free(worker);
     }
     return status;
 }
@@ -109,6 +86,7 @@ void cpl_worker_free(cpl_worker *worker) {
     if (worker == NULL) return;
     free_jobs(worker->ready);
     free_jobs(worker->kept);
+    cpl_recovery_free(worker->left);
     for (size_t i = 0; i < worker->queue_count; i++) {
         cpl_free(worker->queues[i].poll_head);
         cpl_free(worker->queues[i].name);
@@ -119,7 +97,18 @@ void cpl_worker_free(cpl_worker *worker) {
 }
 
 void cpl_worker_stop(cpl_worker *worker) {
+    long long never = 0;
+    (void)atomic_compare_exchange_strong(&worker->desk->stop_ms, &never, cpl_clock_monotonic_ms());
     atomic_store(&worker->stopping, true);
+}
+
+void cpl_worker_cancel(cpl_worker *worker) {
+    cpl_worker_stop(worker);
+    atomic_store(&worker->desk->cancelled, true);
+}
+
+const char *cpl_worker_warning(const cpl_worker *worker) {
+    return cpl_journal_warning(worker->desk->journal);
 }
 
 bool cpl_worker_stopping(const cpl_worker *worker) {
@@ -213,6 +202,7 @@ cpl_status cpl_worker_add(cpl_worker *worker, const cpl_action_type *type, int *
     made.poll_head = cpl_buf_detach(&head);
     made.name = cpl_buf_detach(&name);
     made.delay_ms = worker->interval_ms;
+    made.idempotent = type->idempotent;
     if (grown == NULL || made.poll_head == NULL || made.name == NULL) {
         cpl_free(made.poll_head);
         cpl_free(made.name);
@@ -270,28 +260,69 @@ static bool is_hopeless(cpl_status status, const cpl_error *err) {
                                      strcmp(err->code, "OutputVariablesSizeExceededException") == 0);
 }
 
-/* Sends what is due by now_ms; what does not get through goes back in line, for later. */
-static void send_owed(turn *t, const cpl_wait *wait, int64_t now_ms, int64_t *next_ms) {
+/* A result that the service will not have, whoever has the job: the job fails instead, so that it does end. */
+static bool fail_instead(cpl_desk *desk, const cpl_owed *refused, const cpl_error *why) {
+    char message[1400];
+    cpl_owed *owed;
+    if (refused->job_id == NULL || strcmp(refused->operation, "PutJobSuccessResult") != 0) return false;
+    snprintf(message, sizeof message, "the result was refused: %s %s", why->code, why->message);
+    owed = cpl_owed_failure(refused->job_id, message);
+    if (owed && cpl_owed_sign(owed, refused->job_id, refused->nonce, refused->deadline_ms)) {
+        cpl_desk_owe(desk, owed);
+        return true;
+    }
+    cpl_owed_free(owed);
+    return false;
+}
+
+/* True when nothing is left to do about it; it is freed then. */
+static bool is_settled(turn *t, cpl_owed *owed, cpl_status status, const cpl_error *failure) {
     cpl_desk *desk = t->worker->desk;
+    bool late = owed->deadline_ms && cpl_clock_monotonic_ms() > owed->deadline_ms;
+    if (status != CPL_OK && status != CPL_STATE && t->err) *t->err = *failure;
+    if (status == CPL_STATE && cpl_client_closed(desk->client)) return false;
+    if (status != CPL_OK && !late && !is_hopeless(status, failure)) return false;
+    if (status != CPL_OK && status != CPL_STATE && (late || !fail_instead(desk, owed, failure))) {
+        cpl_desk_forget(desk, owed);
+    }
+    cpl_owed_free(owed);
+    return true;
+}
+
+/*
+ * Sends what is owed; what does not get through goes back in line, for later. One that fails as all the others
+ * would holds them up: a service in trouble is asked with one result at a time.
+ */
+static void send_owed(turn *t, const cpl_wait *wait, int64_t *next_ms) {
+    cpl_worker *worker = t->worker;
     cpl_owed *owed, *left = NULL;
-    cpl_status status = CPL_OK;
-    while (status != CPL_CANCELLED && (owed = cpl_desk_take_owed(desk, now_ms, next_ms)) != NULL) {
+    bool open = true;
+    if (cpl_clock_monotonic_ms() < worker->quiet_ms) {
+        if (worker->quiet_ms < *next_ms) *next_ms = worker->quiet_ms;
+        return;
+    }
+    while (open && (owed = cpl_desk_take_owed(worker->desk)) != NULL) {
         cpl_error failure;
-        status = cpl_owed_send(owed, desk->client, wait, &failure);
-        if (status != CPL_OK && status != CPL_STATE && t->err) *t->err = failure;
-        if (status == CPL_OK || is_hopeless(status, &failure)) {
-            cpl_owed_free(owed);
+        cpl_status status = cpl_desk_send(worker->desk, owed, wait, &failure);
+        if (is_settled(t, owed, status, &failure)) {
+            worker->troubles = 0;
             continue;
         }
-        owed->due_ms = cpl_clock_monotonic_ms() + cpl_owed_delay_ms(owed);
-        if (owed->due_ms < *next_ms) *next_ms = owed->due_ms;
-        owed->next = left;
+        open = false;
+        worker->quiet_ms = cpl_clock_monotonic_ms() + cpl_owed_delay_ms(++worker->troubles);
+        if (worker->quiet_ms < *next_ms) *next_ms = worker->quiet_ms;
         left = owed;
     }
-    while ((owed = left) != NULL) {
-        left = owed->next;
-        cpl_desk_owe(desk, owed);
-    }
+    if (left) cpl_desk_owe(worker->desk, left);
+}
+
+/* A job that is ours and was not begun goes back to the service, which makes a new job of it under the same token. */
+static void hand_back(const cpl_worker *worker, cpl_job *job) {
+    const char *token = cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN);
+    const char *id = cpl_job_text(job, CPL_JOB_ID);
+    cpl_owed *owed = cpl_job_sign(job, cpl_owed_continuation(id, token ? token : CPL_CONTINUATION_AFRESH));
+    if (owed) cpl_desk_owe(worker->desk, owed);
+    cpl_job_free(job);
 }
 
 /* ---- acknowledging ---- */
@@ -335,6 +366,42 @@ static cpl_status acknowledge(turn *t, const cpl_job *job, bool *ours) {
     return status;
 }
 
+/* What could not be written now is tried again after a pause. */
+static void pause_for_journal(turn *t, const cpl_error *failure) {
+    t->worker->pause_ms = cpl_clock_monotonic_ms() + JOURNAL_PAUSE_MS;
+    if (t->err) *t->err = *failure;
+}
+
+/*
+ * The journal hears of the job before the service does. CPL_OK and not *fresh: it was taken before, and this is an old
+ * delivery of it.
+ */
+static cpl_status enter(turn *t, cpl_job *job, bool *fresh) {
+    cpl_worker *worker = t->worker;
+    cpl_error failure;
+    cpl_entry entry = {.id = cpl_job_text(job, CPL_JOB_ID),
+                       .nonce = cpl_job_text(job, CPL_JOB_NONCE),
+                       .type = worker->queues[job->action_type].poll_head,
+                       .taken_ms = cpl_clock_wall_ms()};
+    cpl_status status;
+    *fresh = true;
+    if (job->entered) return CPL_OK;
+    status = cpl_journal_take(worker->desk->journal, &entry, fresh, &failure);
+    job->entered = status == CPL_OK;
+    if (status != CPL_OK) pause_for_journal(t, &failure);
+    return status;
+}
+
+/* Ours, and to be handed out when it is due; or nobody's here any more, and it goes back. */
+static void keep(cpl_worker *worker, cpl_job *job) {
+    if (job->action_type < 0) {
+        hand_back(worker, job);
+        return;
+    }
+    append(&worker->kept, job);
+    worker->kept_count++;
+}
+
 /*
  * Acknowledges the oldest polled job. *out is set when it is to be handed out now. False: the service is not to be
  * reached.
@@ -343,8 +410,17 @@ static bool take_ready(turn *t, cpl_job **out) {
     cpl_worker *worker = t->worker;
     cpl_job *job = pop(&worker->ready);
     bool due = job->not_before_s * 1000 <= cpl_desk_now_ms(worker->desk), ours = false;
-    bool stale = cpl_clock_monotonic_ms() - job->taken_ms > READY_MAX_AGE_MS;
-    if (stale || (!due && worker->kept_count >= KEPT_MAX)) {
+    bool stale = cpl_clock_monotonic_ms() - job->taken_ms > READY_MAX_AGE_MS, fresh = true;
+    if (!job->entered && (stale || (!due && worker->kept_count >= KEPT_MAX))) {
+        cpl_job_free(job);
+        return true;
+    }
+    if (enter(t, job, &fresh) != CPL_OK) {
+        job->next = worker->ready;
+        worker->ready = job;
+        return false;
+    }
+    if (!fresh) {
         cpl_job_free(job);
         return true;
     }
@@ -355,25 +431,18 @@ static bool take_ready(turn *t, cpl_job **out) {
         return false;
     }
     if (!ours) {
+        (void)cpl_job_mark(job, CPL_ENTRY_DROPPED, NULL); /* else the next start asks, and hears the same */
         cpl_job_free(job);
-    } else if (due) {
+    } else if (due && job->action_type >= 0) {
         *out = job;
     } else {
-        append(&worker->kept, job);
-        worker->kept_count++;
+        (void)cpl_job_mark(job, CPL_ENTRY_ACKNOWLEDGED, NULL); /* likewise */
+        keep(worker, job);
     }
     return true;
 }
 
 /* ---- stopping ---- */
-
-/* A job that is ours and was not begun goes back to the service, which makes a new job of it under the same token. */
-static void hand_back(const cpl_worker *worker, cpl_job *job) {
-    const char *token = cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN);
-    cpl_owed *owed = cpl_owed_continuation(cpl_job_text(job, CPL_JOB_ID), token ? token : CPL_CONTINUATION_AFRESH);
-    if (owed) cpl_desk_owe(worker->desk, owed);
-    cpl_job_free(job);
-}
 
 /* What is ours goes back, what is not stays with the service, and what is owed gets one more try. */
 static void say_farewell(turn *t) {
@@ -395,7 +464,8 @@ static void say_farewell(turn *t) {
             cpl_job_free(job);
         }
     }
-    send_owed(t, &brief, INT64_MAX, &next_ms);
+    worker->quiet_ms = 0;
+    send_owed(t, &brief, &next_ms);
 }
 
 /* ---- polling ---- */
@@ -485,6 +555,30 @@ static queue *choose_queue(const cpl_worker *worker, int64_t now_ms, int64_t *ne
 
 /* ---- the next job ---- */
 
+/* A job leaves for its handler only when the journal says so: it must not be started a second time. */
+static void begin(turn *t, cpl_job **out) {
+    cpl_error failure;
+    if (cpl_job_mark(*out, CPL_ENTRY_RUNNING, &failure) == CPL_OK) return;
+    keep(t->worker, *out);
+    *out = NULL;
+    pause_for_journal(t, &failure);
+}
+
+/* Takes a job that can be handed out; *next_ms is lowered to when there may be one. */
+static void take_one(turn *t, cpl_job **out, int64_t now_ms, int64_t *next_ms) {
+    cpl_worker *worker = t->worker;
+    if (now_ms < worker->pause_ms) {
+        if (worker->pause_ms < *next_ms) *next_ms = worker->pause_ms;
+        return;
+    }
+    *out = take_due(worker, now_ms, next_ms);
+    if (*out == NULL && worker->ready && worker->ready_ms <= now_ms) {
+        worker->ready_ms = take_ready(t, out) ? now_ms : cpl_clock_monotonic_ms() + with_jitter(ACK_PAUSE_MS);
+    }
+    if (worker->ready && worker->ready_ms < *next_ms) *next_ms = worker->ready_ms;
+    if (*out) begin(t, out);
+}
+
 /* Does one thing that can be done now; *next_ms tells when there will be another, in the past when at once. */
 static cpl_status step(turn *t, cpl_job **out, int64_t *next_ms) {
     cpl_worker *worker = t->worker;
@@ -492,19 +586,13 @@ static cpl_status step(turn *t, cpl_job **out, int64_t *next_ms) {
     int64_t now_ms;
     int slots;
     queue *q;
-    send_owed(t, &owed_wait, cpl_clock_monotonic_ms(), next_ms);
+    send_owed(t, &owed_wait, next_ms);
+    cpl_recovery_step(t, next_ms);
     slots = free_slots(worker);
     now_ms = cpl_clock_monotonic_ms();
     if (slots <= 0) return CPL_OK;
-    *out = take_due(worker, now_ms, next_ms);
-    if (*out) return CPL_OK;
-    if (worker->ready && worker->ready_ms <= now_ms) {
-        worker->ready_ms = take_ready(t, out) ? now_ms : cpl_clock_monotonic_ms() + with_jitter(ACK_PAUSE_MS);
-    }
-    if (worker->ready || *out) {
-        if (worker->ready_ms < *next_ms) *next_ms = worker->ready_ms;
-        return CPL_OK;
-    }
+    take_one(t, out, now_ms, next_ms);
+    if (*out || worker->ready || now_ms < worker->pause_ms) return CPL_OK;
     q = choose_queue(worker, now_ms, next_ms);
     if (q == NULL) return CPL_OK;
     *next_ms = now_ms;
@@ -529,6 +617,7 @@ cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **o
     cpl_error_clear(err);
     t.own = (cpl_wait){.tick = tick_or_stop, .context = &t, .timeout_ms = wait ? wait->timeout_ms : 0};
     cpl_pace_init(&t.pace, &t.own);
+    if (!worker->recovered) status = cpl_recovery_load(worker, err);
     while (status == CPL_OK && *out == NULL && !cpl_worker_stopping(worker)) {
         int64_t next_ms = INT64_MAX;
         status = step(&t, out, &next_ms);
