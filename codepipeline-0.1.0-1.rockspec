@@ -34,6 +34,7 @@ build = {
   install = {
     lua = {
       ["codepipeline"] = "lua/codepipeline/init.lua",
+      ["codepipeline.event"] = "lua/codepipeline/event.lua",
       ["codepipeline.types"] = "lua/codepipeline/types.d.lua",
       ["codepipeline.worker"] = "lua/codepipeline/worker.lua",
     },
@@ -42,6 +43,7 @@ build = {
     },
     bin = {
       ["codepipeline-emulator"] = "lua/bin/codepipeline-emulator",
+      ["codepipeline-event"] = "lua/bin/codepipeline-event",
     },
   },
   copy_directories = { "docs" },

@@ -72,7 +72,7 @@ static cpl_status check_kinds(cpl_job_event *event, uint16_t shape, cpl_error *e
     cpl_status status;
     found.rows = cpl_calloc(found.max, sizeof *found.rows);
     if (found.rows == NULL) return cpl_fail_nomem(err);
-    status = cpl_model_check(event->job_text.p, event->job_text.n, shape, false, &found, err);
+    status = cpl_model_check(event->job_text.p, event->job_text.n, shape, true, &found, err);
     for (size_t i = 0; status == CPL_OK && i < found.count && i < found.max; i++) {
         cpl_buf what;
         if (!matters(found.rows[i].kind)) continue;

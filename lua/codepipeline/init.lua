@@ -10,6 +10,7 @@
 --     local answer, err = client:list_pipelines{ maxResults = 10 }
 
 local core = require "codepipeline.core"
+local event = require "codepipeline.event"
 local worker = require "codepipeline.worker"
 
 local codepipeline = {
@@ -20,10 +21,23 @@ local codepipeline = {
 
 --- Opens a client. Region and credentials are found where the AWS CLI finds them unless options say otherwise.
 -- @param options region, profile, access_key_id, secret_access_key, session_token, endpoint_url, s3_endpoint_url,
---   ca_bundle, user_agent_extra, connect_timeout, read_timeout, total_timeout (seconds), max_attempts
+--   ca_bundle, user_agent_extra, connect_timeout, read_timeout, total_timeout (seconds), max_attempts, retry_mode,
+--   app_id, use_fips_endpoint, use_dualstack_endpoint, proxy, client_cert, client_key; docs/settings.md says more
 -- @return client, or nil and err
 function codepipeline.client(options)
   return core.client(options)
+end
+
+--- Prints what a client with these options would find, where each thing comes from, and what is wrong; secrets are masked.
+-- @param options as for codepipeline.client
+-- @return report (healthy, problems, text, and one member for each finding), or nil and err
+function codepipeline.doctor(options)
+  local report, err = core.doctor(options)
+  if not report then
+    return nil, err
+  end
+  io.write(report.text)
+  return report
 end
 
 --- Starts the emulator inside this process: CodePipeline and the S3 it needs, on loopback.
@@ -49,6 +63,21 @@ function codepipeline.worker(client, options)
   return worker.new(client, options)
 end
 
+--- Reads the event with which CodePipeline invokes a Lambda function; see codepipeline.event for its members.
+-- @param value text or table
+-- @return event, or nil and err; err.path names the member at fault
+function codepipeline.event(value)
+  return event.read(value)
+end
+
+--- An event for tests, as a table.
+-- @param options id, account_id, function_name, input_bucket, input_key, output_bucket, output_key (each with an
+--   example's value), user_parameters, continuation_token, encryption_key (a KMS key's ARN; these three are left out)
+-- @return table, or nil and err
+function codepipeline.sample_event(options)
+  return event.sample(options)
+end
+
 --- Zips a folder's contents, or one file, into a new archive.
 -- @return true, or nil and err
 function codepipeline.pack(path, archive)
@@ -60,6 +89,29 @@ end
 -- @return true, or nil and err
 function codepipeline.extract(archive, directory, limit)
   return core.extract(archive, directory, limit)
+end
+
+local stages = { request = true, response = true }
+
+--- Calls fn(event) before each attempt of each call (stage "request") or after it ("response"). What fn raises stops the
+-- call and comes out of it. Views made with client:with{} later on have it too.
+-- @param fn takes an event: stage, operation, url, attempt, text (JSON with secrets as "***"), headers; of a response
+--   also status, http_status, duration (seconds), request_id, code, message
+-- @return fn
+function core.client_methods:on(stage, fn)
+  if not stages[stage] then
+    error(('a call has the stages "request" and "response", not %q'):format(tostring(stage)), 2)
+  end
+  local before = self:observer()
+  self:set_observer(function(event)
+    if before then
+      before(event)
+    end
+    if event.stage == stage then
+      fn(event)
+    end
+  end)
+  return fn
 end
 
 local paging = {} -- by operation name and by method name
@@ -99,6 +151,14 @@ function core.client_methods:paginate(operation, params)
     position = position + 1
     return items[position]
   end
+end
+
+--- The job in a Lambda event, for programs that do without a worker; to be answered with report() and closed.
+-- @param value an event: text, a table, or what codepipeline.event() answered
+-- @param options work_dir, artifact_limit
+-- @return job, or nil and err
+function core.client_methods:job(value, options)
+  return worker.job_from_event(self, value, options)
 end
 
 --- A client of this emulator, with its owner's credentials.

@@ -13,6 +13,7 @@
 -- A handler that raises fails its job, with the message; the worker goes on.
 
 local core = require "codepipeline.core"
+local event = require "codepipeline.event"
 
 --- An input artifact of a job.
 local Input = {}
@@ -129,6 +130,12 @@ function Job:later(state, options)
   return self.outcome
 end
 
+--- The user parameters decoded: nil when there are none; nil and err, which makes a failure a ConfigurationError, when
+-- they are not JSON.
+function Job:user_parameters_json()
+  return event.decode_parameters(self.user_parameters)
+end
+
 local function new_job(handle)
   local job = handle:texts()
   job.core = handle
@@ -187,6 +194,36 @@ local send = {
   end,
 }
 
+local names = { succeed = "succeeded", fail = "failed", later = "continued" }
+
+--- A job that came as a Lambda event, without a worker.
+local EventJob = setmetatable({}, { __index = Job })
+EventJob.__index = EventJob
+EventJob.__tostring = Job.__tostring
+
+--- Unless the job is answered by then, it is reported failed after so many seconds, whatever this program is doing.
+function EventJob:guard(seconds)
+  return self.core:guard(seconds)
+end
+
+--- Sends the job's outcome.
+-- @param value what a handler would have returned
+-- @return "succeeded", "failed" or "continued"; or nil and err
+function EventJob:report(value)
+  local outcome = outcome_of(self, value)
+  local sent, err = send[outcome.kind](self.core, outcome)
+  if not sent then
+    return nil, err
+  end
+  return names[outcome.kind]
+end
+
+--- Removes the job's folder. Says nothing to the service.
+function EventJob:close()
+  self.core:close()
+end
+EventJob.__close = EventJob.close
+
 local Worker = {}
 Worker.__index = Worker
 
@@ -214,18 +251,32 @@ function Worker:job(type, handler)
   return self
 end
 
+--- Serves what lambda_handler() is given. A handler given with job() does when it is the only one.
+function Worker:invoke(handler)
+  if handler == nil then
+    error("a handler is missing", 2)
+  end
+  self.invoked = handler
+  return self
+end
+
 --- Sends the outcome; what cannot be sent that way (an output missing, an upload refused) fails the job instead.
+-- @return "succeeded", "failed" or "continued"; or false and what kept the result from a service that waits for it
 function Worker:report(job, outcome)
   local called, sent, err = pcall(send[outcome.kind], job.core, outcome)
   if not called then
     sent, err = nil, sent
   end
   if sent then
-    return true
+    return names[outcome.kind]
+  end
+  if job.core:expired() then
+    self.log("error", ("job %s: %s"):format(job.id, tostring(err)))
+    return job.core:answered() and names.fail, err
   end
   if outcome.kind ~= "fail" and type(err) == "table" and err.retryable and err.operation == "PutJobSuccessResult" then
     self.log("warning", ("job %s: the result is kept and sent again: %s"):format(job.id, tostring(err)))
-    return false
+    return false, err
   end
   if job.core:answered() or type(err) == "table" and err.status == "STATE" then
     self.log("warning", ("job %s: %s"):format(job.id, tostring(err)))
@@ -235,17 +286,17 @@ function Worker:report(job, outcome)
   if outcome.kind ~= "fail" then
     return self:report(job, failure_of(err))
   end
-  return false
+  return false, err
 end
 
 local function traceback(err)
   return { err = err, trace = debug.traceback(type(err) == "table" and tostring(err) or err, 2) }
 end
 
-function Worker:handle(handle)
+--- Runs handler and reports what becomes of the job.
+function Worker:handle(handle, handler)
   local _ <close> = handle
   local job = new_job(handle)
-  local handler = self.handlers[handle:action_type()]
   local fine, value = xpcall(handler, traceback, job)
   local outcome
   if fine then
@@ -273,8 +324,73 @@ function Worker:step(seconds)
     return false
   end
   self.trouble = nil
-  self:handle(handle)
+  self:handle(handle, self.handlers[handle:action_type()])
   return true
+end
+
+--- The handler for Lambda's events, or nil and why there is none.
+local function handler_for_lambda(worker)
+  local index, only = next(worker.handlers)
+  if worker.invoked or (index and next(worker.handlers, index) == nil) then
+    return worker.invoked or only
+  end
+  return nil, index and "the worker has several handlers; tell with invoke() which one is for Lambda"
+    or "the worker has no handler"
+end
+
+--- Fails the job of a malformed event, as far as its id is known.
+local function refuse(worker, text, err)
+  local id = core.event_id(text)
+  if not id then
+    return nil, err
+  end
+  worker.log("error", ("job %s: the event is malformed: %s"):format(id, tostring(err)))
+  local details = { type = "ConfigurationError", message = "the event is malformed: " .. tostring(err) }
+  local sent, failure = worker.client:put_job_failure_result { jobId = id, failureDetails = details }
+  if not sent then
+    return nil, failure
+  end
+  return names.fail
+end
+
+--- Runs the handler for the job in a Lambda event and reports its result. Errors of the handler are failures of the
+-- job; a malformed event fails its job too. A continuation that comes before its time is put off.
+-- @param value an event: text, a table, or what codepipeline.event() answered
+-- @param options deadline (seconds since 1970) or remaining (seconds): when the function's time is up; margin (default
+--   3): so many seconds before that the job is reported failed, even while the handler hangs
+-- @return "succeeded", "failed", "continued" or "unreported" (somebody else has answered the job); nil and err when the
+--   service could not be told: Lambda should invoke the function once more
+function Worker:lambda_handler(value, options)
+  local handler, problem = handler_for_lambda(self)
+  if not handler then
+    error(problem, 2)
+  end
+  options = options or {}
+  local text = event.text(value)
+  local handle, err = core.job_from_event(self.client, text, self.job_options)
+  if not handle then
+    return refuse(self, text, err)
+  end
+  local remaining = options.remaining
+  if options.deadline then
+    remaining = options.deadline - os.time() - 1 -- os.time() has no fractions
+  end
+  if remaining then
+    assert(handle:guard(remaining - (options.margin or 3)))
+  end
+  local put_off
+  put_off, err = handle:put_off()
+  if put_off == nil then
+    return nil, err
+  end
+  local outcome = put_off and names.later
+  if not put_off then
+    outcome, err = self:handle(handle, handler)
+  end
+  if outcome or not err then
+    return outcome or "unreported"
+  end
+  return nil, err
 end
 
 --- Takes jobs until stop(), SIGTERM or Ctrl-C: what runs is finished and reported, then run() returns true. A second
@@ -325,7 +441,22 @@ function worker.new(client, options)
   if not handle then
     return nil, err
   end
-  return setmetatable({ core = handle, handlers = {}, log = log }, Worker)
+  return setmetatable({
+    core = handle,
+    client = client,
+    handlers = {},
+    job_options = { work_dir = settings.work_dir, artifact_limit = settings.artifact_limit },
+    log = log,
+  }, Worker)
+end
+
+--- See core.client_methods.job in init.lua.
+function worker.job_from_event(client, value, options)
+  local handle, err = core.job_from_event(client, event.text(value), options)
+  if not handle then
+    return nil, err
+  end
+  return setmetatable(new_job(handle), EventJob)
 end
 
 return worker

@@ -77,23 +77,26 @@ static int emulator_index(lua_State *L) {
 
 #define ARGUMENTS_MAX 64
 
-/* emulator_main{"--port", "0"} -> exit status */
-static int emulator_main(lua_State *L) {
+int run_command(lua_State *L, const char *name, int (*command)(int, char **)) {
     char *argv[ARGUMENTS_MAX + 2];
-    char name[] = "codepipeline-emulator";
     lua_Integer n;
     luaL_checktype(L, 1, LUA_TTABLE);
     n = (lua_Integer)lua_rawlen(L, 1);
     luaL_argcheck(L, n <= ARGUMENTS_MAX, 1, "too many arguments");
     luaL_checkstack(L, (int)n + 1, "too many arguments");
-    argv[0] = name;
+    argv[0] = (char *)name; /* read only */
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, 1, i);
-        argv[i] = (char *)luaL_checkstring(L, -1); /* read only, and on the stack until the call returns */
+        argv[i] = (char *)luaL_checkstring(L, -1); /* as well, and on the stack until the call returns */
     }
     argv[n + 1] = NULL;
-    lua_pushinteger(L, cpl_emulator_main((int)n + 1, argv));
+    lua_pushinteger(L, command((int)n + 1, argv));
     return 1;
+}
+
+/* emulator_main{"--port", "0"} -> exit status */
+static int emulator_main(lua_State *L) {
+    return run_command(L, "codepipeline-emulator", cpl_emulator_main);
 }
 
 static const luaL_Reg methods[] = {

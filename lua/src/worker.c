@@ -94,24 +94,29 @@ static int worker_add(lua_State *L) {
     return 1;
 }
 
+cpl_job **new_job(lua_State *L) {
+    lua_job *job = lua_newuserdatauv(L, sizeof *job, 1);
+    job->job = NULL;
+    luaL_setmetatable(L, JOB_CLASS);
+    return &job->job;
+}
+
 /* worker:next(seconds) -> job | false, err or nil (nothing yet) | nil, err (what does not pass by itself) */
 static int worker_next(lua_State *L) {
     cpl_worker *worker = check_worker(L);
     double seconds = luaL_optnumber(L, 2, 1);
-    lua_job *job = lua_newuserdatauv(L, sizeof *job, 1);
+    cpl_job **job = new_job(L);
     lua_tick tick;
     cpl_wait wait;
     cpl_error err = {0};
     cpl_status status;
-    job->job = NULL;
-    luaL_setmetatable(L, JOB_CLASS);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, -2, 1); /* a job keeps its worker */
     wait = tick_wait(&tick, L, seconds < 0.001 ? 1 : (int64_t)(seconds * 1000));
-    status = cpl_worker_next(worker, &wait, &job->job, &err);
+    status = cpl_worker_next(worker, &wait, job, &err);
     tick_raise(&tick);
     if (status) return push_failure(L, &err);
-    if (job->job) return 1;
+    if (*job) return 1;
     if (err.status) {
         push_failure(L, &err);
         lua_pushboolean(L, 0);
@@ -376,6 +381,34 @@ static int job_answered(lua_State *L) {
     return 1;
 }
 
+/* job:guard(seconds) -> true | nil, err */
+static int job_guard(lua_State *L) {
+    cpl_job *job = check_job(L);
+    double seconds = luaL_checknumber(L, 2);
+    cpl_error err;
+    luaL_argcheck(L, seconds < 1e9, 2, "not a number of seconds");
+    return push_done(L, cpl_job_guard(job, seconds > 0.001 ? (int64_t)(seconds * 1000) : 1, &err), &err);
+}
+
+static int job_expired(lua_State *L) {
+    lua_pushboolean(L, cpl_job_expired(check_job(L)));
+    return 1;
+}
+
+/* job:put_off() -> true or false | nil, err */
+static int job_put_off(lua_State *L) {
+    cpl_job *job = check_job(L);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    bool put_off = false;
+    cpl_status status = cpl_job_put_off(job, &put_off, &wait, &err);
+    tick_raise(&tick);
+    if (status) return push_failure(L, &err);
+    lua_pushboolean(L, put_off);
+    return 1;
+}
+
 static const luaL_Reg worker_methods[] = {
     {"add", worker_add},
     {"next", worker_next},
@@ -403,6 +436,9 @@ static const luaL_Reg job_methods[] = {
     {"fail", job_fail},
     {"later", job_later},
     {"answered", job_answered},
+    {"guard", job_guard},
+    {"expired", job_expired},
+    {"put_off", job_put_off},
     {"close", job_close},
     {NULL, NULL},
 };

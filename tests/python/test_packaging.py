@@ -110,6 +110,7 @@ def test_the_wheel_installs_and_works(wheel, tmp_path):
     run(sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index", wheel)
     assert run(python, "-c", CALL_IN_PYTHON, env=ELSEWHERE, cwd=tmp_path).split() == [wheel.name.split("-")[1], "[]"]
     assert "--port" in run(tmp_path / "bin" / "codepipeline-emulator", "--help", env=ELSEWHERE, cwd=tmp_path)
+    assert "--input-key" in run(tmp_path / "bin" / "codepipeline-event", "--help", env=ELSEWHERE, cwd=tmp_path)
 
 
 def test_a_missing_library_is_named_with_its_package(unpacked, tmp_path):
@@ -143,6 +144,7 @@ def check_tree(tree):
     paths = {"LUA_PATH": f"{share}/?.lua;{share}/?/init.lua", "LUA_CPATH": f"{lib}/?.so"}
     assert run("lua5.4", "-e", CALL_IN_LUA, env={**ELSEWHERE, **paths}, cwd=tree).split()[1:] == ["0"]
     assert "--port" in run(tree / "bin" / "codepipeline-emulator", "--help", env=ELSEWHERE, cwd=tree)
+    assert "--input-key" in run(tree / "bin" / "codepipeline-event", "--help", env=ELSEWHERE, cwd=tree)
 
 
 def test_luarocks_make_compiles_c_with_its_flags_and_installs_what_is_listed(unpacked, tmp_path):
