@@ -36,6 +36,7 @@ build = {
       ["codepipeline"] = "lua/codepipeline/init.lua",
       ["codepipeline.event"] = "lua/codepipeline/event.lua",
       ["codepipeline.types"] = "lua/codepipeline/types.d.lua",
+      ["codepipeline.paging"] = "lua/codepipeline/paging.lua",
       ["codepipeline.worker"] = "lua/codepipeline/worker.lua",
     },
     lib = {

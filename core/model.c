@@ -100,6 +100,15 @@ const cpl_operation *cpl_model_operation(cpl_str name) {
     return i < 0 ? NULL : &cpl_model_operations[i];
 }
 
+static const char *error_name(size_t i) {
+    return shape_name(cpl_model_errors[i]);
+}
+
+uint16_t cpl_model_error_shape(cpl_str code) {
+    size_t i = search(code, 0, cpl_model_errors_count, error_name);
+    return i < cpl_model_errors_count ? cpl_model_errors[i] : 0;
+}
+
 bool cpl_model_operation_has_error(const cpl_operation *operation, cpl_str code) {
     for (size_t i = 0; i < operation->error_count; i++) {
         if (cpl_str_is(code, shape_name(cpl_model_operation_errors[operation->errors + i]))) return true;
@@ -432,13 +441,18 @@ static bool integral(const cpl_cursor *c) {
 /* A time written as text, which the caller allows: made a number in the text, padded with spaces. */
 static bool take_time(const checker *k) {
     cpl_str text = k->cursor.text;
-    char number[32];
+    char number[40];
     double seconds;
+    long long whole;
+    int thousandths;
     size_t n;
     char *open = k->text + k->cursor.offset - text.n - 2;
     if (!(k->flags & CPL_CHECK_TIME_TEXT) || text.p != open + 1) return false; /* with escapes it is elsewhere */
     if (!cpl_json_time(text, &seconds) || seconds < MIN_SECONDS || seconds > MAX_SECONDS) return false;
-    n = (size_t)snprintf(number, sizeof number, "%lld", (long long)floor(seconds));
+    whole = (long long)floor(seconds);
+    thousandths = (int)((seconds - (double)whole) * 1000);
+    n = (size_t)snprintf(number, sizeof number, "%lld", whole);
+    if (whole >= 0 && thousandths > 0) n += (size_t)snprintf(number + n, sizeof number - n, ".%03d", thousandths);
     if (n > text.n + 2) return false;
     memset(open, ' ', text.n + 2);
     memcpy(open, number, n);

@@ -78,6 +78,8 @@ const cpl_operation *cpl_model_operation(cpl_str name);
 uint16_t cpl_model_shape_named(const char *name);
 /* The row of member name in structure shape, or NULL. *hint (may be NULL): the row after the last hit, tried first. */
 const cpl_member *cpl_model_member(uint16_t shape, cpl_str name, uint16_t *hint);
+/* The shape of the error with that code; 0 when the model has none. */
+uint16_t cpl_model_error_shape(cpl_str code);
 /* The operation's errors include code. */
 bool cpl_model_operation_has_error(const cpl_operation *operation, cpl_str code);
 

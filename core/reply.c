@@ -3,6 +3,7 @@
 
 #include "err.h"
 #include "json.h"
+#include "model.h"
 
 cpl_reply *cpl_reply_new(uint16_t shape) {
     cpl_reply *reply = cpl_malloc(sizeof *reply);
@@ -190,6 +191,7 @@ cpl_status cpl_reply_judge(cpl_reply *reply, cpl_error *err) {
     if (status && err) {
         err->http_status = response->status;
         CPL_COPY(err->request_id, id);
+        reply->shape = cpl_model_error_shape(cpl_str_of(status == CPL_SERVICE ? err->code : ""));
         CPL_COPY(err->cloudfront_id, cpl_http_header(response, "x-amz-cf-id"));
         CPL_COPY(err->extended_id, cpl_http_header(response, "x-amz-id-2"));
     }

@@ -98,9 +98,11 @@ PY_HEAD = """\
 \"\"\"The operations and structures of the service, for type checkers; there is no such module at run time.\"\"\"
 
 from datetime import datetime
-from typing import Iterator, Literal, overload
+from typing import Literal, overload
 
 from typing_extensions import NotRequired, TypeAlias, TypedDict
+
+from ._paging import Items
 
 class Metadata(TypedDict):
     \"\"\"What came with an answer.\"\"\"
@@ -146,13 +148,23 @@ def py_method(model: Model, op: Operation) -> list[str]:
     return [*lines, f"        Raises {', '.join(sorted(op.errors))}.", '        """']
 
 
+PY_PAGING = ["page_size: int | None = ...", "max_items: int | None = ...", "starting_token: str | None = ..."]
+
+
 def py_paginate(model: Model, op: Operation) -> list[str]:
     items = next(m.shape for m in model.shapes[op.output].members if m.name == op.pages["result_key"])
     chosen = [m for m in model.shapes[op.input].members if m.name != op.pages["input_token"]]
     which = f"operation: {literals([op.method, op.name])}"
-    parameters = ["self", which, "/", *(["*"] if chosen else []), *py_parameters(model, chosen)]
+    parameters = [
+        "self",
+        which,
+        "/",
+        "*",
+        *py_parameters(model, chosen),
+        *PY_PAGING[0 if "limit_key" in op.pages else 1 :],
+    ]
     item = py_type(model, model.shapes[items].value, False)
-    return ["    @overload", py_def("paginate", parameters, f"Iterator[{item}]") + ": ..."]
+    return ["    @overload", py_def("paginate", parameters, f"Items[{item}]") + ": ..."]
 
 
 def py_structure(model: Model, shape: Shape, only_input: bool, output: bool) -> list[str]:
@@ -241,6 +253,27 @@ LUA_HEAD = """\
 """
 
 
+LUA_PAGING = """
+---How to go through the pages of an operation.
+---@class codepipeline.Paging
+---@field max_items? integer Ends the iteration.
+---@field page_size? integer What the service is asked for at once.
+---@field starting_token? string Where another iteration stopped: its resume_token.
+
+---An iterator; call it, or use it in a for loop.
+---@class codepipeline.Pages
+---@field resume_token? string Where to go on after what was seen so far; nil when nothing is left.
+"""
+LUA_PAGES = [
+    "---Iterates over the pages, each as the service answered it, apart from what options cut off.",
+    "---@param operation string",
+    "---@param params? table",
+    "---@param options? codepipeline.Paging",
+    "---@return codepipeline.Pages|fun(): table?",
+    "function Client:pages(operation, params, options) end",
+]
+
+
 def lua_type(model: Model, name: str) -> str:
     shape = model.shapes[name]
     if shape.kind == "list":
@@ -257,8 +290,9 @@ def lua_params(model: Model, op: Operation, between: str) -> str:
 
 def lua_paginate(model: Model, op: Operation) -> str:
     items = next(m.shape for m in model.shapes[op.output].members if m.name == op.pages["result_key"])
-    result = f"fun(): {lua_type(model, model.shapes[items].value)}?"
-    return f'---@overload fun(self, operation: "{op.method}", {lua_params(model, op, ": ")}): {result}'
+    result = f"codepipeline.Pages|fun(): {lua_type(model, model.shapes[items].value)}?"
+    parameters = f'self, operation: "{op.method}", {lua_params(model, op, ": ")}, options?: codepipeline.Paging'
+    return f"---@overload fun({parameters}): {result}"
 
 
 def emit_lua(model: Model) -> str:
@@ -272,10 +306,10 @@ def emit_lua(model: Model) -> str:
         for m in s.members:
             out.append(f"---@field {m.name}{'' if m.required else '?'} {lua_type(model, m.shape)} {m.doc}".rstrip())
         out += ["---@field ResponseMetadata codepipeline.types.Metadata"] if s.name in outputs else []
-    out += ["", "---@class codepipeline.Client", "local Client = {}", ""]
+    out += [LUA_PAGING, "---@class codepipeline.Client", "local Client = {}", ""]
     out += ["---Iterates over the items of all pages; a page that cannot be had raises its error."]
     out += [lua_paginate(model, op) for op in model.operations.values() if op.pages]
-    out += ["function Client:paginate(operation, params) end"]
+    out += ["function Client:paginate(operation, params, options) end", "", *LUA_PAGES]
     for op in model.operations.values():
         out += ["", f"---{op.doc}", f"---@param {lua_params(model, op, ' ')}"]
         out += [f"---@return codepipeline.types.{op.output or 'EmptyOutput'}? result"]

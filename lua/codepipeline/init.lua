@@ -10,7 +10,11 @@
 --     local answer, err = client:list_pipelines{ maxResults = 10 }
 
 local core = require "codepipeline.core"
+<<<<<<< ours
 local event = require "codepipeline.event"
+=======
+local paging = require "codepipeline.paging"
+>>>>>>> theirs
 local worker = require "codepipeline.worker"
 
 local codepipeline = {
@@ -91,6 +95,7 @@ function codepipeline.extract(archive, directory, limit)
   return core.extract(archive, directory, limit)
 end
 
+<<<<<<< ours
 local stages = { request = true, response = true }
 
 --- Calls fn(event) before each attempt of each call (stage "request") or after it ("response"). What fn raises stops the
@@ -152,6 +157,9 @@ function core.client_methods:paginate(operation, params)
     return items[position]
   end
 end
+=======
+core.client_methods.paginate, core.client_methods.pages = paging.paginate, paging.pages
+>>>>>>> theirs
 
 --- The job in a Lambda event, for programs that do without a worker; to be answered with report() and closed.
 -- @param value an event: text, a table, or what codepipeline.event() answered

@@ -1183,19 +1183,36 @@
 ---@field jsonPath string Where in the body to look, as a JsonPath: $.ref.
 ---@field matchEquals? string What must stand there; {key} stands for a value of the action's configuration. Absent: anything.
 
+---How to go through the pages of an operation.
+---@class codepipeline.Paging
+---@field max_items? integer Ends the iteration.
+---@field page_size? integer What the service is asked for at once.
+---@field starting_token? string Where another iteration stopped: its resume_token.
+
+---An iterator; call it, or use it in a for loop.
+---@class codepipeline.Pages
+---@field resume_token? string Where to go on after what was seen so far; nil when nothing is left.
+
 ---@class codepipeline.Client
 local Client = {}
 
 ---Iterates over the items of all pages; a page that cannot be had raises its error.
----@overload fun(self, operation: "list_action_executions", params: codepipeline.types.ListActionExecutionsInput): fun(): codepipeline.types.ActionExecutionDetail?
----@overload fun(self, operation: "list_action_types", params?: codepipeline.types.ListActionTypesInput): fun(): codepipeline.types.ActionType?
----@overload fun(self, operation: "list_deploy_action_execution_targets", params: codepipeline.types.ListDeployActionExecutionTargetsInput): fun(): codepipeline.types.DeployActionExecutionTarget?
----@overload fun(self, operation: "list_pipeline_executions", params: codepipeline.types.ListPipelineExecutionsInput): fun(): codepipeline.types.PipelineExecutionSummary?
----@overload fun(self, operation: "list_pipelines", params?: codepipeline.types.ListPipelinesInput): fun(): codepipeline.types.PipelineSummary?
----@overload fun(self, operation: "list_rule_executions", params: codepipeline.types.ListRuleExecutionsInput): fun(): codepipeline.types.RuleExecutionDetail?
----@overload fun(self, operation: "list_tags_for_resource", params: codepipeline.types.ListTagsForResourceInput): fun(): codepipeline.types.Tag?
----@overload fun(self, operation: "list_webhooks", params?: codepipeline.types.ListWebhooksInput): fun(): codepipeline.types.ListWebhookItem?
-function Client:paginate(operation, params) end
+---@overload fun(self, operation: "list_action_executions", params: codepipeline.types.ListActionExecutionsInput, options?: codepipeline.Paging): codepipeline.Pages|fun(): codepipeline.types.ActionExecutionDetail?
+---@overload fun(self, operation: "list_action_types", params?: codepipeline.types.ListActionTypesInput, options?: codepipeline.Paging): codepipeline.Pages|fun(): codepipeline.types.ActionType?
+---@overload fun(self, operation: "list_deploy_action_execution_targets", params: codepipeline.types.ListDeployActionExecutionTargetsInput, options?: codepipeline.Paging): codepipeline.Pages|fun(): codepipeline.types.DeployActionExecutionTarget?
+---@overload fun(self, operation: "list_pipeline_executions", params: codepipeline.types.ListPipelineExecutionsInput, options?: codepipeline.Paging): codepipeline.Pages|fun(): codepipeline.types.PipelineExecutionSummary?
+---@overload fun(self, operation: "list_pipelines", params?: codepipeline.types.ListPipelinesInput, options?: codepipeline.Paging): codepipeline.Pages|fun(): codepipeline.types.PipelineSummary?
+---@overload fun(self, operation: "list_rule_executions", params: codepipeline.types.ListRuleExecutionsInput, options?: codepipeline.Paging): codepipeline.Pages|fun(): codepipeline.types.RuleExecutionDetail?
+---@overload fun(self, operation: "list_tags_for_resource", params: codepipeline.types.ListTagsForResourceInput, options?: codepipeline.Paging): codepipeline.Pages|fun(): codepipeline.types.Tag?
+---@overload fun(self, operation: "list_webhooks", params?: codepipeline.types.ListWebhooksInput, options?: codepipeline.Paging): codepipeline.Pages|fun(): codepipeline.types.ListWebhookItem?
+function Client:paginate(operation, params, options) end
+
+---Iterates over the pages, each as the service answered it, apart from what options cut off.
+---@param operation string
+---@param params? table
+---@param options? codepipeline.Paging
+---@return codepipeline.Pages|fun(): table?
+function Client:pages(operation, params, options) end
 
 ---Takes a job that poll_for_jobs offered: with the job's latest nonce it becomes this worker's, and InProgress.
 ---@param params codepipeline.types.AcknowledgeJobInput

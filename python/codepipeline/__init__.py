@@ -13,8 +13,9 @@ from . import _core
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import exceptions as exceptions
+    from . import session as session
     from ._archive import extract, pack
-    from ._client import Client, client
+    from ._client import Client
     from ._doctor import doctor
     from ._emulator import Emulator
     from ._event import Event, sample_event
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         TimeoutError,
         TooLargeError,
     )
+    from .session import Config, Session, client
 
 __version__ = _core.version
 
@@ -45,6 +47,7 @@ __all__ = [
     "Client",
     "ClientError",
     "CodePipelineError",
+    "Config",
     "ConfigurationError",
     "CredentialsError",
     "Emulator",
@@ -58,6 +61,7 @@ __all__ = [
     "ParamValidationError",
     "ProtocolError",
     "Result",
+    "Session",
     "StateError",
     "Summary",
     "SystemFailure",
@@ -70,6 +74,7 @@ __all__ = [
     "extract",
     "pack",
     "sample_event",
+    "session",
 ]
 
 # Where the names live. A module is loaded when a name of it is first used, so that a script which makes one call does
@@ -77,7 +82,9 @@ __all__ = [
 _MODULES = {
     "CallEvent": "_observe",
     "Client": "_client",
-    "client": "_client",
+    "Config": "session",
+    "Session": "session",
+    "client": "session",
     "doctor": "_doctor",
     "Emulator": "_emulator",
     "Event": "_event",
@@ -99,8 +106,9 @@ if not TYPE_CHECKING:
     def __getattr__(name):
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module = __import__(f"{__name__}.{_MODULES.get(name, 'exceptions')}", fromlist=["*"])
-        value = module if name == "exceptions" else getattr(module, name)
+        home = name if name in ("exceptions", "session") else _MODULES.get(name, "exceptions")
+        module = __import__(f"{__name__}.{home}", fromlist=["*"])
+        value = module if name == home else getattr(module, name)
         globals()[name] = value
         return value
 

@@ -39,14 +39,28 @@ def own_names(options):
     return own
 
 
-class Meta:
-    """Client.meta, as far as boto3's has it for a script: region_name and endpoint_url."""
+class ServiceModel:
+    """Client.meta.service_model, as far as boto3's has it for a script."""
 
-    __slots__ = ("region_name", "endpoint_url")
+    service_name = "codepipeline"
+
+    @property
+    def operation_names(self):
+        return [row[0] for row in _core.operations()]
+
+
+class Meta:
+    """Client.meta, as far as boto3's has it for a script."""
+
+    service_model = ServiceModel()
 
     def __init__(self, core):
         self.region_name = core.region
         self.endpoint_url = core.endpoint_url
+
+    @property
+    def method_to_api_mapping(self):
+        return {row[1]: row[0] for row in _core.operations()}
 
 
 class Client:
@@ -98,29 +112,46 @@ class Client:
         """Runs an operation by its name, "ListPipelines" or "list_pipelines"."""
         return self._call(operation, params)
 
-    def paginate(self, operation, /, **params):
+    def paginate(self, operation, /, *, max_items=None, page_size=None, starting_token=None, **params):
         """Iterates over the items of all pages: ``for pipeline in client.paginate("list_pipelines")``.
 
-        Pages are asked for as the iteration gets there. Raises ParamValidationError when there is no such operation or
-        it has no pages.
+        Pages are asked for as the iteration gets there; .pages() gives them instead, and .resume_token is where a later
+        call with starting_token goes on. max_items ends the iteration, page_size is what the service is asked for at
+        once. Raises ParamValidationError when there is no such operation or it has no pages.
         """
+        info = self._paged(operation)
+        paging = self._paging
+        return paging.Items(paging.Pages(self._call, info, params, max_items, page_size, starting_token), info)
+
+    def get_paginator(self, operation_name):
+        """boto3's way: ``.paginate(PaginationConfig={"MaxItems": 9}, ...)`` answers an iterable of pages."""
+        return self._paging.Paginator(self._call, self._paged(operation_name))
+
+    def can_paginate(self, operation_name):
+        """Whether the operation has pages. KeyError when there is no such operation."""
+        return _OPERATIONS[operation_name].output_token is not None
+
+    def _paged(self, operation):
         info = _OPERATIONS.get(operation)
         if info is None or info.output_token is None:
             what = "has no pages" if info else "is not an operation"
             raise self.exceptions.ParamValidationError(f'"{operation}" {what}', path="operation")
-        return self._items(info, params)
+        return info
 
-    def _items(self, info, params):
-        params = dict(params)
-        while True:
-            page = self._call(info.name, params)
-            yield from page.get(info.result_key, ())
-            token = page.get(info.output_token)
-            if not token:
-                return
-            if token == params.get(info.input_token):
-                raise self.exceptions.ProtocolError("the service repeated a page token", operation=info.name)
-            params[info.input_token] = token
+    @property
+    def _paging(self):
+        from . import _paging
+
+        return _paging
+
+    @property
+    def waiter_names(self):
+        """Always empty: the service's model has no waiters."""
+        return []
+
+    def get_waiter(self, waiter_name):
+        """Raises ValueError, as boto3 does: the service has no waiters."""
+        raise ValueError(f"Waiter does not exist: {waiter_name}")
 
     def with_options(self, **options):
         """A view of this client with other region, credentials, endpoint_url, s3_endpoint_url, timeouts, max_attempts
@@ -201,7 +232,7 @@ class Client:
 
     @property
     def meta(self):
-        """region_name and endpoint_url, where boto3 has them."""
+        """region_name, endpoint_url and the names of the operations, where boto3 has them."""
         return Meta(self._core)
 
     @property
@@ -238,10 +269,3 @@ def _add_operation(info):
 for _row in _core.operations():
     _add_operation(_Operation(_row))
 del _row
-
-
-def client(service_name="codepipeline", **options):
-    """A new Client; takes what boto3.client() takes, so ``client("codepipeline", region_name="eu-west-1")`` works."""
-    if service_name != "codepipeline":
-        raise ValueError(f'the only service here is "codepipeline", not {service_name!r}')
-    return Client(**options)

@@ -3,9 +3,11 @@
 """The operations and structures of the service, for type checkers; there is no such module at run time."""
 
 from datetime import datetime
-from typing import Iterator, Literal, overload
+from typing import Literal, overload
 
 from typing_extensions import NotRequired, TypeAlias, TypedDict
+
+from ._paging import Items
 
 class Metadata(TypedDict):
     """What came with an answer."""
@@ -2108,7 +2110,10 @@ class Operations:
         pipelineName: str,
         filter: ActionExecutionFilter = ...,
         maxResults: int = ...,
-    ) -> Iterator[ActionExecutionDetail]: ...
+        page_size: int | None = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> Items[ActionExecutionDetail]: ...
     @overload
     def paginate(
         self,
@@ -2117,7 +2122,9 @@ class Operations:
         *,
         actionOwnerFilter: ActionOwner = ...,
         regionFilter: str = ...,
-    ) -> Iterator[ActionType]: ...
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> Items[ActionType]: ...
     @overload
     def paginate(
         self,
@@ -2128,7 +2135,10 @@ class Operations:
         pipelineName: str = ...,
         filters: list[TargetFilter] = ...,
         maxResults: int = ...,
-    ) -> Iterator[DeployActionExecutionTarget]: ...
+        page_size: int | None = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> Items[DeployActionExecutionTarget]: ...
     @overload
     def paginate(
         self,
@@ -2138,7 +2148,10 @@ class Operations:
         pipelineName: str,
         maxResults: int = ...,
         filter: PipelineExecutionFilter = ...,
-    ) -> Iterator[PipelineExecutionSummary]: ...
+        page_size: int | None = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> Items[PipelineExecutionSummary]: ...
     @overload
     def paginate(
         self,
@@ -2146,7 +2159,10 @@ class Operations:
         /,
         *,
         maxResults: int = ...,
-    ) -> Iterator[PipelineSummary]: ...
+        page_size: int | None = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> Items[PipelineSummary]: ...
     @overload
     def paginate(
         self,
@@ -2156,7 +2172,10 @@ class Operations:
         pipelineName: str,
         filter: RuleExecutionFilter = ...,
         maxResults: int = ...,
-    ) -> Iterator[RuleExecutionDetail]: ...
+        page_size: int | None = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> Items[RuleExecutionDetail]: ...
     @overload
     def paginate(
         self,
@@ -2165,7 +2184,10 @@ class Operations:
         *,
         resourceArn: str,
         maxResults: int = ...,
-    ) -> Iterator[Tag]: ...
+        page_size: int | None = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> Items[Tag]: ...
     @overload
     def paginate(
         self,
@@ -2173,4 +2195,7 @@ class Operations:
         /,
         *,
         MaxResults: int = ...,
-    ) -> Iterator[ListWebhookItem]: ...
+        page_size: int | None = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> Items[ListWebhookItem]: ...

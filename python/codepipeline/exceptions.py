@@ -36,6 +36,7 @@ class CodePipelineError(Exception):
     retryable    whether the same request may succeed later
     exhausted    whether no further attempt was allowed
     headers      of the answer, names in lower case
+    members      of the error as the model has them
     """
 
     status = "STATE"
@@ -57,6 +58,7 @@ class CodePipelineError(Exception):
         retryable: bool = False,
         exhausted: bool = False,
         headers: dict[str, str] | None = None,
+        members: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -74,6 +76,7 @@ class CodePipelineError(Exception):
         self.retryable = retryable
         self.exhausted = exhausted
         self.headers = headers
+        self.members = members
 
     def __str__(self) -> str:
         return self.message
@@ -96,6 +99,7 @@ class CodePipelineError(Exception):
         return {
             "Error": {"Code": self.code or type(self).__name__, "Message": self.message},
             "ResponseMetadata": metadata,
+            **(self.members or {}),
         }
 
     @property
@@ -225,6 +229,7 @@ _DETAILS = frozenset(
         "retryable",
         "exhausted",
         "headers",
+        "members",
     )
 )
 

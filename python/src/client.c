@@ -172,7 +172,7 @@ static PyObject *client_call(PyObject *self, PyObject *args) {
     observe_end(&watch);
     PyObject *answer = NULL;
     if (refusal) {
-        error_raise_answer(&err, refusal);
+        error_raise_answer(state, &err, refusal);
     } else if (module_done(status, &err)) {
         answer = convert_reply(state, reply);
     }

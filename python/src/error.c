@@ -58,13 +58,36 @@ PyObject *error_raise(const cpl_error *err) {
     return NULL;
 }
 
-PyObject *error_raise_answer(const cpl_error *err, const cpl_reply *refusal) {
+static bool is_modelled(const char *code) {
+    for (size_t i = 0; i < cpl_model_error_count(); i++) {
+        if (strcmp(cpl_model_error_name(i), code) == 0) return true;
+    }
+    return false;
+}
+
+/* What the model says is in the error; nothing when it does not know the error, or the body is no JSON. */
+static PyObject *members_of(module_state *state, const char *code, const cpl_reply *refusal) {
+    cpl_cursor cursor;
+    if (is_modelled(code)) {
+        cpl_reply_cursor(refusal, &cursor);
+        PyObject *members = convert_read(state, &cursor, false);
+        if (members && PyDict_Check(members)) return members;
+        Py_XDECREF(members);
+        PyErr_Clear();
+    }
+    return PyDict_New();
+}
+
+PyObject *error_raise_answer(module_state *state, const cpl_error *err, const cpl_reply *refusal) {
     PyObject *headers = convert_headers(refusal);
-    PyObject *error = headers ? error_object(err) : NULL;
-    if (error && PyObject_SetAttrString(error, "headers", headers) == 0) {
+    PyObject *members = headers ? members_of(state, err->code, refusal) : NULL;
+    PyObject *error = members ? error_object(err) : NULL;
+    if (error && PyObject_SetAttrString(error, "headers", headers) == 0 &&
+        PyObject_SetAttrString(error, "members", members) == 0) {
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
     }
     Py_XDECREF(error);
+    Py_XDECREF(members);
     Py_XDECREF(headers);
     return NULL;
 }

@@ -73,8 +73,8 @@ PyObject *module_add_type(PyObject *module, PyType_Spec *spec, const char *name)
 PyObject *error_object(const cpl_error *err);
 /* Raises it; always NULL. A pending exception after CPL_CANCELLED is left as it is. */
 PyObject *error_raise(const cpl_error *err);
-/* The same for an error that came as an answer; the exception has its headers. */
-PyObject *error_raise_answer(const cpl_error *err, const cpl_reply *refusal);
+/* The same for an error that came as an answer; the exception has its headers and members. */
+PyObject *error_raise_answer(module_state *state, const cpl_error *err, const cpl_reply *refusal);
 /* Raises ParamValidationError "path: text"; always NULL. */
 PyObject *error_refuse(const char *path, const char *text);
 /* Raises StateError; always NULL. */

@@ -149,6 +149,56 @@ describe("a client of the emulator", function()
     end)
   end)
 
+  it("ends, goes on and shows pages as it is told", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      for i = 1, 5 do
+        local action = helper.action("Make", "Build", "Builder", { "Source" })
+        assert(client:create_pipeline { pipeline = helper.pipeline("p" .. i, { action }) })
+      end
+      local function names_of(items)
+        local names = {}
+        for pipeline in items do
+          names[#names + 1] = pipeline.name
+        end
+        return table.concat(names, " ")
+      end
+      for size = 1, 6 do
+        for count = 1, 5 do
+          local some = client:paginate("list_pipelines", nil, { page_size = size, max_items = count })
+          assert.equal(("p1 p2 p3 p4 p5"):sub(1, 3 * count - 1), names_of(some))
+          assert.is_nil(some())
+          local rest = { page_size = size, starting_token = some.resume_token }
+          if count == 5 then
+            assert.is_nil(some.resume_token)
+          else
+            local last = client:paginate("ListPipelines", {}, rest)
+            assert.equal(("p1 p2 p3 p4 p5"):sub(3 * count + 1), names_of(last))
+            assert.is_nil(last.resume_token)
+            assert.equal("p" .. count + 1, client:pages("list_pipelines", {}, rest)().pipelines[1].name)
+          end
+        end
+      end
+      local seen = client:paginate("list_pipelines", {}, { page_size = 3 })
+      assert.equal("p1", seen().name)
+      local again = client:paginate("list_pipelines", {}, { starting_token = seen.resume_token })
+      assert.equal("p2 p3 p4 p5", names_of(again))
+      local sizes, pages = {}, client:pages("list_pipelines", {}, { page_size = 2, max_items = 3 })
+      for page in pages do
+        assert.is_string(page.ResponseMetadata.RequestId)
+        sizes[#sizes + 1] = #page.pipelines
+      end
+      assert.same({ 2, 1 }, sizes)
+      assert.is_string(pages.resume_token)
+      assert.error_matches(function()
+        client:pages("list_pipelines", {}, { maxItems = 3 })
+      end, 'unknown option "maxItems"')
+      assert.error_matches(function()
+        client:paginate("list_action_types", {}, { page_size = 3 })
+      end, "does not let choose the page size")
+    end)
+  end)
+
   it("is refused with a wrong secret key", function()
     helper.with_emulator(function(emulator)
       local stranger = assert(emulator:client { secret_access_key = "wrong" })

@@ -275,13 +275,22 @@ def run(client: Operations) -> None:
 """
 
 
+EXCEPTIONS = """\
+class ClientError(Exception): ...
+class ParamValidationError(Exception):
+    def __init__(self, message: str, *, path: str) -> None: ...
+class ProtocolError(Exception):
+    def __init__(self, message: str, *, operation: str) -> None: ...
+"""
+
+
 def mypy(folder, text):
     """The lines in which mypy finds a mistake, of a program beside our stubs."""
     package = folder / "codepipeline"
     package.mkdir()
-    for stub in ("_operations.pyi", "_service_errors.pyi"):
+    for stub in ("_operations.pyi", "_service_errors.pyi", "_paging.py"):
         shutil.copy(ROOT / "python" / "codepipeline" / stub, package)
-    (package / "exceptions.pyi").write_text("class ClientError(Exception): ...\n", encoding="utf-8")
+    (package / "exceptions.pyi").write_text(EXCEPTIONS, encoding="utf-8")
     (package / "__init__.pyi").write_text("", encoding="utf-8")
     (folder / "use.py").write_text(text, encoding="utf-8")
     command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "use.py", "codepipeline"]

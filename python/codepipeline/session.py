@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""The door for scripts that were written for boto3: client(), Session and Config. See docs/migrating-from-boto3.md."""
+
+from __future__ import annotations
+
+from ._client import Client
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# What Config has, by the name of the option of Client it becomes. The rest has no meaning here and is not looked at.
+_CONFIG = {
+    "region_name": "region",
+    "connect_timeout": "connect_timeout",
+    "read_timeout": "read_timeout",
+    "user_agent_extra": "user_agent_extra",
+    "user_agent_appid": "app_id",
+    "use_fips_endpoint": "use_fips_endpoint",
+    "use_dualstack_endpoint": "use_dualstack_endpoint",
+}
+
+
+class Config:
+    """Options as botocore.config.Config takes them; that class itself may be given as well."""
+
+    def __init__(self, **options: Any) -> None:
+        self.__dict__.update(options)
+
+
+def _attempts(retries: dict[str, Any]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if "total_max_attempts" in retries:
+        options["max_attempts"] = retries["total_max_attempts"]
+    elif "max_attempts" in retries:
+        options["max_attempts"] = retries["max_attempts"] + 1
+    if retries.get("mode") not in (None, "legacy"):
+        options["retry_mode"] = retries["mode"]
+    return options
+
+
+def _of_config(config: Any) -> dict[str, Any]:
+    values = {name: getattr(config, name, None) for name in _CONFIG}
+    options = {_CONFIG[name]: value for name, value in values.items() if value is not None}
+    options.update(_attempts(getattr(config, "retries", None) or {}))
+    certificate = getattr(config, "client_cert", None)
+    if isinstance(certificate, tuple):
+        options["client_cert"], options["client_key"] = certificate
+    elif certificate is not None:
+        options["client_cert"] = certificate
+    proxies = getattr(config, "proxies", None) or {}
+    if "https" in proxies or "http" in proxies:
+        options["proxy"] = proxies.get("https", proxies.get("http"))
+    return options
+
+
+def client(
+    service_name: str = "codepipeline",
+    region_name: str | None = None,
+    api_version: str | None = None,
+    use_ssl: bool | None = None,
+    verify: bool | str | None = None,
+    endpoint_url: str | None = None,
+    *,
+    config: Any = None,
+    **options: Any,
+) -> Client:
+    """A new Client; takes what boto3.client() takes, so ``client("codepipeline", region_name="eu-west-1")`` works, and
+    what Client takes. Certificates are always verified: verify may be a file or folder of authorities."""
+    if service_name != "codepipeline":
+        raise ValueError(f'the only service here is "codepipeline", not {service_name!r}')
+    if verify is False:
+        raise ValueError("verify=False: certificates are always verified; verify may name the authorities to trust")
+    if isinstance(verify, str):
+        options["ca_bundle"] = verify
+    given = {"region_name": region_name, "endpoint_url": endpoint_url, **options}
+    given = {name: value for name, value in given.items() if value is not None}
+    if config is not None:
+        own = _of_config(config)
+        if "region_name" in given:
+            own.pop("region", None)
+        given = {**own, **given}
+    return Client(**given)
+
+
+class Session:
+    """Keys, region and profile for the clients made from it."""
+
+    def __init__(
+        self,
+        aws_access_key_id: str | None = None,
+        aws_secret_access_key: str | None = None,
+        aws_session_token: str | None = None,
+        region_name: str | None = None,
+        botocore_session: None = None,
+        profile_name: str | None = None,
+    ) -> None:
+        if botocore_session is not None:
+            raise ValueError("botocore_session: there is no botocore here")
+        self._options: dict[str, Any] = {
+            "aws_access_key_id": aws_access_key_id,
+            "aws_secret_access_key": aws_secret_access_key,
+            "aws_session_token": aws_session_token,
+            "region_name": region_name,
+            "profile_name": profile_name,
+        }
+
+    def client(self, service_name: str = "codepipeline", region_name: str | None = None, **options: Any) -> Client:
+        """As the function client(), with the session's own where options say nothing."""
+        given = {name: value for name, value in options.items() if value is not None}
+        return client(
+            service_name, **{**self._options, **({"region_name": region_name} if region_name else {}), **given}
+        )
+
+    @property
+    def profile_name(self) -> str:
+        return str(self._options["profile_name"] or "default")
+
+    @property
+    def region_name(self) -> str | None:
+        from .exceptions import ConfigurationError
+
+        try:
+            return Client(**self._options).region
+        except ConfigurationError:
+            return None
+
+    def get_available_services(self) -> list[str]:
+        return ["codepipeline"]
