@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Approvals by intent. The service shows one token for each approval action, that of whichever execution waits there now;
- * who read the state a moment ago may approve something newer than they saw. So a decision is for one execution, and its
- * token is used only when the action execution it belongs to is one of that execution's own.
+ * Approvals by intent. The service shows one token for each approval action, that of whichever execution waits there
+ * now; who read the state a moment ago may approve something newer than they saw. So a decision is for one execution,
+ * and its token is used only when the action execution it belongs to is one of that execution's own.
  */
 #include "err.h"
 #include "pace.h"

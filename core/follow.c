@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What moved, as events. The service tells what is so, not what happened; but it keeps every action execution with the
- * moments it began and ended, so what happened between two polls can be put in order, and so can what happened before the
- * first one. A poll asks for the status first and for the actions last: what the first answers know, the last one knows.
+ * moments it began and ended, so what happened between two polls can be put in order, and so can what happened before
+ * the first one. A poll asks for the status first and for the actions last: what the first answers know, so does the
+ * last.
  */
 #include "clock.h"
 #include "err.h"

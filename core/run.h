@@ -80,7 +80,7 @@ static inline bool cpl_run_status_open(const char *status) {
 /* How an answer names things: the state of a stage, of an action in it; NULL when it is not there. */
 const cpl_json *cpl_state_stage(const cpl_json *state, const char *stage);
 const cpl_json *cpl_state_action(const cpl_json *state, const char *stage, const char *action);
-/* What GetPipelineState says of an action execution that ListActionExecutions listed; NULL: of another one, or nothing. */
+/* What GetPipelineState says of an action execution that ListActionExecutions listed; NULL: nothing, or of another. */
 const cpl_json *cpl_state_latest(const cpl_json *state, const cpl_json *record);
 /* Whether the execution waits in front of the stage whose state this is. */
 bool cpl_state_waits(const cpl_json *stage, const char *id);

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._emulator import Emulator
     from ._event import Event, sample_event
     from ._observe import CallEvent
+    from ._run import Approval, Explanation, Finding, Run, RunEvent, RunOutcome
     from ._worker import EventJob, Input, Job, Outcome, Output, Result, Summary, Worker
     from .exceptions import (
         ArchiveError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __version__ = _core.version
 
 __all__ = [
+    "Approval",
     "ArchiveError",
     "CallEvent",
     "CancelledError",
@@ -53,6 +55,8 @@ __all__ = [
     "Emulator",
     "Event",
     "EventJob",
+    "Explanation",
+    "Finding",
     "Input",
     "Job",
     "NetworkError",
@@ -61,6 +65,9 @@ __all__ = [
     "ParamValidationError",
     "ProtocolError",
     "Result",
+    "Run",
+    "RunEvent",
+    "RunOutcome",
     "Session",
     "StateError",
     "Summary",
@@ -80,22 +87,28 @@ __all__ = [
 # Where the names live. A module is loaded when a name of it is first used, so that a script which makes one call does
 # not wait for the worker. What is not listed here is in exceptions.
 _MODULES = {
+    "Approval": "_run",
     "CallEvent": "_observe",
     "Client": "_client",
     "Config": "session",
-    "Session": "session",
-    "client": "session",
-    "doctor": "_doctor",
     "Emulator": "_emulator",
     "Event": "_event",
     "EventJob": "_worker",
+    "Explanation": "_run",
+    "Finding": "_run",
     "Input": "_worker",
     "Job": "_worker",
     "Outcome": "_worker",
     "Output": "_worker",
     "Result": "_worker",
+    "Run": "_run",
+    "RunEvent": "_run",
+    "RunOutcome": "_run",
+    "Session": "session",
     "Summary": "_worker",
     "Worker": "_worker",
+    "client": "session",
+    "doctor": "_doctor",
     "extract": "_archive",
     "pack": "_archive",
     "sample_event": "_event",

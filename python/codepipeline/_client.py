@@ -188,6 +188,42 @@ class Client:
 
             self._call = watched(self._core.call, hooks)
 
+    def start(
+        self,
+        pipeline,
+        *,
+        variables=None,
+        revisions=None,
+        client_request_token=None,
+        poll_interval=None,
+        unclaimed_after=None,
+    ):
+        """Starts an execution: a Run, to wait for, to follow, to explain: ``client.start("site").wait()``.
+
+        variables        a dict of str
+        revisions        {"action": {"COMMIT_ID": "1b2c"}}, or the service's own list (sourceRevisions)
+        client_request_token
+                         a repeated call with the same one finds the first one's execution; default: a new one
+        poll_interval    seconds, default 5; a fifth of it while something moves, slowing down to twice it
+        unclaimed_after  seconds without a sign of a worker until explain() calls a job unclaimed; default 60
+        """
+        from ._run import Run
+
+        options = (client_request_token, poll_interval, unclaimed_after)
+        return Run(_core.run_start(self._core, pipeline, variables, revisions, *options))
+
+    def run(self, pipeline, execution_id=None, *, poll_interval=None, unclaimed_after=None):
+        """An execution that was started already, the latest one by default: a Run."""
+        from ._run import open_run
+
+        return open_run(self, pipeline, execution_id, poll_interval, unclaimed_after)
+
+    def approvals(self, pipeline=None):
+        """The approvals that wait, in all pipelines or in one: a list of Approval."""
+        from ._run import approvals
+
+        return approvals(self, pipeline)
+
     def upload_file(self, filename, bucket, key):
         """A file into a bucket, with the client's own credentials, in parts when large: a source revision on its way to
         the bucket that a pipeline watches."""

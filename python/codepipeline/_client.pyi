@@ -9,7 +9,8 @@ from typing_extensions import Self, Unpack
 from . import _core, exceptions
 from ._observe import Hook, Hooks
 from ._event import Event
-from ._operations import Operations
+from ._operations import Operations, SourceRevisionOverride
+from ._run import Approval, Run
 from ._paging import Paginator
 from ._typing import AllOptions, Options, Path
 from ._worker import EventJob
@@ -39,6 +40,25 @@ class Client(Operations):
     @property
     def waiter_names(self) -> list[str]: ...
     def get_waiter(self, waiter_name: str) -> NoReturn: ...
+    def start(
+        self,
+        pipeline: str,
+        *,
+        variables: dict[str, str] | None = None,
+        revisions: dict[str, dict[str, str]] | list[SourceRevisionOverride] | None = None,
+        client_request_token: str | None = None,
+        poll_interval: float | None = None,
+        unclaimed_after: float | None = None,
+    ) -> Run: ...
+    def run(
+        self,
+        pipeline: str,
+        execution_id: str | None = None,
+        *,
+        poll_interval: float | None = None,
+        unclaimed_after: float | None = None,
+    ) -> Run: ...
+    def approvals(self, pipeline: str | None = None) -> list[Approval]: ...
     def upload_file(self, filename: Path, bucket: str, key: str) -> None: ...
     def download_file(self, bucket: str, key: str, filename: Path) -> None: ...
     def job(

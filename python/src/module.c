@@ -156,6 +156,11 @@ static PyMethodDef functions[] = {
      "extract($module, archive, directory, limit, /)\n--\n\nUnpacks at most limit bytes (0: 8 GiB) into directory."},
     {"doctor", (PyCFunction)(void (*)(void))client_doctor, METH_VARARGS | METH_KEYWORDS,
      "doctor($module, /, **options)\n--\n\nWhat keeps a client with these options from working, as a dict."},
+    {"run_start", run_start, METH_VARARGS,
+     "run_start(client, pipeline, variables, revisions, token, poll_interval, unclaimed_after, /)\n--\n\nA new Run."},
+    {"run_open", run_open, METH_VARARGS,
+     "run_open(client, pipeline, execution_id, poll_interval, unclaimed_after, /)\n--\n\nA Run of an execution."},
+    {"approvals", run_approvals, METH_VARARGS, "approvals(client, pipeline, /)\n--\n\nThose that wait, as dicts."},
     {"emulator_main", emulator_command, METH_O,
      "emulator_main($module, argv, /)\n--\n\nRuns the codepipeline-emulator command; returns its exit status."},
     {"read_event", event_read, METH_O,
@@ -196,7 +201,8 @@ static int module_exec(PyObject *module) {
     memset(state->names, 0, size);
     state->client_type = module_add_type(module, &client_spec, "Client");
     state->job_type = module_add_type(module, &job_spec, "Job");
-    if (!state->client_type || !state->job_type) return -1;
+    state->run_type = module_add_type(module, &run_spec, "Run");
+    if (!state->client_type || !state->job_type || !state->run_type) return -1;
     PyObject *worker = module_add_type(module, &worker_spec, "Worker");
     PyObject *emulator = module_add_type(module, &emulator_spec, "Emulator");
     Py_XDECREF(worker);
@@ -210,6 +216,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     module_state *state = PyModule_GetState(module);
     Py_VISIT(state->client_type);
     Py_VISIT(state->job_type);
+    Py_VISIT(state->run_type);
     Py_VISIT(state->datetime);
     Py_VISIT(state->from_timestamp);
     Py_VISIT(state->utc);
@@ -220,6 +227,7 @@ static int module_clear(PyObject *module) {
     module_state *state = PyModule_GetState(module);
     Py_CLEAR(state->client_type);
     Py_CLEAR(state->job_type);
+    Py_CLEAR(state->run_type);
     Py_CLEAR(state->datetime);
     Py_CLEAR(state->from_timestamp);
     Py_CLEAR(state->utc);
