@@ -11,7 +11,7 @@
 
 local core = require "codepipeline.core"
 <<<<<<< ours
-local event = require "codepipeline.event"
+local events = require "codepipeline.event"
 =======
 local paging = require "codepipeline.paging"
 >>>>>>> theirs
@@ -71,7 +71,7 @@ end
 -- @param value text or table
 -- @return event, or nil and err; err.path names the member at fault
 function codepipeline.event(value)
-  return event.read(value)
+  return events.read(value)
 end
 
 --- An event for tests, as a table.
@@ -79,7 +79,110 @@ end
 --   example's value), user_parameters, continuation_token, encryption_key (a KMS key's ARN; these three are left out)
 -- @return table, or nil and err
 function codepipeline.sample_event(options)
-  return event.sample(options)
+  return events.sample(options)
+end
+
+--- Zips a folder's contents, or one file, into a new archive.
+-- @return true, or nil and err
+function codepipeline.pack(path, archive)
+  return core.pack(path, archive)
+end
+
+--- Unpacks a zip, tar or tar.gz into directory; a refused archive (damaged, unsafe names) leaves it as it was.
+-- @param limit bytes it may unpack to (default 8 GiB)
+-- @return true, or nil and err
+function codepipeline.extract(archive, directory, limit)
+  return core.extract(archive, directory, limit)
+end
+
+local stages = { request = true, response = true }
+
+--- Calls fn(event) before each attempt of each call (stage "request") or after it ("response"). What fn raises stops the
+-- call and comes out of it. Views made with client:with{} later on have it too.
+-- @param fn takes an event: stage, operation, url, attempt, text (JSON with secrets as "***"), headers; of a response
+--   also status, http_status, duration (seconds), request_id, code, message
+-- @return fn
+function core.client_methods:on(stage, fn)
+  if not stages[stage] then
+    error(('a call has the stages "request" and "response", not %q'):format(tostring(stage)), 2)
+  end
+  local before = self:observer()
+  self:set_observer(function(event)
+    if before then
+      before(event)
+    end
+    if event.stage == stage then
+      fn(event)
+    end
+  end)
+  return fn
+end
+
+local worker = require "codepipeline.worker"
+
+local codepipeline = {
+  _VERSION = core.version,
+  null = core.null, -- stands for JSON null in parameters
+  operations = core.operations,
+}
+
+--- Opens a client. Region and credentials are found where the AWS CLI finds them unless options say otherwise.
+-- @param options region, profile, access_key_id, secret_access_key, session_token, endpoint_url, s3_endpoint_url,
+--   ca_bundle, user_agent_extra, connect_timeout, read_timeout, total_timeout (seconds), max_attempts, retry_mode,
+--   app_id, use_fips_endpoint, use_dualstack_endpoint, proxy, client_cert, client_key; docs/settings.md says more
+-- @return client, or nil and err
+function codepipeline.client(options)
+  return core.client(options)
+end
+
+--- Prints what a client with these options would find, where each thing comes from, and what is wrong; secrets are masked.
+-- @param options as for codepipeline.client
+-- @return report (healthy, problems, text, and one member for each finding), or nil and err
+function codepipeline.doctor(options)
+  local report, err = core.doctor(options)
+  if not report then
+    return nil, err
+  end
+  io.write(report.text)
+  return report
+end
+
+--- Starts the emulator inside this process: CodePipeline and the S3 it needs, on loopback.
+-- @param options port (0: any), host, path (SQLite file; default: memory), region, account_id, access_key_id,
+--   secret_access_key
+-- @return emulator (members url and environ, methods client and close), or nil and err
+function codepipeline.emulator(options)
+  return core.emulator(options)
+end
+
+--- Makes a worker that takes jobs for custom actions; see codepipeline.worker.
+-- @param client from codepipeline.client; nil opens one
+-- @param options poll_interval (seconds between polls that found nothing), work_dir, artifact_limit (bytes), log
+-- @return worker, or nil and err
+function codepipeline.worker(client, options)
+  local err
+  if client == nil then
+    client, err = core.client()
+    if not client then
+      return nil, err
+    end
+  end
+  return worker.new(client, options)
+end
+
+--- Reads the event with which CodePipeline invokes a Lambda function; see codepipeline.event for its members.
+-- @param value text or table
+-- @return event, or nil and err; err.path names the member at fault
+function codepipeline.event(value)
+  return events.read(value)
+end
+
+--- An event for tests, as a table.
+-- @param options id, account_id, function_name, input_bucket, input_key, output_bucket, output_key (each with an
+--   example's value), user_parameters, continuation_token, encryption_key (a KMS key's ARN; these three are left out)
+-- @return table, or nil and err
+function codepipeline.sample_event(options)
+  return events.sample(options)
 end
 
 --- Zips a folder's contents, or one file, into a new archive.
