@@ -29,14 +29,19 @@ static bool push_artifact(cpl_json *list, const char *name, const char *bucket, 
     return cpl_json_push(list, artifact);
 }
 
+/* The artifact store of the region the action runs in. */
+static const cpl_json *store_of(const emu_context *at) {
+    const char *pipeline = EMU_GET(at->execution, "pipeline");
+    const cpl_json *document = emu_store_get(emu_store_of(at->engine->e), EMU_PIPELINE, pipeline);
+    const cpl_json *declaration = emu_pipeline_version(document, (int)cpl_json_get_number(at->execution, "version", 0));
+    return emu_pipeline_store(at->engine->e, declaration, cpl_json_get_cstr(at->action, "region", NULL));
+}
+
 /* Where the service puts artifacts: names cut to 20 and 10 characters, and seven random ones. */
 static bool place_outputs(const emu_context *at, cpl_json *list) {
     static const char alphabet[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
     const char *pipeline = EMU_GET(at->execution, "pipeline");
-    const cpl_json *document = emu_store_get(emu_store_of(at->engine->e), EMU_PIPELINE, pipeline);
-    const cpl_json *declaration = emu_pipeline_version(document, (int)cpl_json_get_number(at->execution, "version", 0));
-    const cpl_json *store =
-        emu_pipeline_store(at->engine->e, declaration, cpl_json_get_cstr(at->action, "region", NULL));
+    const cpl_json *store = store_of(at);
     for (const cpl_json *i = cpl_json_first(cpl_json_get(at->action, "outputArtifacts")); i; i = cpl_json_next(i)) {
         char tail[8], key[64];
         if (!emu_random_text(tail, 7, alphabet)) return false;
@@ -46,13 +51,23 @@ static bool place_outputs(const emu_context *at, cpl_json *list) {
     return true;
 }
 
+/* An artifact made in another region is copied into this one's store; what was never uploaded is not there either. */
+static const char *bring(const emu_context *at, const cpl_json *artifact) {
+    emu *e = at->engine->e;
+    const char *from = EMU_GET(artifact, "bucket"), *key = EMU_GET(artifact, "key");
+    const char *to = cpl_json_get_cstr(store_of(at), "location", from);
+    emu_object object;
+    if (strcmp(from, to) == 0) return from;
+    if (emu_s3_get(e, from, key, &object)) emu_s3_put(e, to, key, object.body, "application/octet-stream");
+    return to;
+}
+
 static bool list_inputs(const emu_context *at, cpl_json *list) {
     const cpl_json *made = cpl_json_get(at->execution, "artifacts");
     for (const cpl_json *i = cpl_json_first(cpl_json_get(at->action, "inputArtifacts")); i; i = cpl_json_next(i)) {
         const cpl_json *artifact = cpl_json_get(made, EMU_GET(i, "name"));
         if (artifact == NULL) continue;
-        if (!push_artifact(list, EMU_GET(i, "name"), EMU_GET(artifact, "bucket"), EMU_GET(artifact, "key")))
-            return false;
+        if (!push_artifact(list, EMU_GET(i, "name"), bring(at, artifact), EMU_GET(artifact, "key"))) return false;
     }
     return true;
 }

@@ -262,6 +262,26 @@ TEST(t_conditions__windows_open_and_close) {
     }
 }
 
+TEST(t_conditions__random_expressions_are_looked_at_or_refused) {
+    static const char letters[] = "0123456789*?,-/ LW#MONSATJAN  * * ?";
+    unsigned seed = 7;
+    for (int i = 0; i < 20000; i++) {
+        char cron[48], zone[8];
+        const char *problem;
+        bool open;
+        size_t n = (seed >> 8) % sizeof cron;
+        for (size_t j = 0; j < sizeof cron; j++) {
+            seed = seed * 1664525u + 1013904223u;
+            cron[j] = j < n ? letters[(seed >> 8) % (sizeof letters - 1)] : '\0';
+        }
+        cron[sizeof cron - 1] = '\0';
+        snprintf(zone, sizeof zone, "+0%u:%02u", (seed >> 8) % 10, (seed >> 12) % 70);
+        if (!emu_window_look(cpl_str_of(cron), cpl_str_of(zone), (int64_t)seed * 1000, &open, &problem)) {
+            CHECK(problem && problem[0]);
+        }
+    }
+}
+
 TEST(t_conditions__variables_are_compared_as_the_operator_says) {
     static const struct {
         const char *how, *value;

@@ -102,6 +102,44 @@ TEST(t_jobs__the_encryption_key_of_the_store_is_named) {
     close_story();
 }
 
+TEST(t_jobs__an_action_elsewhere_reads_and_writes_in_its_own_region) {
+    emu_object object;
+    story_job job;
+    begin_build(
+        "{'pipeline':{'name':'p'," ROLE
+        ",'artifactStores':{'us-east-1':{'type':'S3','location':'artifacts'},"
+        "'eu-west-1':{'type':'S3','location':'elsewhere','encryptionKey':{'id':'k2','type':'KMS'}}},"
+        "'stages':[" STAGE(
+            "Source",
+            S3_SOURCE(
+                "Fetch", "src", "app.zip",
+                "App")) "," STAGE("Build", CUSTOM("Compile", "Build", "Maker",
+                                                  ",'region':'eu-west-1','configuration':{'Project':'demo'},"
+                                                  "'inputArtifacts':[{'name':'App'}],'outputArtifacts':[{'name':'Made'}"
+                                                  "]")) "," STAGE("Last",
+                                                                  CUSTOM("Use", "Build", "Maker",
+                                                                         ",'configuration':{'Project':'demo'},"
+                                                                         "'inputArtifacts':[{'name':'Made'}]")) "]}}");
+    job = take_and_acknowledge("Build", "Maker");
+    CHECK_STR(run("GetJobDetails", "{'jobId':'%s'}", job.id), "");
+    CHECK_STR(text("jobDetails.data.inputArtifacts.0.location.s3Location.bucketName"), "elsewhere");
+    CHECK_STR(text("jobDetails.data.outputArtifacts.0.location.s3Location.bucketName"), "elsewhere");
+    CHECK_STR(text("jobDetails.data.encryptionKey.id"), "k2");
+    CHECK(emu_s3_get(story, "elsewhere", text("jobDetails.data.inputArtifacts.0.location.s3Location.objectKey"),
+                     &object));
+    CHECK(cpl_str_is(object.body, "the source"));
+    CHECK(emu_s3_put(story, "elsewhere", text("jobDetails.data.outputArtifacts.0.location.s3Location.objectKey"),
+                     CPL_LIT("made"), NULL));
+    CHECK_STR(succeed(job), "");
+    job = take_and_acknowledge("Build", "Maker");
+    CHECK_STR(run("GetJobDetails", "{'jobId':'%s'}", job.id), "");
+    CHECK_STR(text("jobDetails.data.inputArtifacts.0.location.s3Location.bucketName"), "artifacts");
+    CHECK(emu_s3_get(story, "artifacts", text("jobDetails.data.inputArtifacts.0.location.s3Location.objectKey"),
+                     &object));
+    CHECK(cpl_str_is(object.body, "made"));
+    close_story();
+}
+
 TEST(t_jobs__only_known_custom_types_can_be_polled_for) {
     begin_build(BUILD_PIPELINE(""));
     CHECK_STR(run("PollForJobs", "{" TYPE("Build", "Nobody") "}"), "ActionTypeNotFoundException");

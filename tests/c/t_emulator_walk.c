@@ -16,6 +16,21 @@
     "{'pipeline':{'name':'p','pipelineType':'V2','executionMode':'" mode "'," ROLE "," STORE ",'stages':[" stages \
     "]}"                                                                                                          \
     "}"
+/* Conditions that hold only now and then, by the clock and by a variable. */
+#define RULED(name, result, provider, configuration)                        \
+    "{'result':'" result "','rules':[{'name':'" name                        \
+    "','ruleTypeId':{'category':'Rule','owner':'AWS','provider':'" provider \
+    "','version':'1'},'configuration':{" configuration "}}]}"
+#define WHEN(member, name, result, cron) \
+    "'" member "':{'conditions':[" RULED(name, result, "DeploymentWindow", "'Cron':'" cron "'") "]}"
+#define CONDITIONAL(result)                                                      \
+    SOURCE ",{'name':'Build','actions':[" DO("A", "") "," DO("B", "") "]," WHEN( \
+        "beforeEntry", "Window", "SKIP",                                         \
+        "* 0/2 * ? * *") ",'onFailure':{'result':'" result                       \
+                         "'}},"                                                  \
+                         "{'name':'Ask','actions':[" APPROVAL("Ok") "]," WHEN(   \
+                             "beforeEntry", "Even", "FAIL",                      \
+                             "0/3,1/3 * * ? * *") "," WHEN("onSuccess", "Odd", "ROLLBACK", "0/2 * * ? * *") "}"
 #define REMEMBERED 16
 #define NOBODY "00000000-0000-4000-8000-000000000000"
 
@@ -78,6 +93,28 @@ static void retry_some(walk *w) {
         stages[draw(w, 4)], any_execution(w), draw(w, 2) ? "ALL_ACTIONS" : "FAILED_ACTIONS");
 }
 
+static void roll_back_some(walk *w) {
+    static const char *const stages[] = {"Build", "Ask", "Test", "Source"};
+    run("RollbackStage", "{'pipelineName':'p','stageName':'%s','targetPipelineExecutionId':'%s'}", stages[draw(w, 4)],
+        any_execution(w));
+    if (error_code[0] == '\0') w->executions[draw(w, REMEMBERED)] = keep("pipelineExecutionId");
+}
+
+static void override_some(walk *w) {
+    run("OverrideStageCondition",
+        "{'pipelineName':'p','stageName':'%s','pipelineExecutionId':'%s','conditionType':'%s'}",
+        draw(w, 3) ? "Ask" : "Build", draw(w, 2) ? latest_id("p") : any_execution(w),
+        draw(w, 2) ? "BEFORE_ENTRY" : "ON_SUCCESS");
+}
+
+static void push_revision(walk *w) {
+    run("PutActionRevision",
+        "{'pipelineName':'p','stageName':'Source','actionName':'Fetch','actionRevision':{'revisionId':'r',"
+        "'revisionChangeId':'c%u','created':1}}",
+        draw(w, 50));
+    if (error_code[0] == '\0') w->executions[draw(w, REMEMBERED)] = keep("pipelineExecutionId");
+}
+
 static void turn_transition(walk *w) {
     run(draw(w, 3) ? "EnableStageTransition" : "DisableStageTransition",
         "{'pipelineName':'p','stageName':'%s','transitionType':'%s','reason':'a walk'}", draw(w, 2) ? "Build" : "Ask",
@@ -98,9 +135,16 @@ static void let_time_pass(walk *w) {
 }
 
 static void edit(walk *w) {
-    static const char *const versions[] = {DECLARED("SUPERSEDED", LONG), DECLARED("QUEUED", LONG),
-                                           DECLARED("PARALLEL", LONG), DECLARED("SUPERSEDED", SHORT)};
-    if (draw(w, 8) == 0) run("UpdatePipeline", "%s", versions[draw(w, 4)]);
+    static const char *const versions[] = {DECLARED("SUPERSEDED", LONG),
+                                           DECLARED("QUEUED", LONG),
+                                           DECLARED("PARALLEL", LONG),
+                                           DECLARED("SUPERSEDED", SHORT),
+                                           DECLARED("SUPERSEDED", CONDITIONAL("ROLLBACK")),
+                                           DECLARED("QUEUED", CONDITIONAL("RETRY")),
+                                           DECLARED("SUPERSEDED", CONDITIONAL("SKIP"))};
+    if (draw(w, 8) == 0) {
+        CHECK_STR(run("UpdatePipeline", "%s", versions[draw(w, CPL_COUNT(versions))]), "");
+    }
 }
 
 static void begin_again(walk *w) {
@@ -111,9 +155,9 @@ static void begin_again(walk *w) {
 
 static void take_a_step(walk *w) {
     static void (*const steps[])(walk *) = {
-        start_one,     poll,      poll,       acknowledge_some, acknowledge_some, report,
-        report,        stop_some, retry_some, turn_transition,  answer_approval,  answer_approval,
-        let_time_pass, edit,      begin_again};
+        start_one,     poll,      poll,        acknowledge_some, acknowledge_some, report,
+        report,        stop_some, retry_some,  turn_transition,  answer_approval,  answer_approval,
+        let_time_pass, edit,      begin_again, roll_back_some,   override_some,    push_revision};
     steps[draw(w, CPL_COUNT(steps))](w);
 }
 
@@ -200,6 +244,8 @@ static char *see_everything(void) {
     cpl_json_write(answer, &seen);
     run("ListActionExecutions", "{'pipelineName':'p'}");
     cpl_json_write(answer, &seen);
+    run("ListRuleExecutions", "{'pipelineName':'p'}");
+    cpl_json_write(answer, &seen);
     return cpl_buf_detach(&seen);
 }
 
@@ -258,7 +304,20 @@ TEST(t_walk__any_allocation_may_fail) {
         {"CreatePipeline",
          "{'pipeline':{'name':'q'," ROLE "," STORE ",'stages':[" SOURCE "," STAGE("Ask", APPROVAL("Ok")) "]}}"},
         {"UpdatePipeline", DECLARED("QUEUED", LONG)},
+        {"UpdatePipeline", DECLARED("SUPERSEDED", CONDITIONAL("ROLLBACK"))},
         {"StartPipelineExecution", "{'name':'p'}"},
+        {"PutActionRevision",
+         "{'pipelineName':'p','stageName':'Source','actionName':'Fetch','actionRevision':{"
+         "'revisionId':'r','revisionChangeId':'c','created':1}}"},
+        {"PutWebhook",
+         "{'webhook':{'name':'h','targetPipeline':'p','targetAction':'Fetch','filters':[{'jsonPath':'$.a',"
+         "'matchEquals':'{S3Bucket}'}],'authentication':'UNAUTHENTICATED',"
+         "'authenticationConfiguration':{}}}"},
+        {"UpdateActionType",
+         "{'actionType':{'id':{'category':'Test','owner':'ThirdParty','provider':'P','version':'1'},'executor':{'type':"
+         "'JobWorker','configuration':{'jobWorkerExecutorConfiguration':{'pollingAccounts':['123456789012']}}},"
+         "'inputArtifactDetails':{'minimumCount':0,'maximumCount':1},"
+         "'outputArtifactDetails':{'minimumCount':0,'maximumCount':1}}}"},
         {"PollForJobs", "{" TYPE("Build", "Maker") ",'maxBatchSize':9}"},
         {"GetPipelineState", "{'name':'p'}"},
         {"ListActionExecutions", "{'pipelineName':'p'}"},
@@ -270,6 +329,22 @@ TEST(t_walk__any_allocation_may_fail) {
             walk w = {.seed = 1};
             begin_walk(&w, NULL);
             more = fail_nth(calls[i][0], calls[i][1], n);
+            close_story();
+        }
+    }
+}
+
+TEST(t_walk__any_allocation_may_fail_while_conditions_are_checked) {
+    for (int i = 0; i < 2; i++) {
+        bool more = true;
+        for (size_t n = 1; more; n++) {
+            walk w = {.seed = 1};
+            begin_walk(&w, NULL);
+            CHECK_STR(run("UpdatePipeline", "%s",
+                          i == 0 ? DECLARED("SUPERSEDED", CONDITIONAL("SKIP"))
+                                 : DECLARED("SUPERSEDED", CONDITIONAL("ROLLBACK"))),
+                      "");
+            more = fail_nth("StartPipelineExecution", "{'name':'p'}", n);
             close_story();
         }
     }

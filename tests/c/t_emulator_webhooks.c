@@ -23,10 +23,10 @@ typedef struct event {
     const char *header;
     const char *value;
     const char *from;
-} event;
+} event_sent;
 
 /* Posts to the URL that the last answer shows at path; answers the status. */
-static int post(const char *path, event sent) {
+static int post(const char *path, event_sent sent) {
     const char *url = text(path);
     cpl_header header = {cpl_str_of(sent.header ? sent.header : "X-None"), cpl_str_of(sent.value ? sent.value : "")};
     emu_request request = {.method = CPL_LIT("POST"),
@@ -55,16 +55,16 @@ TEST(t_webhooks__an_event_starts_the_pipeline) {
     begin_hook(OPEN("{'jsonPath':'$.ref','matchEquals':'refs/heads/main'}"));
     CHECK(strncmp(text("webhook.url"), "http://localhost/_webhook/", 26) == 0);
     CHECK_STR(text("webhook.arn"), "arn:aws:codepipeline:us-east-1:123456789012:webhook:h");
-    CHECK(post("webhook.url", (event){EVENT, NULL, NULL, NULL}) == 200);
+    CHECK(post("webhook.url", (event_sent){EVENT, NULL, NULL, NULL}) == 200);
     CHECK(executions() == 2);
     CHECK_STR(text("pipelineExecutionSummaries.0.trigger.triggerType"), "Webhook");
     CHECK_STR(text("pipelineExecutionSummaries.0.trigger.triggerDetail"),
               "arn:aws:codepipeline:us-east-1:123456789012:webhook:h");
     CHECK_STR(run("ListWebhooks", "{}"), "");
     CHECK(number("webhooks.0.lastTriggered") > 0);
-    CHECK(post("webhooks.0.url", (event){"{\"ref\":\"refs/heads/other\"}", NULL, NULL, NULL}) == 200);
-    CHECK(post("webhooks.0.url", (event){"not json", NULL, NULL, NULL}) == 400);
-    CHECK(post("no.such.path", (event){EVENT, NULL, NULL, NULL}) == 404);
+    CHECK(post("webhooks.0.url", (event_sent){"{\"ref\":\"refs/heads/other\"}", NULL, NULL, NULL}) == 200);
+    CHECK(post("webhooks.0.url", (event_sent){"not json", NULL, NULL, NULL}) == 400);
+    CHECK(post("no.such.path", (event_sent){EVENT, NULL, NULL, NULL}) == 404);
     CHECK(executions() == 2);
     close_story();
 }
@@ -93,14 +93,14 @@ TEST(t_webhooks__filters_look_anywhere_and_take_values_of_the_action) {
                       "'authentication':'UNAUTHENTICATED','authenticationConfiguration':{}}}",
                       filter),
                   "");
-        CHECK(post("webhook.url", (event){EVENT, NULL, NULL, NULL}) == 200);
+        CHECK(post("webhook.url", (event_sent){EVENT, NULL, NULL, NULL}) == 200);
         if (!CHECK((executions() > before) == filters[i].starts)) printf("  %s\n", filters[i].path);
     }
     CHECK_STR(run("PutWebhook", "%s", OPEN("{'jsonPath':'$.bucket','matchEquals':'the {S3Bucket}/{S3ObjectKey}!'}")),
               "");
     int before = executions();
     run("ListWebhooks", "{}");
-    CHECK(post("webhooks.0.url", (event){"{\"bucket\":\"the src/app.zip!\"}", NULL, NULL, NULL}) == 200);
+    CHECK(post("webhooks.0.url", (event_sent){"{\"bucket\":\"the src/app.zip!\"}", NULL, NULL, NULL}) == 200);
     CHECK(executions() == before + 1);
     close_story();
 }
@@ -108,11 +108,11 @@ TEST(t_webhooks__filters_look_anywhere_and_take_values_of_the_action) {
 TEST(t_webhooks__a_signature_is_checked) {
     begin_hook(HOOK("h", "Fetch", "{'jsonPath':'$.ref'}", "GITHUB_HMAC", "'SecretToken':'hush'"));
     CHECK_STR(text("webhook.definition.authenticationConfiguration.SecretToken"), "****");
-    CHECK(post("webhook.url", (event){EVENT, NULL, NULL, NULL}) == 403);
-    CHECK(post("webhook.url", (event){EVENT " ", "X-Hub-Signature-256", SIGNED_256, NULL}) == 403);
-    CHECK(post("webhook.url", (event){EVENT, "X-Hub-Signature-256", "sha256=", NULL}) == 403);
-    CHECK(post("webhook.url", (event){EVENT, "X-Hub-Signature-256", SIGNED_256, NULL}) == 200);
-    CHECK(post("webhook.url", (event){EVENT, "x-hub-signature", SIGNED_1, NULL}) == 200);
+    CHECK(post("webhook.url", (event_sent){EVENT, NULL, NULL, NULL}) == 403);
+    CHECK(post("webhook.url", (event_sent){EVENT " ", "X-Hub-Signature-256", SIGNED_256, NULL}) == 403);
+    CHECK(post("webhook.url", (event_sent){EVENT, "X-Hub-Signature-256", "sha256=", NULL}) == 403);
+    CHECK(post("webhook.url", (event_sent){EVENT, "X-Hub-Signature-256", SIGNED_256, NULL}) == 200);
+    CHECK(post("webhook.url", (event_sent){EVENT, "x-hub-signature", SIGNED_1, NULL}) == 200);
     CHECK_STR(
         run("PutWebhook", "%s",
             HOOK(
@@ -120,19 +120,19 @@ TEST(t_webhooks__a_signature_is_checked) {
                 "'SecretToken':'kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
                 "kkkkkkkkkkkkk'")),
         "");
-    CHECK(post("webhook.url", (event){EVENT, "X-Hub-Signature", SIGNED_1, NULL}) == 403);
-    CHECK(post("webhook.url", (event){EVENT, "X-Hub-Signature", SIGNED_1_LONG, NULL}) == 200);
+    CHECK(post("webhook.url", (event_sent){EVENT, "X-Hub-Signature", SIGNED_1, NULL}) == 403);
+    CHECK(post("webhook.url", (event_sent){EVENT, "X-Hub-Signature", SIGNED_1_LONG, NULL}) == 200);
     CHECK(executions() == 4);
     close_story();
 }
 
 TEST(t_webhooks__an_address_is_checked) {
     begin_hook(HOOK("h", "Fetch", "", "IP", "'AllowedIPRange':'10.1.0.0/12'"));
-    CHECK(post("webhook.url", (event){EVENT, NULL, NULL, "10.15.255.255"}) == 200);
-    CHECK(post("webhook.url", (event){EVENT, NULL, NULL, "::ffff:10.0.0.1"}) == 200);
-    CHECK(post("webhook.url", (event){EVENT, NULL, NULL, "10.16.0.0"}) == 403);
-    CHECK(post("webhook.url", (event){EVENT, NULL, NULL, "::1"}) == 403);
-    CHECK(post("webhook.url", (event){EVENT, NULL, NULL, NULL}) == 403);
+    CHECK(post("webhook.url", (event_sent){EVENT, NULL, NULL, "10.15.255.255"}) == 200);
+    CHECK(post("webhook.url", (event_sent){EVENT, NULL, NULL, "::ffff:10.0.0.1"}) == 200);
+    CHECK(post("webhook.url", (event_sent){EVENT, NULL, NULL, "10.16.0.0"}) == 403);
+    CHECK(post("webhook.url", (event_sent){EVENT, NULL, NULL, "::1"}) == 403);
+    CHECK(post("webhook.url", (event_sent){EVENT, NULL, NULL, NULL}) == 403);
     CHECK(emu_ip_in_range("2001:db8::/33", cpl_str_of("2001:db8:7fff::1")));
     CHECK(!emu_ip_in_range("2001:db8::/33", cpl_str_of("2001:db8:8000::1")));
     CHECK(emu_ip_in_range("0.0.0.0/0", cpl_str_of("1.2.3.4")));
@@ -170,6 +170,32 @@ TEST(t_webhooks__a_malformed_webhook_is_refused) {
     close_story();
 }
 
+TEST(t_webhooks__random_events_addresses_and_paths_do_no_harm) {
+    static const char letters[] = "$.[]*'\"ab01{}:,/-";
+    unsigned seed = 3;
+    cpl_json *event = NULL;
+    NEED(cpl_json_parse(CPL_LIT(EVENT), &event, NULL) == CPL_OK);
+    begin_hook(OPEN("{'jsonPath':'$.a[*].b'}"));
+    for (int i = 0; i < 20000; i++) {
+        char noise[40] = "$";
+        size_t n = 1 + (seed >> 8) % 38;
+        for (size_t j = 1; j <= n; j++) {
+            seed = seed * 1664525u + 1013904223u;
+            noise[j] = j < n ? letters[(seed >> 8) % (sizeof letters - 1)] : '\0';
+        }
+        if (!emu_json_path_valid(cpl_str_of(noise))) CHECK(!emu_json_path_matches(cpl_str_of(noise), NULL, NULL));
+        emu_json_path_matches(cpl_str_of(noise), event, NULL);
+        emu_ip_in_range(noise + 1, cpl_str_of("10.0.0.1"));
+        emu_ip_in_range("10.0.0.0/8", cpl_str_of(noise + 1));
+        if (i % 100 == 0) {
+            run("ListWebhooks", "{}");
+            CHECK(post("webhooks.0.url", (event_sent){noise + 1, NULL, NULL, NULL}) != 500);
+        }
+    }
+    cpl_json_free(event);
+    close_story();
+}
+
 TEST(t_webhooks__they_are_listed_in_pages_tagged_registered_and_deleted) {
     const char *url;
     begin_hook(HOOK("b", "Fetch", "", "UNAUTHENTICATED", ""));
@@ -202,7 +228,7 @@ TEST(t_webhooks__they_are_listed_in_pages_tagged_registered_and_deleted) {
     CHECK(count("webhooks") == 1);
     CHECK_STR(run("DeletePipeline", "{'name':'p'}"), "");
     CHECK_STR(run("ListWebhooks", "{}"), "");
-    CHECK(post("webhooks.0.url", (event){EVENT, NULL, NULL, NULL}) == 404);
+    CHECK(post("webhooks.0.url", (event_sent){EVENT, NULL, NULL, NULL}) == 404);
     close_story();
 }
 
