@@ -5,8 +5,10 @@
 #include "err.h"
 #include "observe.h"
 #include "skew.h"
+#include "trace.h"
 
 #define PARAMS_MAX (64u << 20)
+#define TRACE_MAX 4096u /* a longer one is left out */
 #define CONTENT_TYPE "application/x-amz-json-1.1"
 
 typedef struct call {
@@ -19,6 +21,7 @@ typedef struct call {
     char target[96];
     char id[CPL_UUID_SIZE]; /* the same for all attempts, so that the service's logs show what belongs together */
     cpl_signature signature;
+    cpl_buf trace; /* empty outside of Lambda */
     cpl_reply *reply;
     cpl_error *err;
     /* the last attempt */
@@ -156,6 +159,7 @@ static cpl_status send_signed(call *c, const cpl_credentials *credentials, int64
     headers[count++] = (cpl_header){CPL_LIT("user-agent"), cpl_str_of(client->user_agent)};
     headers[count++] = (cpl_header){CPL_LIT("amz-sdk-invocation-id"), cpl_str_of(c->id)};
     headers[count++] = (cpl_header){CPL_LIT("amz-sdk-request"), cpl_str_of(attempt)};
+    if (c->trace.n > 0) headers[count++] = (cpl_header){CPL_LIT("x-amzn-trace-id"), cpl_buf_str(&c->trace)};
     request.header_count = count;
     status = cpl_observe_request(&(cpl_observed){c->observer, c->operation, client->url, c->sent + 1}, headers, count,
                                  request.body, c->err);
@@ -302,6 +306,8 @@ cpl_status cpl_client_run(cpl_client *client, const cpl_operation *operation, cp
     if (c.wait.timeout_ms > 0) c.deadline_ms = cpl_clock_monotonic_ms() + c.wait.timeout_ms;
     cpl_buf_init(&c.body, PARAMS_MAX);
     cpl_signature_init(&c.signature);
+    cpl_buf_init(&c.trace, TRACE_MAX);
+    cpl_trace_add(&c.trace);
     status = cpl_client_check_open(client, c.err);
     if (status == CPL_OK) status = prepare(&c, params, options->flags);
     if (status == CPL_OK) {
@@ -316,6 +322,7 @@ cpl_status cpl_client_run(cpl_client *client, const cpl_operation *operation, cp
     cpl_buf_wipe(&c.body);
     cpl_buf_release(&c.body);
     cpl_signature_release(&c.signature);
+    cpl_buf_release(&c.trace);
     if (status == CPL_OK) {
         *out = c.reply;
         return CPL_OK;

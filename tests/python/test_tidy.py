@@ -20,7 +20,7 @@ FLOORS = """
     base
     err retry
     buf clock sigpipe rate
-    digest json xml pace tree profiles skew continuation
+    digest json xml pace tree profiles skew continuation trace
     model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch journal
     cursor http+http_head+http_route+url archives settings redact
     endpoint reply
