@@ -29,7 +29,8 @@ function codepipeline.client(options)
   return core.client(options)
 end
 
---- Prints what a client with these options would find, where each thing comes from, and what is wrong; secrets are masked.
+--- Prints what a client with these options would find, where each thing comes from, and what is wrong.
+-- Secrets are masked.
 -- @param options as for codepipeline.client
 -- @return report (healthy, problems, text, and one member for each finding), or nil and err
 function codepipeline.doctor(options)
@@ -94,8 +95,8 @@ end
 
 local stages = { request = true, response = true }
 
---- Calls fn(event) before each attempt of each call (stage "request") or after it ("response"). What fn raises stops the
--- call and comes out of it. Views made with client:with{} later on have it too.
+--- Calls fn(event) before each attempt of each call (stage "request") or after it ("response"). What fn raises stops
+-- the call and comes out of it. Views made with client:with{} later on have it too.
 -- @param fn takes an event: stage, operation, url, attempt, text (JSON with secrets as "***"), headers; of a response
 --   also status, http_status, duration (seconds), request_id, code, message
 -- @return fn

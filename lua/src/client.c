@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <stddef.h>
 #include <string.h>
 
 #include "module.h"
@@ -8,6 +9,7 @@
 typedef struct lua_client {
     cpl_client *client;  /* NULL until made, and after __gc */
     lua_scratch scratch; /* of the call under way; what raised in its middle is cleared by the next */
+    bool calling;        /* the core is at work, and whoever looks on must not begin another call */
 } lua_client;
 
 static lua_client *check_self(lua_State *L) {
@@ -22,39 +24,133 @@ cpl_client *check_client(lua_State *L, int index) {
     return self->client;
 }
 
-static int64_t field_ms(lua_State *L, const char *name) {
-    double seconds = field_number(L, 1, name, 0);
-    if (seconds < 0 || seconds > 1e9) luaL_error(L, "%s: out of range", name);
-    return (int64_t)(seconds * 1000);
+typedef enum option_kind { TEXT, SECONDS, COUNT, CHOICE } option_kind;
+
+typedef struct option_row {
+    const char *name;
+    option_kind kind;
+    size_t offset;
+} option_row;
+
+#define OPTION(name, kind, member) \
+    { name, kind, offsetof(cpl_client_options, member) }
+static const option_row options_of_client[] = {
+    OPTION("region", TEXT, region),
+    OPTION("profile", TEXT, profile),
+    OPTION("access_key_id", TEXT, access_key_id),
+    OPTION("secret_access_key", TEXT, secret_access_key),
+    OPTION("session_token", TEXT, session_token),
+    OPTION("endpoint_url", TEXT, endpoint_url),
+    OPTION("s3_endpoint_url", TEXT, s3_endpoint_url),
+    OPTION("ca_bundle", TEXT, ca_bundle),
+    OPTION("user_agent_extra", TEXT, user_agent_extra),
+    OPTION("connect_timeout", SECONDS, connect_timeout_ms),
+    OPTION("read_timeout", SECONDS, read_timeout_ms),
+    OPTION("total_timeout", SECONDS, total_timeout_ms),
+    OPTION("max_attempts", COUNT, max_attempts),
+    OPTION("retry_mode", TEXT, retry_mode),
+    OPTION("app_id", TEXT, app_id),
+    OPTION("use_fips_endpoint", CHOICE, use_fips_endpoint),
+    OPTION("use_dualstack_endpoint", CHOICE, use_dualstack_endpoint),
+    OPTION("proxy", TEXT, proxy),
+    OPTION("client_cert", TEXT, client_cert),
+    OPTION("client_key", TEXT, client_key),
+};
+#define OPTION_COUNT (sizeof options_of_client / sizeof *options_of_client)
+
+static cpl_choice field_choice(lua_State *L, int index, const char *name) {
+    cpl_choice choice = CPL_CHOICE_DEFAULT;
+    if (lua_getfield(L, index, name) != LUA_TNIL) choice = lua_toboolean(L, -1) ? CPL_CHOICE_YES : CPL_CHOICE_NO;
+    lua_pop(L, 1);
+    return choice;
+}
+
+static double field_within(lua_State *L, int index, const char *name, double most) {
+    double number = field_number(L, index, name, 0);
+    if (!(number >= 0 && number <= most)) luaL_error(L, "%s: out of range", name);
+    return number;
+}
+
+static void read_option(lua_State *L, int index, const option_row *row, cpl_client_options *options) {
+    void *to = (char *)options + row->offset;
+    switch (row->kind) {
+    case TEXT: *(cpl_str *)to = field_str(L, index, row->name); break;
+    case SECONDS: *(int64_t *)to = (int64_t)(field_within(L, index, row->name, 1e9) * 1000); break;
+    case COUNT: *(int *)to = (int)field_within(L, index, row->name, 1e6); break;
+    case CHOICE: *(cpl_choice *)to = field_choice(L, index, row->name); break;
+    }
+}
+
+/* From the table at index, which keeps the texts alive. */
+static cpl_client_options read_options(lua_State *L, int index) {
+    const char *names[OPTION_COUNT + 1] = {NULL};
+    cpl_client_options options = {0};
+    for (size_t i = 0; i < OPTION_COUNT; i++) names[i] = options_of_client[i].name;
+    check_options(L, index, names);
+    for (size_t i = 0; i < OPTION_COUNT && lua_istable(L, index); i++) {
+        read_option(L, index, &options_of_client[i], &options);
+    }
+    return options;
+}
+
+/* Pushes a client that was not opened yet. */
+static lua_client *push_client(lua_State *L) {
+    lua_client *self = lua_newuserdatauv(L, sizeof *self, 1); /* the value: the function that looks on */
+    memset(self, 0, sizeof *self);
+    luaL_setmetatable(L, CLIENT_CLASS);
+    return self;
 }
 
 /* client{region=, profile=, access_key_id=, ...} -> client | nil, err. Times in seconds. */
 static int client_new(lua_State *L) {
-    static const char *const names[] = {
-        "region",          "profile",   "access_key_id",    "secret_access_key", "session_token", "endpoint_url",
-        "s3_endpoint_url", "ca_bundle", "user_agent_extra", "connect_timeout",   "read_timeout",  "total_timeout",
-        "max_attempts",    NULL};
-    cpl_client_options options = {0};
+    const cpl_client_options options = read_options(L, 1);
     cpl_error err;
-    lua_client *self;
-    check_options(L, 1, names);
-    options.region = field_str(L, 1, "region");
-    options.profile = field_str(L, 1, "profile");
-    options.access_key_id = field_str(L, 1, "access_key_id");
-    options.secret_access_key = field_str(L, 1, "secret_access_key");
-    options.session_token = field_str(L, 1, "session_token");
-    options.endpoint_url = field_str(L, 1, "endpoint_url");
-    options.s3_endpoint_url = field_str(L, 1, "s3_endpoint_url");
-    options.ca_bundle = field_str(L, 1, "ca_bundle");
-    options.user_agent_extra = field_str(L, 1, "user_agent_extra");
-    options.connect_timeout_ms = field_ms(L, "connect_timeout");
-    options.read_timeout_ms = field_ms(L, "read_timeout");
-    options.total_timeout_ms = field_ms(L, "total_timeout");
-    options.max_attempts = (int)field_number(L, 1, "max_attempts", 0);
-    self = lua_newuserdatauv(L, sizeof *self, 0);
-    memset(self, 0, sizeof *self);
-    luaL_setmetatable(L, CLIENT_CLASS);
+    lua_client *self = push_client(L);
     if (cpl_client_new(&self->client, &options, &err)) return push_failure(L, &err);
+    return 1;
+}
+
+/* client:with{region=, endpoint_url=, read_timeout=, ...} -> a view that shares the connections | nil, err */
+static int client_with(lua_State *L) {
+    cpl_client *client = check_self(L)->client;
+    const cpl_client_options options = read_options(L, 2);
+    cpl_error err;
+    lua_client *view = push_client(L);
+    if (cpl_client_with(&view->client, client, &options, &err)) return push_failure(L, &err);
+    lua_getiuservalue(L, 1, 1);
+    lua_setiuservalue(L, -2, 1);
+    return 1;
+}
+
+/* client:observer() -> function | nil; client:set_observer(function) */
+static int client_observer(lua_State *L) {
+    check_self(L);
+    lua_getiuservalue(L, 1, 1);
+    return 1;
+}
+
+static int client_set_observer(lua_State *L) {
+    check_self(L);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    lua_setiuservalue(L, 1, 1);
+    return 0;
+}
+
+/* doctor(options) -> report | nil, err */
+static int client_doctor(lua_State *L) {
+    const cpl_client_options options = read_options(L, 1);
+    lua_scratch *scratch = scratch_new(L);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_doctor(&options, &wait, &scratch->reply, &err);
+    tick_raise(&tick);
+    if (status) return push_failure(L, &err);
+    cpl_reply_cursor(scratch->reply, &scratch->cursor);
+    scratch->cursor_used = true;
+    push_document(L, &scratch->cursor);
+    scratch_clear(scratch);
     return 1;
 }
 
@@ -113,6 +209,8 @@ static int call(lua_State *L, lua_client *self, cpl_str operation, int params) {
     cpl_status status;
     cpl_str text = {NULL, 0};
     lua_tick tick;
+    lua_watch watch;
+    if (self->calling) return luaL_error(L, "a client cannot be called by a function that looks on; a view of it can");
     scratch_clear(scratch);
     if (!lua_isnoneornil(L, params)) {
         cpl_writer *writer = scratch_writer(L, scratch);
@@ -123,7 +221,10 @@ static int call(lua_State *L, lua_client *self, cpl_str operation, int params) {
         if (cpl_writer_text(writer, &text, &err)) return push_failure(L, &err);
     }
     options.wait = tick_wait(&tick, L, 0);
+    options.observer = watch_begin(&watch, L, &tick);
+    self->calling = true;
     status = cpl_client_call(self->client, operation, text, &options, &scratch->reply, &err);
+    self->calling = false;
     tick_raise(&tick);
     if (status) return push_failure(L, &err);
     cpl_reply_cursor(scratch->reply, &scratch->cursor);
@@ -198,6 +299,9 @@ static const luaL_Reg methods[] = {
     {"call", client_call},
     {"upload_file", client_upload_file},
     {"download_file", client_download_file},
+    {"with", client_with},
+    {"observer", client_observer},
+    {"set_observer", client_set_observer},
     {"close", client_close},
     {"region", client_region},
     {"endpoint_url", client_endpoint_url},
@@ -218,4 +322,6 @@ void open_client(lua_State *L) {
     lua_setfield(L, -2, "client_methods"); /* init.lua adds to them */
     lua_pushcfunction(L, client_new);
     lua_setfield(L, -2, "client");
+    lua_pushcfunction(L, client_doctor);
+    lua_setfield(L, -2, "doctor");
 }

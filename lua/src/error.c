@@ -23,6 +23,8 @@ int push_failure(lua_State *L, const cpl_error *err) {
     set_text(L, "message", err->message);
     set_text(L, "operation", err->operation);
     set_text(L, "request_id", err->request_id);
+    set_text(L, "cloudfront_id", err->cloudfront_id);
+    set_text(L, "extended_request_id", err->extended_id);
     set_text(L, "path", err->path);
     set_integer(L, "http_status", err->http_status);
     set_integer(L, "attempts", err->attempts);

@@ -24,6 +24,18 @@ cpl_wait tick_wait(lua_tick *tick, lua_State *L, int64_t timeout_ms);
 /* Raises what the tick caught; call it right after the core has returned. */
 void tick_raise(lua_tick *tick);
 
+/*
+ * observe.c: the client's function that looks on, from the uservalue of the client at index 1, is pushed and stays
+ * there until the call has returned; it needs the tick's room, and what it raises is raised by tick_raise(). NULL, and
+ * nothing pushed, when there is none.
+ */
+typedef struct lua_watch {
+    cpl_observer observer;
+    lua_tick *tick;
+    int function; /* index */
+} lua_watch;
+const cpl_observer *watch_begin(lua_watch *watch, lua_State *L, lua_tick *tick);
+
 /* error.c: pushes nil and the error table; returns 2, so that a function can return it. */
 int push_failure(lua_State *L, const cpl_error *err);
 /* The same, or true when status is CPL_OK. */
