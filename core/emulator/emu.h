@@ -8,8 +8,8 @@
  *   api.c      X-Amz-Target -> operation: checks the input by the model, runs the handler, words the errors
  *   s3.c       the S3 subset over store blobs
  *   store.c    documents in memory, mirrored into one SQLite file when a path is given
- *   pipelines.c action_types.c executions.c jobs.c   the operations
- *   structure.c  the service's rules for a pipeline's structure
+ *   pipelines.c action_types.c executions.c jobs.c webhooks.c ...   the operations
+ *   structure.c conditions.c  the service's rules for a pipeline's structure
  *   engine.c   moves executions through stages and actions
  *   emulator.c the public handle
  *

@@ -95,8 +95,11 @@ static void retry_some(walk *w) {
 
 static void roll_back_some(walk *w) {
     static const char *const stages[] = {"Build", "Ask", "Test", "Source"};
-    run("RollbackStage", "{'pipelineName':'p','stageName':'%s','targetPipelineExecutionId':'%s'}", stages[draw(w, 4)],
-        any_execution(w));
+    const char *stage = stages[draw(w, 4)], *target = any_execution(w);
+    run("ListPipelineExecutions", "{'pipelineName':'p','filter':{'succeededInStage':{'stageName':'%s'}}}", stage);
+    if (draw(w, 4) && count("pipelineExecutionSummaries") > 0)
+        target = keep("pipelineExecutionSummaries.0.pipelineExecutionId");
+    run("RollbackStage", "{'pipelineName':'p','stageName':'%s','targetPipelineExecutionId':'%s'}", stage, target);
     if (error_code[0] == '\0') w->executions[draw(w, REMEMBERED)] = keep("pipelineExecutionId");
 }
 
