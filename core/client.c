@@ -199,13 +199,16 @@ static cpl_status set_transport(cpl_client *client, const cpl_client_options *op
         .connect_timeout_ms = client->limits.connect_timeout_ms,
         .read_timeout_ms = client->limits.read_timeout_ms,
         .total_timeout_ms = client->limits.total_timeout_ms};
+    cpl_status status;
     if (options->client_key.n > 0 && options->client_cert.n == 0) {
         return cpl_fail_at(err, CPL_INVALID, "client_key", "client_key: a key without client_cert");
     }
     client->signer = cpl_signer_new();
     client->watch = cpl_watch_new();
     if (client->signer == NULL || client->watch == NULL) return cpl_fail_nomem(err);
-    return cpl_http_new(&client->http, &http, err);
+    status = cpl_http_new(&client->http, &http, err);
+    if (status == CPL_OK) cpl_creds_use_http(client->creds, client->http);
+    return status;
 }
 
 static cpl_status set_up(cpl_client *client, const cpl_client_options *options, cpl_error *err) {

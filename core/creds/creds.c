@@ -130,6 +130,10 @@ void cpl_creds_free(cpl_creds *creds) {
     cpl_free(creds);
 }
 
+void cpl_creds_use_http(cpl_creds *creds, cpl_http *http) {
+    creds->line.shared = http;
+}
+
 /* ---- asking the providers ---- */
 
 static cpl_status refuse(const cpl_config *config, const cpl_error *last, cpl_error *err) {

@@ -17,7 +17,8 @@ typedef struct cpl_creds cpl_creds; /* the source; thread-safe */
 typedef struct cpl_creds_set {
     cpl_credentials view; /* points into this set */
     int64_t expires_s;    /* 0: never */
-    const char *source;   /* "arguments", "environment", "web identity", "profile", "container", "instance metadata" */
+    const char *source;   /* "arguments", "environment", "web identity", "profile", "container", "instance metadata",
+                           "provider" */
 } cpl_creds_set;
 
 typedef struct cpl_creds_options {
@@ -42,6 +43,11 @@ cpl_status cpl_creds_open(cpl_creds **out, const cpl_creds_options *options, cpl
 /* The same with nothing but these two; given may be NULL. */
 cpl_status cpl_creds_new(cpl_creds **out, const cpl_config *config, const cpl_credentials *given, cpl_error *err);
 void cpl_creds_free(cpl_creds *creds);
+/*
+ * Services are asked through http from now on (its proxy, its certificates), which must outlive every acquire; instances
+ * and containers never are. To be called before the first acquire.
+ */
+void cpl_creds_use_http(cpl_creds *creds, cpl_http *http);
 /*
  * The current set; drop it after use. CPL_CREDENTIALS: no provider has any (the message lists where it looked), or the
  * one that should have them failed (its words). The time decides what is due; a refresh obeys wait.

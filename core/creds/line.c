@@ -25,26 +25,28 @@ cpl_status cpl_creds_check_text(const cpl_buf *text, const char *what, cpl_error
 /* ---- the ways out ---- */
 
 void cpl_creds_line_release(cpl_creds_line *line) {
-    cpl_http_free(line->proxied);
+    cpl_http_free(line->own);
     cpl_http_free(line->direct);
-    line->proxied = line->direct = NULL;
+    line->own = line->direct = NULL;
 }
 
-static int64_t direct_timeout_ms(const cpl_config *config) {
-    int64_t seconds = DIRECT_TIMEOUT_S;
+static cpl_http_limits limits_of(const cpl_config *config, bool direct) {
     cpl_str text = cpl_str_of(cpl_config_setting(config, "AWS_METADATA_SERVICE_TIMEOUT", "metadata_service_timeout"));
+    int64_t seconds = DIRECT_TIMEOUT_S;
+    if (!direct) return (cpl_http_limits){CONNECT_TIMEOUT_MS, READ_TIMEOUT_MS, 0};
     if (!cpl_str_integer(text, &seconds) || seconds < 1 || seconds > 3600) seconds = DIRECT_TIMEOUT_S;
-    return seconds * 1000;
+    return (cpl_http_limits){seconds * 1000, seconds * 1000, 0};
 }
 
 static cpl_status way_out(const cpl_creds_ask *ask, bool direct, cpl_http **out, cpl_error *err) {
-    cpl_http **kept = direct ? &ask->line->direct : &ask->line->proxied;
-    cpl_http_options options = {.ca_bundle = cpl_str_of(cpl_config_setting(ask->config, "AWS_CA_BUNDLE", "ca_bundle")),
-                                .proxy_set = direct,
-                                .proxy = CPL_LIT(""),
-                                .connect_timeout_ms = direct ? direct_timeout_ms(ask->config) : CONNECT_TIMEOUT_MS,
-                                .read_timeout_ms = direct ? direct_timeout_ms(ask->config) : READ_TIMEOUT_MS};
+    cpl_http **kept = direct ? &ask->line->direct : &ask->line->own;
+    const cpl_http_options options = {
+        .ca_bundle = cpl_str_of(cpl_config_setting(ask->config, "AWS_CA_BUNDLE", "ca_bundle")),
+        .proxy_set = direct,
+        .proxy = CPL_LIT("")};
     cpl_status status = CPL_OK;
+    *out = ask->line->shared;
+    if (*out && !direct) return CPL_OK;
     if (*kept == NULL) status = cpl_http_new(kept, &options, err);
     *out = *kept;
     return status;
@@ -52,13 +54,15 @@ static cpl_status way_out(const cpl_creds_ask *ask, bool direct, cpl_http **out,
 
 static cpl_status send_once(const cpl_creds_ask *ask, const cpl_creds_message *message, cpl_http_response *response,
                             cpl_error *err) {
+    const cpl_http_limits limits = limits_of(ask->config, message->direct);
     const cpl_http_request request = {.method = cpl_str_of(message->method),
                                       .url = cpl_str_of(message->url),
                                       .headers = message->headers,
                                       .header_count = message->header_count,
                                       .body = message->body,
                                       .body_limit = ANSWER_MAX,
-                                      .wait = ask->wait};
+                                      .wait = ask->wait,
+                                      .limits = &limits};
     const cpl_creds_options *options = ask->line->options;
     cpl_http *http = NULL;
     cpl_status status;

@@ -10,11 +10,12 @@
 #include "../json.h"
 #include "creds.h"
 
-/* How requests leave; made when first needed, by the one refresh that runs. */
+/* How requests leave; the last two are made when first needed, by the one refresh that runs. */
 typedef struct cpl_creds_line {
     const cpl_creds_options *options;
-    cpl_http *proxied; /* as the environment says */
-    cpl_http *direct;  /* no proxy, short connect timeout: what is link-local must not leave the machine */
+    cpl_http *shared; /* see cpl_creds_use_http(); not owned */
+    cpl_http *own;    /* where there is no shared one */
+    cpl_http *direct; /* no proxy: what is link-local must not leave the machine */
 } cpl_creds_line;
 void cpl_creds_line_release(cpl_creds_line *line);
 

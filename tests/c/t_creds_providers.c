@@ -7,10 +7,11 @@
 
 #define NOW_S 1767225600 /* 2026-01-01T00:00:00Z */
 #define LATER "2026-01-01T01:00:00Z"
-#define ROLE_ANSWER                                                                                   \
+#define ROLE_ANSWER_UNTIL(until)                                                                      \
     "<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>AKROLE</AccessKeyId>"            \
-    "<SecretAccessKey>SECRET2</SecretAccessKey><SessionToken>TOKEN2</SessionToken><Expiration>" LATER \
+    "<SecretAccessKey>SECRET2</SecretAccessKey><SessionToken>TOKEN2</SessionToken><Expiration>" until \
     "</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+#define ROLE_ANSWER ROLE_ANSWER_UNTIL(LATER)
 #define WEB_ANSWER                                                                                        \
     "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>AKWEB" \
     "</AccessKeyId><SecretAccessKey>S</SecretAccessKey><SessionToken>T</SessionToken><Expiration>" LATER  \
@@ -352,6 +353,33 @@ TEST(t_creds_providers__the_web_identity_of_the_environment_comes_between_the_ro
     check_key(&w, "AKBASE");
     CHECK(w.asked == 0);
     world_close(&w);
+    remove_all(root);
+}
+
+TEST(t_creds_providers__a_client_asks_sts_through_its_own_proxy) {
+    static const fault_step steps[] = {{.body = ROLE_ANSWER_UNTIL("2999-01-01T00:00:00Z")},
+                                       {.body = "{\"pipelines\":[]}"}};
+    fault_server *proxy = fault_server_start(steps, 2);
+    const cpl_client_options options = {.region = CPL_LIT("eu-west-1"),
+                                        .endpoint_url = CPL_LIT("http://codepipeline.example"),
+                                        .proxy = cpl_str_of(fault_server_url(proxy))};
+    cpl_client *client = NULL;
+    cpl_reply *reply = NULL;
+    char path[600];
+    begin_files(ROLE);
+    snprintf(path, sizeof path, "%sconfig", root);
+    setenv("AWS_CONFIG_FILE", path, 1);
+    setenv("AWS_ENDPOINT_URL_STS", "http://sts.example", 1);
+    CHECK(cpl_client_new(&client, &options, NULL) == CPL_OK);
+    CHECK(cpl_client_call(client, CPL_LIT("ListPipelines"), CPL_LIT("{}"), NULL, &reply, NULL) == CPL_OK);
+    CHECK(strstr(fault_server_request(proxy, 0), "POST http://sts.example/ HTTP/1.1\r\n") != NULL);
+    CHECK(strstr(fault_server_request(proxy, 1), "POST http://codepipeline.example/ HTTP/1.1\r\n") != NULL);
+    CHECK(strstr(fault_server_request(proxy, 1), "Credential=AKROLE/") != NULL);
+    unsetenv("AWS_CONFIG_FILE");
+    unsetenv("AWS_ENDPOINT_URL_STS");
+    cpl_reply_free(reply);
+    cpl_client_free(client);
+    fault_server_stop(proxy);
     remove_all(root);
 }
 
