@@ -22,7 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 BUILT = os.path.join(ROOT, "build", "bench", "contestants")
 SPAWN, JOBS = os.path.join(BUILT, "spawn"), os.path.join(BUILT, "jobs")
-CALL_ROUNDS, COLD_ROUNDS, WORK_ROUNDS = 5, 11, 3
+CALL_ROUNDS, COLD_ROUNDS, WORK_ROUNDS = 9, 15, 5
 
 BOTO3, JS, CURL, UNSIGNED = "boto3", "SDK for JavaScript", "libcurl --aws-sigv4 + cJSON", "libcurl, unsigned"
 C, PYTHON, LUA = "ours, C", "ours, Python", "ours, Lua"
@@ -49,8 +49,8 @@ BARE = {
 }
 SMALL, MEDIUM, LARGE = "ListPipelines", "GetPipelineState", "ListActionExecutions"
 # how often a round makes each call
-CALLS = {BOTO3: (400, 400, 100), JS: (1500, 1500, 300)}
-OUR_CALLS = (2000, 2000, 300)
+CALLS = {BOTO3: (200, 200, 40), JS: (800, 800, 150)}
+OUR_CALLS = (1000, 1000, 120)
 
 
 class Samples:
@@ -104,7 +104,7 @@ class Bench:
                 for line in self.run([*command, "calls", *(f"{name}:{count}" for name, count in counts)]):
                     self.samples.add(line.pop("op"), who, line)
             self.samples.add(
-                "json", "json.loads", *self.run([*script("json_loads.py", sys.executable), self.body(LARGE), "200"])
+                "json", "json.loads", *self.run([*script("json_loads.py", sys.executable), self.body(LARGE), "100"])
             )
 
     def body(self, operation):
@@ -130,7 +130,7 @@ class Bench:
 
     def work(self):
         for _ in range(WORK_ROUNDS):
-            for who, count in ((BOTO3, 600), (JS, 1000), (PYTHON, 3000), (LUA, 3000)):
+            for who, count in ((BOTO3, 400), (JS, 600), (PYTHON, 2000), (LUA, 2000)):
                 with job_server(JOBS, count) as port:
                     url = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
                     (sample,) = self.run([SPAWN, *COMMANDS[who], "work", str(count)], **url)
