@@ -360,14 +360,28 @@ static bool check_variables(check *c) {
     return true;
 }
 
+/* A push is of a branch or of a tag. */
+static bool check_pushes(check *c, const cpl_json *git) {
+    for (const cpl_json *i = cpl_json_first(cpl_json_get(git, "push")); i; i = cpl_json_next(i)) {
+        if (cpl_json_get(i, "tags") && (cpl_json_get(i, "branches") || cpl_json_get(i, "filePaths"))) {
+            return emu_refuse(c->call, STRUCTURE,
+                              "A push filter for the source action %s has tags beside branches or filePaths",
+                              EMU_GET(git, "sourceActionName"));
+        }
+    }
+    return true;
+}
+
 static bool check_triggers(check *c) {
     const cpl_json *triggers = cpl_json_get(c->pipeline, "triggers");
     const cpl_json *sources = cpl_json_get(cpl_json_first(cpl_json_get(c->pipeline, "stages")), "actions");
     for (const cpl_json *i = cpl_json_first(triggers); i; i = cpl_json_next(i)) {
-        const char *name = EMU_GET(cpl_json_get(i, "gitConfiguration"), "sourceActionName");
+        const cpl_json *git = cpl_json_get(i, "gitConfiguration");
+        const char *name = EMU_GET(git, "sourceActionName");
         if (emu_find(sources, "name", name) == NULL) {
             return emu_refuse(c->call, STRUCTURE, "A trigger names the source action %s, which does not exist", name);
         }
+        if (!check_pushes(c, git)) return false;
     }
     return true;
 }

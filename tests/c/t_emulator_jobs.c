@@ -105,21 +105,16 @@ TEST(t_jobs__the_encryption_key_of_the_store_is_named) {
 TEST(t_jobs__an_action_elsewhere_reads_and_writes_in_its_own_region) {
     emu_object object;
     story_job job;
-    begin_build(
-        "{'pipeline':{'name':'p'," ROLE
-        ",'artifactStores':{'us-east-1':{'type':'S3','location':'artifacts'},"
-        "'eu-west-1':{'type':'S3','location':'elsewhere','encryptionKey':{'id':'k2','type':'KMS'}}},"
-        "'stages':[" STAGE(
-            "Source",
-            S3_SOURCE(
-                "Fetch", "src", "app.zip",
-                "App")) "," STAGE("Build", CUSTOM("Compile", "Build", "Maker",
-                                                  ",'region':'eu-west-1','configuration':{'Project':'demo'},"
-                                                  "'inputArtifacts':[{'name':'App'}],'outputArtifacts':[{'name':'Made'}"
-                                                  "]")) "," STAGE("Last",
-                                                                  CUSTOM("Use", "Build", "Maker",
-                                                                         ",'configuration':{'Project':'demo'},"
-                                                                         "'inputArtifacts':[{'name':'Made'}]")) "]}}");
+    begin_build("{'pipeline':{'name':'p'," ROLE
+                ",'artifactStores':{'us-east-1':{'type':'S3','location':'artifacts'},"
+                "'eu-west-1':{'type':'S3','location':'elsewhere','encryptionKey':{'id':'k2','type':'KMS'}}},"
+                "'stages':[" STAGE("Source", S3_SOURCE("Fetch", "src", "app.zip", "App")) "," STAGE(
+                    "Build", CUSTOM("Compile", "Build", "Maker",
+                                    ",'region':'eu-west-1','configuration':{'Project':'demo'},"
+                                    "'inputArtifacts':[{'name':'App'}],'outputArtifacts':[{'name':'Made'}"
+                                    "]")) "," STAGE("Last", CUSTOM("Use", "Build", "Maker",
+                                                                   ",'configuration':{'Project':'demo'},"
+                                                                   "'inputArtifacts':[{'name':'Made'}]")) "]}}");
     job = take_and_acknowledge("Build", "Maker");
     CHECK_STR(run("GetJobDetails", "{'jobId':'%s'}", job.id), "");
     CHECK_STR(text("jobDetails.data.inputArtifacts.0.location.s3Location.bucketName"), "elsewhere");

@@ -303,4 +303,25 @@ TEST(t_deploy__a_pipeline_that_feeds_itself_goes_round_once_a_request) {
     close_story();
 }
 
+TEST(t_pipelines__a_page_token_that_was_never_given_is_refused_everywhere) {
+    static const char *const calls[][2] = {
+        {"ListPipelines", "'nextToken'"},
+        {"ListActionTypes", "'nextToken'"},
+        {"ListWebhooks", "'NextToken'"},
+        {"ListPipelineExecutions", "'pipelineName':'p','nextToken'"},
+        {"ListActionExecutions", "'pipelineName':'p','nextToken'"},
+        {"ListRuleExecutions", "'pipelineName':'p','nextToken'"},
+        {"ListDeployActionExecutionTargets", "'actionExecutionId':'x','nextToken'"},
+        {"ListTagsForResource", "'resourceArn':'arn:aws:codepipeline:us-east-1:123456789012:p','nextToken'"},
+    };
+    static const char *const tokens[] = {"garbage", "00", "4c6973745069", "0a0a0a", "zz"};
+    begin(PIPELINE("p", SOURCE "," STAGE("Ask", APPROVAL("Ok"))));
+    for (size_t i = 0; i < CPL_COUNT(calls); i++) {
+        for (size_t j = 0; j < CPL_COUNT(tokens); j++) {
+            CHECK_STR(run(calls[i][0], "{%s:'%s'}", calls[i][1], tokens[j]), "InvalidNextTokenException");
+        }
+    }
+    close_story();
+}
+
 TEST_MAIN

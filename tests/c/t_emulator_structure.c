@@ -189,6 +189,22 @@ TEST(t_structure__type_v1_has_no_modes_variables_or_triggers) {
     close_story();
 }
 
+TEST(t_structure__a_push_is_of_a_branch_or_of_a_tag) {
+#define TRIGGERED(push)                                                                                          \
+    "{'pipeline':{'name':'p','pipelineType':'V2','triggers':[{'providerType':'CodeStarSourceConnection',"        \
+    "'gitConfiguration':{'sourceActionName':'Fetch','push':[{" push "}]}}]," ROLE "," STORE ",'stages':[" SOURCE \
+    "," BUILD(CONFIGURED) "]}}"
+    begin_types();
+    refused(TRIGGERED("'tags':{'includes':['v*']},'branches':{'includes':['main']}"), STRUCTURE,
+            "tags beside branches");
+    CHECK_STR(
+        run("CreatePipeline", "%s", TRIGGERED("'branches':{'includes':['main']},'filePaths':{'includes':['a/*']}")),
+        "");
+    CHECK_STR(run("GetPipeline", "{'name':'p'}"), "");
+    CHECK_STR(text("pipeline.triggers.0.gitConfiguration.push.0.branches.includes.0"), "main");
+    close_story();
+}
+
 TEST(t_structure__blockers_are_named_when_refused) {
     begin_types();
     refused("{'pipeline':{'name':'p'," ROLE "," STORE ",'stages':[" SOURCE

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Action types that providers make for others, and the jobs of their customers. */
+#include <unistd.h>
+
 #include "emu_story.h"
 
 #define WORKER(more)                                                                                            \
@@ -237,6 +239,36 @@ TEST(t_third_party__permissions_and_executors_decide_who_may_do_what) {
     CHECK_STR(text("stageStates.1.actionStates.0.latestExecution.errorDetails.code"), "NotEmulated");
     CHECK_STR(run("PollForThirdPartyJobs", "{'actionTypeId':{" PARTNER "}}"), "ActionTypeNotFoundException");
     close_story();
+}
+
+TEST(t_third_party__a_restart_keeps_types_jobs_tokens_and_limits) {
+    char path[] = "/tmp/emulator-partner-XXXXXX";
+    partner_job job;
+    int fd = mkstemp(path);
+    int64_t now;
+    NEED(fd >= 0);
+    close(fd);
+    unlink(path);
+    CHECK(open_story(path));
+    put_source("src", "app.zip", "version one");
+    CHECK_STR(run("UpdateActionType", "%s",
+                  DECLARATION("ThirdParty", "Partner", WORKER(",'jobTimeout':600"), PROPERTIES_OF_PARTNER)),
+              "");
+    CHECK_STR(run("CreatePipeline", "%s", PARTNER_PIPELINE), "");
+    job = take_partner_job();
+    turn_clock(30);
+    run("ListPipelines", "{}");
+    now = emu_now_ms(story);
+    close_story();
+    NEED(open_story(path));
+    emu_set_now(story, now);
+    CHECK_STR(acknowledge_partner_job(job), "");
+    turn_clock(569);
+    CHECK_STR(stage_status("p", 1), "InProgress");
+    turn_clock(1);
+    CHECK_STR(stage_status("p", 1), "Failed");
+    close_story();
+    unlink(path);
 }
 
 TEST_MAIN
