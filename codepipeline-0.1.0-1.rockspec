@@ -35,6 +35,7 @@ build = {
     lua = {
       ["codepipeline"] = "lua/codepipeline/init.lua",
       ["codepipeline.event"] = "lua/codepipeline/event.lua",
+      ["codepipeline.run"] = "lua/codepipeline/run.lua",
       ["codepipeline.types"] = "lua/codepipeline/types.d.lua",
       ["codepipeline.paging"] = "lua/codepipeline/paging.lua",
       ["codepipeline.worker"] = "lua/codepipeline/worker.lua",

@@ -12,6 +12,7 @@
 local core = require "codepipeline.core"
 local events = require "codepipeline.event"
 local paging = require "codepipeline.paging"
+local run = require "codepipeline.run"
 local worker = require "codepipeline.worker"
 
 local codepipeline = {
@@ -141,6 +142,24 @@ function core.emulator_methods:client(options)
     all[key] = value
   end
   return core.client(all)
+end
+
+--- Starts an execution of a pipeline: client:start("site", { variables = { tag = "v2" } }); see codepipeline.run.
+-- @return run, or nil and err
+function core.client_methods:start(pipeline, options)
+  return run.start(self, pipeline, options)
+end
+
+--- An execution that was started already, the latest one when id is nil; see codepipeline.run.
+-- @return run, or nil and err
+function core.client_methods:run(pipeline, id, options)
+  return run.open(self, pipeline, id, options)
+end
+
+--- The approvals that wait, in all pipelines or in one; see codepipeline.run.
+-- @return list, or nil and err
+function core.client_methods:approvals(pipeline)
+  return run.approvals(self, pipeline)
 end
 
 return codepipeline

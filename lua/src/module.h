@@ -67,10 +67,11 @@ lua_scratch *scratch_new(lua_State *L); /* pushes it */
 void scratch_clear(lua_scratch *scratch);
 cpl_writer *scratch_writer(lua_State *L, lua_scratch *scratch); /* empty; raises when out of memory */
 
-/* client.c, worker.c, event.c, emulator.c: each adds its functions to the module table on top of the stack. */
+/* client.c, worker.c, run.c, event.c, emulator.c: each adds its functions to the module table on top of the stack. */
 void open_scratch(lua_State *L);
 void open_client(lua_State *L);
 void open_worker(lua_State *L);
+void open_run(lua_State *L);
 void open_emulator(lua_State *L);
 void open_event(lua_State *L);
 cpl_client *check_client(lua_State *L, int index);

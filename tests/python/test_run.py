@@ -8,10 +8,10 @@ import time
 import zipfile
 
 import pytest
-from servers import answering
-from test_interrupt import interrupted
 
 import codepipeline
+from servers import answering
+from test_interrupt import interrupted
 
 QUICK = {"poll_interval": 0.01}
 GATE = {

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/* Runs as the core has them; the friendly face (outcomes, events as an iterator) is run.lua. */
+#include "module.h"
+
+#define RUN_CLASS "codepipeline.core.Run"
+
+typedef struct lua_run {
+    cpl_run *run;
+} lua_run;
+
+static cpl_run *check_run(lua_State *L) {
+    lua_run *self = luaL_checkudata(L, 1, RUN_CLASS);
+    if (self->run == NULL) luaL_error(L, "the run is closed");
+    return self->run;
+}
+
+static lua_run *new_run(lua_State *L) {
+    lua_run *self = lua_newuserdatauv(L, sizeof *self, 0);
+    self->run = NULL;
+    luaL_setmetatable(L, RUN_CLASS);
+    return self;
+}
+
+static int run_close(lua_State *L) {
+    lua_run *self = luaL_checkudata(L, 1, RUN_CLASS);
+    cpl_run *run = self->run;
+    self->run = NULL;
+    cpl_run_free(run);
+    return 0;
+}
+
+/* ---- making ---- */
+
+static cpl_run_options read_times(lua_State *L, int index) {
+    return (cpl_run_options){(int64_t)(field_number(L, index, "poll_interval", 0) * 1000),
+                             (int64_t)(field_number(L, index, "unclaimed_after", 0) * 1000)};
+}
+
+/* A table of the options as JSON, which a new scratch on the stack keeps; absent when there is none. */
+static cpl_str field_json(lua_State *L, int index, const char *name) {
+    cpl_str text = {NULL, 0};
+    lua_scratch *scratch = scratch_new(L);
+    cpl_error err;
+    if (!lua_istable(L, index)) return text;
+    if (lua_getfield(L, index, name) != LUA_TNIL) {
+        if (!lua_istable(L, -1)) luaL_error(L, "%s: expected a table, got a %s", name, luaL_typename(L, -1));
+        write_value(L, lua_gettop(L), scratch_writer(L, scratch));
+        if (cpl_writer_text(scratch->writer, &text, &err)) luaL_error(L, "%s: %s", name, err.message);
+    }
+    lua_pop(L, 1);
+    return text;
+}
+
+/* run_start(client, pipeline, {options}) -> run | nil, err */
+static int run_start(lua_State *L) {
+    static const char *const names[] = {"variables",     "revisions",       "client_request_token",
+                                        "poll_interval", "unclaimed_after", NULL};
+    cpl_client *client = check_client(L, 1);
+    cpl_start start = {.pipeline = check_str(L, 2)};
+    cpl_run_options options;
+    cpl_error err;
+    cpl_status status;
+    lua_tick tick;
+    cpl_wait wait;
+    lua_run *self;
+    lua_settop(L, 3);
+    check_options(L, 3, names);
+    options = read_times(L, 3);
+    start.client_request_token = field_str(L, 3, "client_request_token");
+    start.variables = field_json(L, 3, "variables");
+    start.revisions = field_json(L, 3, "revisions");
+    self = new_run(L);
+    wait = tick_wait(&tick, L, 0);
+    status = cpl_run_start(&self->run, client, &start, &options, &wait, &err);
+    tick_raise(&tick);
+    return status ? push_failure(L, &err) : 1;
+}
+
+/* run_open(client, pipeline, execution_id or nil, {options}) -> run | nil, err */
+static int run_open(lua_State *L) {
+    static const char *const names[] = {"poll_interval", "unclaimed_after", NULL};
+    cpl_client *client = check_client(L, 1);
+    cpl_target target = {check_str(L, 2), opt_str(L, 3)};
+    cpl_run_options options;
+    cpl_error err;
+    cpl_status status;
+    lua_tick tick;
+    cpl_wait wait;
+    lua_run *self;
+    check_options(L, 4, names);
+    options = read_times(L, 4);
+    self = new_run(L);
+    wait = tick_wait(&tick, L, 0);
+    status = cpl_run_open(&self->run, client, &target, &options, &wait, &err);
+    tick_raise(&tick);
+    return status ? push_failure(L, &err) : 1;
+}
+
+/* ---- what it tells ---- */
+
+static void set_text(lua_State *L, const char *name, const char *text) {
+    lua_pushstring(L, text); /* NULL pushes nil */
+    lua_setfield(L, -2, name);
+}
+
+static void push_event(lua_State *L, const cpl_event *event) {
+    lua_createtable(L, 0, 11);
+    set_text(L, "kind", cpl_event_name(event->kind));
+    set_text(L, "stage", event->stage);
+    set_text(L, "action", event->action);
+    set_text(L, "status", event->status);
+    set_text(L, "message", event->message);
+    set_text(L, "code", event->code);
+    set_text(L, "url", event->url);
+    set_text(L, "external_execution_id", event->external_execution_id);
+    set_text(L, "by", event->by);
+    if (event->time > 0) {
+        lua_pushnumber(L, event->time);
+        lua_setfield(L, -2, "time");
+    }
+    if (event->percent > 0) {
+        lua_pushinteger(L, event->percent);
+        lua_setfield(L, -2, "percent");
+    }
+}
+
+/* nil or none: no limit. */
+static int64_t check_timeout(lua_State *L, int index) {
+    double seconds = luaL_optnumber(L, index, 0);
+    luaL_argcheck(L, seconds >= 0 && seconds < 1e9, index, "not a duration in seconds");
+    return seconds > 0 && seconds < 0.001 ? 1 : (int64_t)(seconds * 1000);
+}
+
+/* run:next(seconds) -> event | false (nothing until then, or it was the end) | nil, err */
+static int run_next(lua_State *L) {
+    cpl_run *run = check_run(L);
+    const cpl_event *event = NULL;
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, check_timeout(L, 2));
+    cpl_error err;
+    cpl_status status = cpl_run_next(run, &wait, &event, &err);
+    tick_raise(&tick);
+    if (status) return push_failure(L, &err);
+    if (event) {
+        push_event(L, event);
+    } else {
+        lua_pushboolean(L, 0);
+    }
+    return 1;
+}
+
+/* run:wait(seconds) -> status | nil, err */
+static int run_wait(lua_State *L) {
+    cpl_run *run = check_run(L);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, check_timeout(L, 2));
+    cpl_error err;
+    cpl_status status = cpl_run_wait(run, &wait, &err);
+    tick_raise(&tick);
+    if (status) return push_failure(L, &err);
+    lua_pushstring(L, cpl_run_status(run));
+    return 1;
+}
+
+/* run:status() -> status | nil, err */
+static int run_status(lua_State *L) {
+    cpl_run *run = check_run(L);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_run_refresh(run, &wait, &err);
+    tick_raise(&tick);
+    if (status) return push_failure(L, &err);
+    lua_pushstring(L, cpl_run_status(run));
+    return 1;
+}
+
+static int run_names(lua_State *L) {
+    cpl_run *run = check_run(L);
+    lua_pushstring(L, cpl_run_pipeline(run));
+    lua_pushstring(L, cpl_run_id(run));
+    return 2;
+}
+
+/* The document in scratch, which is emptied, or nil, err. */
+static int push_reply(lua_State *L, lua_scratch *scratch, cpl_status status, const cpl_error *err) {
+    if (status) return push_failure(L, err);
+    cpl_reply_cursor(scratch->reply, &scratch->cursor);
+    scratch->cursor_used = true;
+    push_document(L, &scratch->cursor);
+    scratch_clear(scratch);
+    return 1;
+}
+
+static int run_explain(lua_State *L) {
+    cpl_run *run = check_run(L);
+    lua_scratch *scratch = scratch_new(L);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_run_explain(run, &wait, &scratch->reply, &err);
+    tick_raise(&tick);
+    return push_reply(L, scratch, status, &err);
+}
+
+/* run_approvals(client, pipeline or nil) -> list | nil, err */
+static int run_approvals(lua_State *L) {
+    cpl_client *client = check_client(L, 1);
+    cpl_str pipeline = opt_str(L, 2);
+    lua_scratch *scratch = scratch_new(L);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_client_approvals(client, pipeline, &wait, &scratch->reply, &err);
+    tick_raise(&tick);
+    return push_reply(L, scratch, status, &err);
+}
+
+/* ---- acting ---- */
+
+/* run:stop(reason, abandon) -> true | nil, err */
+static int run_stop(lua_State *L) {
+    cpl_run *run = check_run(L);
+    cpl_str reason = opt_str(L, 2);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_run_stop(run, reason, lua_toboolean(L, 3), &wait, &err);
+    tick_raise(&tick);
+    return push_done(L, status, &err);
+}
+
+/* run:retry(stage, all_actions) -> true | nil, err */
+static int run_retry(lua_State *L) {
+    cpl_run *run = check_run(L);
+    cpl_str stage = check_str(L, 2);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_run_retry(run, stage, lua_toboolean(L, 3), &wait, &err);
+    tick_raise(&tick);
+    return push_done(L, status, &err);
+}
+
+/* run:rollback(stage, target) -> run | nil, err */
+static int run_rollback(lua_State *L) {
+    cpl_run *run = check_run(L);
+    cpl_str stage = check_str(L, 2), target = check_str(L, 3);
+    lua_run *made = new_run(L);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_run_rollback(run, stage, target, &wait, &made->run, &err);
+    tick_raise(&tick);
+    return status ? push_failure(L, &err) : 1;
+}
+
+/* run:decide(stage, action, approved, summary) -> true | nil, err */
+static int run_decide(lua_State *L) {
+    cpl_run *run = check_run(L);
+    cpl_decision decision = {check_str(L, 2), check_str(L, 3), lua_toboolean(L, 4), opt_str(L, 5)};
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_run_decide(run, &decision, &wait, &err);
+    tick_raise(&tick);
+    return push_done(L, status, &err);
+}
+
+static const luaL_Reg methods[] = {
+    {"next", run_next},       {"wait", run_wait},   {"status", run_status}, {"names", run_names},
+    {"explain", run_explain}, {"stop", run_stop},   {"retry", run_retry},   {"rollback", run_rollback},
+    {"decide", run_decide},   {"close", run_close}, {NULL, NULL},
+};
+
+static const luaL_Reg functions[] = {
+    {"run_start", run_start},
+    {"run_open", run_open},
+    {"run_approvals", run_approvals},
+    {NULL, NULL},
+};
+
+void open_run(lua_State *L) {
+    new_class(L, RUN_CLASS, methods, run_close);
+    lua_pop(L, 1);
+    luaL_setfuncs(L, functions, 0);
+}
