@@ -75,7 +75,8 @@ local function walk(client, info, params, options)
     local items = page[info.result_key] or {}
     local count = math.max(#items - skip, 0)
     local kept = left and math.min(left, count) or count
-    local resume = page[info.output_token] and encode(page[info.output_token], 0)
+    local beyond = math.max(skip - #items, 0) -- the pages were larger when the token was made
+    local resume = page[info.output_token] and encode(page[info.output_token], beyond)
     if kept < count then
       resume = encode(token, skip + kept)
     end
@@ -85,7 +86,7 @@ local function walk(client, info, params, options)
     local skipped = skip
     left = left and left - kept
     ended = not page[info.output_token] or left == 0
-    token, skip = page[info.output_token], 0
+    token, skip = page[info.output_token], beyond
     return page, resume, sent, skipped
   end
 end

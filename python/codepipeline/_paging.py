@@ -32,9 +32,9 @@ Item = TypeVar("Item")
 _SKIPPED = "boto_truncate_amount"  # how many items of the page are behind the token already
 
 
-def _encode(name: str, token: str | None, skipped: int) -> str:
+def _encode(name: str, token: str | None, skipped: int | None = None) -> str:
     position: dict[str, Any] = {name: token}
-    if skipped:
+    if skipped is not None:
         position[_SKIPPED] = skipped
     return base64.b64encode(json.dumps(position).encode()).decode()
 
@@ -99,9 +99,11 @@ class Pages:
             else:
                 params.pop(name, None)
             page = self._call(operation.name, params)
+            count = len(page.get(key, ()))
+            beyond = max(skip - count, 0)  # the pages were larger when the token was made
             if skip:
                 page[key] = page.get(key, [])[skip:]
-            count = len(page.get(key, ()))
+                count = len(page[key])
             if left is not None and count > left:
                 page[key] = page[key][:left]
                 self.resume_token = _encode(name, token, skip + left)
@@ -114,11 +116,11 @@ class Pages:
             if left is not None:
                 left -= count
                 if left == 0:
-                    self.resume_token = _encode(name, following, 0)
+                    self.resume_token = _encode(name, following, beyond or None)
                     return
             if following == token:
                 raise ProtocolError("the service repeated a page token", operation=operation.name)
-            token, skip = following, 0
+            token, skip = following, beyond
 
     def build_full_result(self) -> dict[str, Any]:
         """All items in one dict, with NextToken when max_items ended it."""
@@ -165,7 +167,7 @@ class Items(Generic[Item]):
         for page, token, skipped in self._pages.walk():
             items = page.get(key, ())
             following = page.get(self._operation.output_token)
-            last = self._pages.resume_token or (_encode(name, following, 0) if following else None)
+            last = self._pages.resume_token or (_encode(name, following) if following else None)
             for i, item in enumerate(items, 1):
                 self._token = last if i == len(items) else _encode(name, token, skipped + i)
                 yield item

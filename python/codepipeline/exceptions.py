@@ -197,6 +197,14 @@ class ArchiveError(CodePipelineError):
     status = "ARCHIVE"
 
 
+# The names of botocore's exceptions, for scripts that were written for boto3. Its BotoCoreError is not a base of its
+# ClientError, as ours is: who catches both catches ClientError first.
+BotoCoreError = CodePipelineError
+NoRegionError = ProfileNotFound = ConfigurationError
+NoCredentialsError = PartialCredentialsError = CredentialsError
+EndpointConnectionError = ConnectionClosedError = NetworkError
+ConnectTimeoutError = ReadTimeoutError = TimeoutError
+
 _BY_STATUS = {
     kind.status: kind
     for kind in (

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# What Config has, by the name of the option of Client it becomes. The rest has no meaning here and is not looked at.
+# What a Config has, by the name of the option of Client it becomes.
 _CONFIG = {
     "region_name": "region",
     "connect_timeout": "connect_timeout",
@@ -19,12 +19,24 @@ _CONFIG = {
     "use_fips_endpoint": "use_fips_endpoint",
     "use_dualstack_endpoint": "use_dualstack_endpoint",
 }
+_ALSO = ("retries", "proxies", "client_cert")
+# What has no meaning here: one connection a thread, one way to sign, parameters are always checked.
+_IGNORED = (
+    "max_pool_connections",
+    "parameter_validation",
+    "s3",
+    "signature_version",
+    "tcp_keepalive",
+)
 
 
 class Config:
-    """Options as botocore.config.Config takes them; that class itself may be given as well."""
+    """Options as botocore.config.Config takes them; one of that class is understood as well."""
 
     def __init__(self, **options: Any) -> None:
+        for name in options:
+            if name not in _CONFIG and name not in _ALSO and name not in _IGNORED:
+                raise TypeError(f"Config takes no {name!r}")
         self.__dict__.update(options)
 
 

@@ -20,6 +20,7 @@ class Answers:
         self.body = b"{}"
         self.headers = {"x-amzn-RequestId": "request-1"}
         self.cut = 0  # bytes of the body that never come
+        self.answer = None  # a function of the request: a document, or a status and a document
         self.requests = []
 
     def say(self, document, status=200, **headers):
@@ -43,6 +44,9 @@ def handler_of(answers):
 
         def do_POST(self):
             answers.requests.append(self.rfile.read(int(self.headers["Content-Length"])))
+            if answers.answer:
+                said = answers.answer(answers.sent)
+                answers.say(*(said[::-1] if isinstance(said, tuple) else (said,)))
             self.send_response(answers.status)
             for name, value in answers.headers.items():
                 self.send_header(name, value)
