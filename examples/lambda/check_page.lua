@@ -1,0 +1,25 @@
+-- SPDX-License-Identifier: MIT
+-- Checks that a page answers. UserParameters: {"url": ..., "text": ...}
+local codepipeline = require "codepipeline"
+
+local worker = assert(codepipeline.worker())
+
+local function quote(text)
+  return "'" .. text:gsub("'", [['\'']]) .. "'"
+end
+
+worker:invoke(function(job)
+  local wanted = assert(job:user_parameters_json())
+  local curl <close> = assert(io.popen(("curl -sSf --max-time 20 -- %s 2>&1"):format(quote(wanted.url))))
+  local body = curl:read "a"
+  if not curl:close() then
+    return job:fail(("%s: %s"):format(wanted.url, body))
+  elseif wanted.text and not body:find(wanted.text, 1, true) then
+    return job:fail(("%s does not say %q"):format(wanted.url, wanted.text))
+  end
+  return { bytes = #body }
+end)
+
+return function(event, options)
+  return worker:lambda_handler(event, options)
+end
