@@ -323,6 +323,27 @@ def test_differs_a_quota_is_not_tried_again(pair):
     assert ours.response["ResponseMetadata"]["RetryAttempts"] == 0
 
 
+def test_differs_a_successful_last_attempt_is_like_any_other(pair):
+    """boto3 marks it with MaxAttemptsReached."""
+    answered = []
+
+    def answer(request):
+        answered.append(request)
+        return {} if len(answered) % 3 == 0 else (500, {"__type": "InternalFailure", "message": "no"})
+
+    pair[0].answer = answer
+    theirs, ours = (client.list_pipelines()["ResponseMetadata"] for client in pair[1:])
+    pair[0].answer = None
+    assert theirs["RetryAttempts"] == ours["RetryAttempts"] == 2
+    assert theirs["MaxAttemptsReached"] and "MaxAttemptsReached" not in ours
+
+
+def test_differs_an_operation_without_an_answer_passes_on_what_comes(pair):
+    pair[0].say({"unexpected": 1})
+    assert pair[1].delete_pipeline(name="a").keys() == {"ResponseMetadata"}
+    assert pair[2].delete_pipeline(name="a").keys() == {"unexpected", "ResponseMetadata"}
+
+
 def test_differs_an_error_without_a_message_says_so(pair):
     pair[0].say({"__type": "JobNotFoundException"}, 400)
     theirs, ours = refusals(pair, "GetJobDetails")
