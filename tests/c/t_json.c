@@ -249,6 +249,17 @@ static bool accepts(cpl_str text) {
     return t == CPL_TOKEN_END;
 }
 
+/* Of the texts that RFC 8259 leaves open; all others are refused. docs/adr/0004 says why. */
+static bool is_open_and_accepted(const char *name) {
+    static const char *const names[] = {"i_number_double_huge_neg_exp.json", "i_number_real_underflow.json",
+                                        "i_number_too_big_neg_int.json", "i_number_too_big_pos_int.json",
+                                        "i_number_very_big_negative_int.json"};
+    for (size_t i = 0; i < CPL_COUNT(names); i++) {
+        if (strcmp(name, names[i]) == 0) return true;
+    }
+    return false;
+}
+
 TEST(t_cursor__agrees_with_the_json_test_suite) {
     const char *license = test_suite_path("json-testsuite/LICENSE");
     char folder[1024], path[2048];
@@ -266,7 +277,7 @@ TEST(t_cursor__agrees_with_the_json_test_suite) {
         NEED(text != NULL);
         bool yes = accepts((cpl_str){text, n});
         seen[kind == 'y' ? 0 : kind == 'n' ? 1 : 2]++;
-        if ((kind == 'y' && !yes) || (kind == 'n' && yes)) {
+        if (yes != (kind == 'y' || is_open_and_accepted(e->d_name))) {
             printf("  %s: %s\n", e->d_name, yes ? "accepted" : "refused");
             test_failures++;
         }
