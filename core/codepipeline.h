@@ -405,6 +405,7 @@ bool cpl_worker_stopping(const cpl_worker *worker);
 int cpl_worker_running(const cpl_worker *worker); /* jobs handed out and not yet answered */
 /* Tells the jobs handed out that they should end; stops the worker too. Safe as cpl_worker_stop() is. */
 void cpl_worker_cancel(cpl_worker *worker);
+bool cpl_worker_cancelled(const cpl_worker *worker); /* it was, or its grace is over */
 /* What became of a journal that could not be used; NULL when nothing is to be told. */
 const char *cpl_worker_warning(const cpl_worker *worker);
 
@@ -552,6 +553,34 @@ typedef struct cpl_job_event_options {
 cpl_status cpl_job_event_sample(cpl_job_event **out, const cpl_job_event_options *options, cpl_error *err);
 /* The codepipeline-event command: prints a sample; returns the exit status. */
 int cpl_job_event_main(int argc, char **argv);
+
+/* ---- Lambda's runtime API ------------------------------------------------------------------------------------- */
+
+/*
+ * What a custom runtime (provided.al2023) does: takes one invocation after the other and answers each, or tells that it
+ * failed. For one thread.
+ */
+typedef struct cpl_runtime cpl_runtime;
+
+/* api: "host:port"; default AWS_LAMBDA_RUNTIME_API. CPL_CONFIG when there is none. */
+cpl_status cpl_runtime_new(cpl_runtime **out, cpl_str api, cpl_error *err);
+void cpl_runtime_free(cpl_runtime *runtime); /* NULL is fine */
+
+/* Lives until the next one is asked for. */
+typedef struct cpl_invocation {
+    const char *request_id;
+    cpl_str event;        /* JSON; of CodePipeline's invocations it is for cpl_job_from_event() */
+    int64_t remaining_ms; /* until Lambda ends the function; 0: not told */
+    cpl_str function_arn;
+    cpl_str trace_id;
+} cpl_invocation;
+
+/* Waits, without limit unless wait has one. CPL_STATE: the one before has no answer yet. */
+cpl_status cpl_runtime_next(cpl_runtime *runtime, const cpl_wait *wait, cpl_invocation *out, cpl_error *err);
+/* The invocation's answer, JSON (empty: null). */
+cpl_status cpl_runtime_answer(cpl_runtime *runtime, cpl_str answer, const cpl_wait *wait, cpl_error *err);
+/* The invocation failed; before the first of them: the function could not start. type: "Runtime.NoSuchHandler". */
+cpl_status cpl_runtime_fail(cpl_runtime *runtime, cpl_str type, cpl_str message, const cpl_wait *wait, cpl_error *err);
 
 /* ---- runs ---------------------------------------------------------------------------------------------------- */
 

@@ -23,7 +23,7 @@ FLOORS = """
     digest json xml pace tree profiles skew continuation trace
     model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch journal
     cursor http+http_head+http_route+url archives settings redact
-    endpoint reply
+    endpoint reply runtime
     s3 observe creds
     client+call
     desk transfer doctor run+follow+explain+approval
