@@ -128,9 +128,13 @@ static char *read_escape(cpl_cursor *c, char *to) {
 
 #define EACH(byte) (0x0101010101010101ull * (byte))
 
-/* High bits of the answer are set where a byte of x is 0, and perhaps above the first of those. */
-static uint64_t zero_bytes(uint64_t x) {
-    return (x - EACH(0x01)) & ~x & EACH(0x80);
+/*
+ * The high bit is set of each byte of x that is '"', '\\' or a control character, and perhaps of bytes above the first of
+ * those. (Less than 1 is 0; a byte above ASCII, of which that would be said wrongly, has its own high bit set.)
+ */
+static uint64_t stops_of(uint64_t x) {
+    uint64_t quote = (x ^ EACH('"')) - EACH(1), backslash = (x ^ EACH('\\')) - EACH(1), control = x - EACH(0x20);
+    return (quote | backslash | control) & ~x & EACH(0x80);
 }
 
 /* Eight bytes, the first of them the lowest. */
@@ -151,7 +155,7 @@ static const char *skip_plain(const char *p, const char *end, bool *high) {
     uint64_t all = 0;
     for (; end - p >= 8; p += 8) {
         uint64_t x = load8(p);
-        uint64_t stop = zero_bytes(x ^ EACH('"')) | zero_bytes(x ^ EACH('\\')) | ((x - EACH(0x20)) & ~x & EACH(0x80));
+        uint64_t stop = stops_of(x);
         if (stop) {
             int n = __builtin_ctzll(stop) / 8;
             all |= x & ((1ull << 8 * n) - 1);
@@ -342,9 +346,9 @@ static cpl_token close_container(cpl_cursor *c) {
     return object ? CPL_TOKEN_OBJECT_END : CPL_TOKEN_ARRAY_END;
 }
 
-static cpl_token read_value(cpl_cursor *c) {
+static cpl_token read_value(cpl_cursor *c, char next) {
     cpl_token token;
-    switch (peek(c)) {
+    switch (next) {
     case '{': return open_container(c, true);
     case '[': return open_container(c, false);
     case '"':
@@ -364,8 +368,8 @@ static cpl_token read_value(cpl_cursor *c) {
     return token;
 }
 
-static cpl_token read_key(cpl_cursor *c) {
-    if (peek(c) != '"') return fail(c, "expected a key");
+static cpl_token read_key(cpl_cursor *c, char next) {
+    if (next != '"') return fail(c, "expected a key");
     c->at++;
     if (!read_string(c)) return CPL_TOKEN_ERROR;
     if (peek(c) != ':') return fail(c, "expected ':'");
@@ -377,16 +381,16 @@ static cpl_token read_key(cpl_cursor *c) {
 static cpl_token read_token(cpl_cursor *c) {
     char next = peek(c);
     switch (c->expect) {
-    case VALUE_OR_END: return next == ']' ? close_container(c) : read_value(c);
-    case VALUE: return read_value(c);
-    case KEY_OR_END: return next == '}' ? close_container(c) : read_key(c);
-    case KEY: return read_key(c);
+    case VALUE_OR_END: return next == ']' ? close_container(c) : read_value(c, next);
+    case VALUE: return read_value(c, next);
+    case KEY_OR_END: return next == '}' ? close_container(c) : read_key(c, next);
+    case KEY: return read_key(c, next);
     case COMMA_OR_END:
         if (next == (in_object(c) ? '}' : ']')) return close_container(c);
         if (next != ',') return fail(c, c->at == c->end ? "unfinished document" : "expected ',' or the end");
         c->at++;
-        if (!in_object(c)) return read_value(c);
-        return read_key(c);
+        next = peek(c);
+        return in_object(c) ? read_key(c, next) : read_value(c, next);
     case DONE: return c->at == c->end ? CPL_TOKEN_END : fail(c, "text after the document");
     default: return CPL_TOKEN_ERROR;
     }
