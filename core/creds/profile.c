@@ -49,8 +49,8 @@ static const struct base_kind {
     {"credential_source", cpl_creds_profile_source}, {"web_identity_token_file", cpl_creds_profile_web_identity},
     {"sso_session", cpl_creds_profile_sso},          {"sso_start_url", cpl_creds_profile_sso},
     {"sso_account_id", cpl_creds_profile_sso},       {"sso_role_name", cpl_creds_profile_sso},
-    {"login_session", cpl_creds_profile_login},      {"credential_process", cpl_creds_profile_process},
     {"aws_access_key_id", cpl_creds_profile_keys},   {"aws_secret_access_key", cpl_creds_profile_keys},
+    {"login_session", cpl_creds_profile_login},      {"credential_process", cpl_creds_profile_process},
 };
 
 /* ---- the plan ---- */

@@ -383,6 +383,38 @@ TEST(t_creds_providers__a_client_asks_sts_through_its_own_proxy) {
     remove_all(root);
 }
 
+TEST(t_creds_providers__a_profile_that_has_several_uses_the_first_that_the_cli_would) {
+    static const struct {
+        const char *config;
+        cpl_status (*find)(const cpl_creds_ask *, const char *, cpl_creds_set **, cpl_error *);
+    } rows[] = {
+        {"credential_process = x\nlogin_session = x\naws_secret_access_key = x\nsso_session = x\n"
+         "web_identity_token_file = x\ncredential_source = x\n",
+         cpl_creds_profile_source},
+        {"credential_process = x\nlogin_session = x\naws_access_key_id = x\nsso_role_name = x\n"
+         "web_identity_token_file = x\n",
+         cpl_creds_profile_web_identity},
+        {"credential_process = x\nlogin_session = x\naws_access_key_id = x\nsso_account_id = x\n",
+         cpl_creds_profile_sso},
+        {"credential_process = x\nlogin_session = x\naws_access_key_id = x\n", cpl_creds_profile_keys},
+        {"credential_process = x\nlogin_session = x\n", cpl_creds_profile_login},
+        {"credential_process = x\n", cpl_creds_profile_process},
+        {"region = x\n", NULL},
+    };
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        world w = {.env = {"AWS_CONFIG_FILE=config"}, .root = root};
+        cpl_creds_plan plan;
+        char config[300];
+        snprintf(config, sizeof config, "[default]\n%s", rows[i].config);
+        begin_files(config);
+        CHECK(world_open(&w, NULL) == CPL_OK);
+        CHECK(cpl_creds_plan_make(w.config, "default", &plan, NULL) == CPL_OK);
+        if (!CHECK(plan.find == rows[i].find && plan.role_count == 0)) printf("  row %zu\n", i);
+        world_close(&w);
+        remove_all(root);
+    }
+}
+
 /* ---- processes ---- */
 
 static int cancel(void *context) {
