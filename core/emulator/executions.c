@@ -183,6 +183,14 @@ static cpl_json *need_retryable(emu_call *call, const cpl_json *document) {
     return NULL;
 }
 
+/* A stage that was entered is not entered again: what let the execution in stays. */
+static void forget_conditions(cpl_json *stage) {
+    cpl_json *conditions = cpl_json_get(stage, "conditions");
+    if (emu_is(cpl_json_get(conditions, "beforeEntry"), "status", "Failed")) cpl_json_remove(conditions, "beforeEntry");
+    cpl_json_remove(conditions, "onSuccess");
+    cpl_json_remove(conditions, "onFailure");
+}
+
 bool emu_stage_reopen(cpl_json *execution, cpl_json *stage, bool all) {
     cpl_json *started = cpl_json_get(stage, "actions");
     for (cpl_json *i = cpl_json_first(started), *next; i; i = next) {
@@ -191,7 +199,7 @@ bool emu_stage_reopen(cpl_json *execution, cpl_json *stage, bool all) {
             cpl_json_free(cpl_json_detach(started, i));
         }
     }
-    cpl_json_remove(stage, "conditions");
+    forget_conditions(stage);
     return cpl_json_set_cstr(stage, "status", "InProgress");
 }
 

@@ -65,6 +65,22 @@ TEST(t_conditions__before_entry_lets_in_or_fails_and_can_be_overridden) {
     close_story();
 }
 
+TEST(t_conditions__a_retry_does_not_enter_again) {
+    const char *id;
+    begin(V2(SOURCE "," BUILD("'beforeEntry':{" CONDITION("FAIL", CHECKS("EQ", "no")) "}")));
+    id = latest_id("p");
+    CHECK_STR(override_condition("Build", id, "BEFORE_ENTRY"), "");
+    CHECK_STR(fail_job(next_job()), "");
+    CHECK_STR(run("RetryStageExecution",
+                  "{'pipelineName':'p','stageName':'Build','pipelineExecutionId':'%s','retryMode':'ALL_ACTIONS'}", id),
+              "");
+    CHECK_STR(succeed(next_job()), "");
+    CHECK_STR(execution_status("p", id), "Succeeded");
+    CHECK_STR(run("ListRuleExecutions", "{'pipelineName':'p'}"), "");
+    CHECK(count("ruleExecutionDetails") == 1);
+    close_story();
+}
+
 TEST(t_conditions__before_entry_can_skip_the_stage) {
     const char *id;
     begin(V2(SOURCE "," BUILD("'beforeEntry':{" CONDITION("SKIP", CHECKS("NE", "yes")) "}") "," LAST));

@@ -8,6 +8,7 @@ import json
 import urllib.error
 import urllib.request
 
+import botocore.config
 import pytest
 
 from test_peer_boto3 import ROLE, action, zip_of
@@ -269,3 +270,127 @@ def test_rule_types_and_deploy_targets_are_listed(service):
         service.list_deploy_action_execution_targets(actionExecutionId="00000000-0000-4000-8000-000000000000")
     with pytest.raises(service.exceptions.InvalidNextTokenException):
         service.list_webhooks(NextToken="garbage")
+
+
+# ---- all 44 ----
+
+APPROVE = {"name": "Ask", "actions": [action("Ok", "Approval", "Manual", owner="AWS")]}
+DOOR = {"pipelineName": "p", "stageName": "Ask", "transitionType": "Inbound"}
+
+
+def ledger(service):
+    """What every operation answered from now on: {"ListPipelines": {"", "ValidationException"}}; "" is success."""
+    answers = {name: set() for name in service.meta.service_model.operation_names}
+
+    def note(parsed, model, **_):
+        answers[model.name].add(parsed.get("Error", {}).get("Code", ""))
+
+    service.meta.events.register("after-call.codepipeline", note)
+    return answers
+
+
+def run_pipelines(service):
+    door = rule("Never", "DeploymentWindow", Cron="* * * ? * * 1970")
+    entry = {"conditions": [{"result": "FAIL", "rules": [door]}]}
+    service.create_pipeline(pipeline=declaration(build(beforeEntry=entry), APPROVE))
+    run = executions(service)[0]["pipelineExecutionId"]
+    held = {"pipelineName": "p", "stageName": "Build", "pipelineExecutionId": run}
+    service.override_stage_condition(**held, conditionType="BEFORE_ENTRY")
+    finish(service, success=False)
+    service.retry_stage_execution(**held, retryMode="FAILED_ACTIONS")
+    job = service.poll_for_jobs(actionTypeId=MAKER)["jobs"][0]
+    service.get_job_details(jobId=job["id"])
+    service.acknowledge_job(jobId=job["id"], nonce=job["nonce"])
+    service.put_job_success_result(jobId=job["id"])
+    token = service.get_pipeline_state(name="p")["stageStates"][2]["actionStates"][0]["latestExecution"]["token"]
+    verdict = {"summary": "fine", "status": "Approved"}
+    service.put_approval_result(pipelineName="p", stageName="Ask", actionName="Ok", result=verdict, token=token)
+    rollback = service.rollback_stage(pipelineName="p", stageName="Ask", targetPipelineExecutionId=run)
+    service.stop_pipeline_execution(pipelineName="p", pipelineExecutionId=rollback["pipelineExecutionId"], abandon=True)
+    service.disable_stage_transition(**DOOR, reason="closed")
+    service.enable_stage_transition(**DOOR)
+    service.start_pipeline_execution(name="p")
+    change = {"revisionId": "r", "revisionChangeId": "c", "created": 1}
+    service.put_action_revision(pipelineName="p", stageName="Source", actionName="Fetch", actionRevision=change)
+    service.get_pipeline_execution(pipelineName="p", pipelineExecutionId=run)
+    service.list_action_executions(pipelineName="p")
+    service.list_rule_executions(pipelineName="p")
+
+
+def run_third_party(service):
+    service.update_action_type(actionType=provided())
+    service.get_action_type(**PARTNER)
+    partner = [action(name, "Test", "Partner", ("Source",), (), "ThirdParty", Suite=name) for name in ("One", "Two")]
+    service.create_pipeline(pipeline=declaration({"name": "Test", "actions": partner}, name="partner"))
+    jobs = service.poll_for_third_party_jobs(actionTypeId=PARTNER, maxBatchSize=2)["jobs"]
+    for offered in jobs:
+        job = {"jobId": offered["jobId"], "clientToken": "emulator-token-" + offered["clientId"]}
+        nonce = service.get_third_party_job_details(**job)["jobDetails"]["nonce"]
+        service.acknowledge_third_party_job(**job, nonce=nonce)
+        if offered is jobs[0]:
+            service.put_third_party_job_success_result(**job)
+        else:
+            service.put_third_party_job_failure_result(**job, failureDetails={"type": "JobFailed", "message": "no"})
+
+
+def run_the_rest(service, s3):
+    service.put_webhook(
+        webhook={
+            "name": "hook",
+            "targetPipeline": "p",
+            "targetAction": "Fetch",
+            "filters": [{"jsonPath": "$.ref"}],
+            "authentication": "UNAUTHENTICATED",
+            "authenticationConfiguration": {},
+        }
+    )
+    service.register_webhook_with_third_party(webhookName="hook")
+    service.deregister_webhook_with_third_party(webhookName="hook")
+    service.list_webhooks()
+    service.delete_webhook(name="hook")
+    arn = service.get_pipeline(name="p")["metadata"]["pipelineArn"]
+    service.tag_resource(resourceArn=arn, tags=[{"key": "k", "value": "v"}])
+    service.untag_resource(resourceArn=arn, tagKeys=["k"])
+    service.list_tags_for_resource(resourceArn=arn)
+    s3.create_bucket(Bucket="site")
+    deploy = action("Ship", "Deploy", "S3", ("Source",), (), "AWS", BucketName="site", Extract="true")
+    service.update_pipeline(pipeline=declaration({"name": "Ship", "actions": [deploy]}, name="partner"))
+    service.start_pipeline_execution(name="partner")
+    shipped = service.list_action_executions(pipelineName="partner")["actionExecutionDetails"][0]
+    service.list_deploy_action_execution_targets(actionExecutionId=shipped["actionExecutionId"])
+    service.create_custom_action_type(
+        category="Test",
+        provider="Passing",
+        version="1",
+        inputArtifactDetails={"minimumCount": 0, "maximumCount": 1},
+        outputArtifactDetails={"minimumCount": 0, "maximumCount": 1},
+    )
+    service.delete_custom_action_type(category="Test", provider="Passing", version="1")
+    service.list_action_types()
+    service.list_rule_types()
+    service.list_pipelines()
+    service.delete_pipeline(name="partner")
+
+
+def test_every_operation_succeeds_and_refuses_with_an_error_of_the_model(service, boto3_client):
+    answers = ledger(service)
+    run_pipelines(service)
+    run_third_party(service)
+    run_the_rest(service, boto3_client("s3"))
+    assert len(answers) == 44
+    assert [name for name, seen in answers.items() if "" not in seen] == []
+
+    careless = boto3_client("codepipeline", config=botocore.config.Config(parameter_validation=False))
+    answers = ledger(careless)
+    bad = {
+        "ListPipelines": {"nextToken": "garbage"},
+        "ListActionTypes": {"nextToken": "garbage"},
+        "ListWebhooks": {"NextToken": "garbage"},
+        "ListRuleTypes": {"regionFilter": "x"},
+        "RegisterWebhookWithThirdParty": {"webhookName": "nobody"},
+        "DeregisterWebhookWithThirdParty": {"webhookName": "nobody"},
+    }
+    for name, model in ((name, careless.meta.service_model.operation_model(name)) for name in answers):
+        with pytest.raises(careless.exceptions.ClientError) as refused:
+            getattr(careless, botocore.xform_name(name))(**bad.get(name, {}))
+        assert refused.value.response["Error"]["Code"] in {shape.name for shape in model.error_shapes}, name
