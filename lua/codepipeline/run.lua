@@ -190,9 +190,9 @@ end
 local run = {}
 
 --- Starts an execution.
--- @param options variables (a table of strings), revisions ({action = {COMMIT_ID = "1b2c"}}, or the service's own list),
---   client_request_token, poll_interval (seconds; default 5: a fifth of it while something moves, slowing down to
---   twice it), unclaimed_after (seconds without a sign of a worker until a job is called unclaimed; default 60)
+-- @param options variables (a table of strings), revisions ({action = {COMMIT_ID = "1b2c"}}, or the service's own
+--   list), client_request_token, poll_interval (seconds; default 5: a fifth of it while something moves, slowing down
+--   to twice it), unclaimed_after (seconds without a sign of a worker until a job is called unclaimed; default 60)
 -- @return run, or nil and err
 function run.start(client, pipeline, options)
   return new_run(core.run_start(client, pipeline, options))
