@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// All 44 operations once more, with the AWS SDK for JavaScript, unmodified: each refuses input that is no good, and those
-// that story.cjs leaves out carry a third-party job, a webhook, a condition, a rollback and a revision to their end. The
-// environment points at the emulator. Prints one JSON line of what it saw.
+// All 44 operations once more, with the AWS SDK for JavaScript, unmodified: each refuses input that is no good, and
+// those that story.cjs leaves out carry a third-party job, a webhook, a condition, a rollback and a revision to their
+// end. The environment points at the emulator. Prints one JSON line of what it saw.
 const codepipeline = require("@aws-sdk/client-codepipeline");
 const s3 = require("@aws-sdk/client-s3");
 
