@@ -36,6 +36,7 @@ build = {
       ["codepipeline"] = "lua/codepipeline/init.lua",
       ["codepipeline.event"] = "lua/codepipeline/event.lua",
       ["codepipeline.run"] = "lua/codepipeline/run.lua",
+      ["codepipeline.runtime"] = "lua/codepipeline/runtime.lua",
       ["codepipeline.types"] = "lua/codepipeline/types.d.lua",
       ["codepipeline.paging"] = "lua/codepipeline/paging.lua",
       ["codepipeline.worker"] = "lua/codepipeline/worker.lua",
@@ -46,6 +47,7 @@ build = {
     bin = {
       ["codepipeline-emulator"] = "lua/bin/codepipeline-emulator",
       ["codepipeline-event"] = "lua/bin/codepipeline-event",
+      ["codepipeline-lambda"] = "lua/bin/codepipeline-lambda",
     },
   },
   copy_directories = { "docs" },

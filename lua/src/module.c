@@ -136,6 +136,7 @@ EXPORT int luaopen_codepipeline_core(lua_State *L) {
     open_worker(L);
     open_run(L);
     open_event(L);
+    open_runtime(L);
     open_emulator(L);
     return 1;
 }

@@ -74,6 +74,7 @@ void open_worker(lua_State *L);
 void open_run(lua_State *L);
 void open_emulator(lua_State *L);
 void open_event(lua_State *L);
+void open_runtime(lua_State *L);
 cpl_client *check_client(lua_State *L, int index);
 cpl_job **new_job(lua_State *L); /* pushes a job that is still empty */
 /* Runs a command of the core with the arguments in the table at 1; pushes its exit status, returns 1. */

@@ -87,8 +87,11 @@ static int worker_add(lua_State *L) {
     int index;
     luaL_checktype(L, 2, LUA_TTABLE);
     check_options(L, 2, names);
-    type = (cpl_action_type){field_str(L, 2, "category"), field_str(L, 2, "provider"), field_str(L, 2, "version"),
-                             field_str(L, 2, "query_key"), field_str(L, 2, "query_value")};
+    type = (cpl_action_type){.category = field_str(L, 2, "category"),
+                             .provider = field_str(L, 2, "provider"),
+                             .version = field_str(L, 2, "version"),
+                             .query_key = field_str(L, 2, "query_key"),
+                             .query_value = field_str(L, 2, "query_value")};
     if (cpl_worker_add(worker, &type, &index, &err)) return push_failure(L, &err);
     lua_pushinteger(L, index);
     return 1;
