@@ -218,7 +218,7 @@ static void finish(const cpl_json *step, cpl_job *job) {
 
 static void serve(cpl_client *client, const cpl_json *scenario, const char *folder) {
     cpl_worker_options options = {.poll_interval_ms = 10, .work_dir = cpl_str_of(folder)};
-    cpl_action_type type = {CPL_LIT("Build"), CPL_LIT("Builder"), CPL_LIT("1"), {NULL, 0}, {NULL, 0}};
+    cpl_action_type type = {.category = CPL_LIT("Build"), .provider = CPL_LIT("Builder"), .version = CPL_LIT("1")};
     cpl_wait wait = {.timeout_ms = 10000};
     cpl_worker *worker = NULL;
     int index;
