@@ -15,6 +15,7 @@
 
 cpl_s3 cpl_s3_of_client(const cpl_client *client) {
     return (cpl_s3){.http = client->http,
+                    .limits = &client->limits,
                     .signer = client->signer,
                     .region = cpl_str_of(client->region),
                     .endpoint_url = cpl_str_of(client->s3_endpoint_url),

@@ -117,7 +117,8 @@ static cpl_status transmit(session *x, const request *r, const cpl_header *heade
                           .sink_fd = r->fd,
                           .sink_to_fd = r->to_fd,
                           .body_limit = r->to_fd ? r->limit : ERROR_BODY_MAX,
-                          .wait = &rest};
+                          .wait = &rest,
+                          .limits = x->s3->limits};
     cpl_status status = cpl_pace_rest(&x->pace, &rest, x->err);
     if (status != CPL_OK) return status;
     cpl_http_response_clear(&x->response);

@@ -13,9 +13,10 @@
 /* How S3 is reached; what it points to outlives every call. Zero members mean the default. */
 typedef struct cpl_s3 {
     cpl_http *http;
-    cpl_signer *signer;   /* may be NULL */
-    cpl_str region;       /* where buckets are thought to be */
-    cpl_str endpoint_url; /* override; path style then */
+    const cpl_http_limits *limits; /* NULL: those of http */
+    cpl_signer *signer;            /* may be NULL */
+    cpl_str region;                /* where buckets are thought to be */
+    cpl_str endpoint_url;          /* override; path style then */
     cpl_str user_agent;
     bool fips, dual_stack;
     int64_t skew_s;         /* added to this machine's clock */

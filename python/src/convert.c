@@ -282,10 +282,21 @@ static PyObject *read_secret(const source *from) {
     return PyUnicode_FromString("***");
 }
 
+/* A str whose repr() does not show it: answers are printed and logged by whoever has them. */
+static PyObject *read_sensitive(const source *from) {
+    PyObject *module = PyImport_ImportModule("codepipeline._secret");
+    PyObject *text =
+        module ? PyObject_CallMethod(module, "Secret", "s#", from->cursor->text.p, (Py_ssize_t)from->cursor->text.n)
+               : NULL;
+    Py_XDECREF(module);
+    return text;
+}
+
 /* The value the current token is or begins. Recursion ends at the cursor's CPL_JSON_DEPTH_MAX levels. */
 static PyObject *read_value(const source *from) {
     const cpl_cursor *cursor = from->cursor;
     if (cursor->sensitive && from->mask && cursor->token != CPL_TOKEN_ERROR) return read_secret(from);
+    if (cursor->sensitive && cursor->token == CPL_TOKEN_STRING) return read_sensitive(from);
     switch (cursor->token) {
     case CPL_TOKEN_OBJECT: return read_object(from);
     case CPL_TOKEN_ARRAY: return read_array(from);

@@ -231,6 +231,9 @@ TEST(t_settings__a_view_fails_as_its_own_limits_say) {
          CPL_OK);
     CHECK(call_with(&f, view, "ListPipelines", "{}") == CPL_TIMEOUT && f.err.attempts == 1);
     CHECK(strstr(f.err.message, "was silent for 60 ms") != NULL);
+    CHECK(cpl_client_download(view, CPL_LIT("bucket"), CPL_LIT("key"), CPL_LIT("/tmp/t_settings.never"), NULL,
+                              &f.err) == CPL_TIMEOUT);
+    CHECK(strstr(f.err.message, "was silent for 60 ms") != NULL);
     cpl_client_free(view);
     stop(&f);
 }

@@ -4,6 +4,7 @@
 import io
 import json
 import logging
+import pickle
 import subprocess
 import sys
 import threading
@@ -162,7 +163,10 @@ def test_no_secret_is_seen_anywhere(service, watched, caplog):
     watched.on("response", lambda event: seen.append(f"{event} {event!r} {event.__dict__}"))
     with caplog.at_level(logging.DEBUG, logger="codepipeline"):
         answer = watched.poll_for_jobs(actionTypeId=POLL)
-        assert answer["jobs"][0]["data"]["artifactCredentials"]["accessKeyId"] == CANARY + "-key"
+        keys = answer["jobs"][0]["data"]["artifactCredentials"]
+        assert keys["accessKeyId"] == CANARY + "-key" and f"{keys['secretAccessKey']}" == CANARY + "-own"
+        assert json.loads(json.dumps(keys)) == pickle.loads(pickle.dumps(keys)) == keys
+        assert repr(keys) == "{'accessKeyId': '***', 'secretAccessKey': '***', 'sessionToken': '***'}"
         with pytest.raises(exceptions.ValidationException) as caught:
             watched.put_webhook(
                 webhook={
