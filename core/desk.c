@@ -184,6 +184,12 @@ int64_t cpl_desk_now_ms(const cpl_desk *desk) {
     return cpl_clock_wall_ms() + atomic_load(&desk->client->root->skew_s) * 1000;
 }
 
+bool cpl_desk_cancelled(const cpl_desk *desk) {
+    int64_t stop_ms = atomic_load(&desk->stop_ms);
+    if (atomic_load(&desk->cancelled)) return true;
+    return stop_ms && desk->grace_ms && cpl_clock_monotonic_ms() - stop_ms >= desk->grace_ms;
+}
+
 void cpl_desk_settle(cpl_desk *desk) {
     pthread_mutex_lock(&desk->lock);
     atomic_fetch_sub(&desk->running, 1);

@@ -65,6 +65,8 @@ void cpl_desk_drop(cpl_desk *desk); /* NULL is fine */
 cpl_status cpl_desk_open_journal(cpl_desk *desk, cpl_str path, cpl_error *err);
 /* The service's time as far as it is known, milliseconds since 1970. */
 int64_t cpl_desk_now_ms(const cpl_desk *desk);
+/* The jobs should end: they were cancelled, or the worker was stopped and its grace is over. */
+bool cpl_desk_cancelled(const cpl_desk *desk);
 /* One job less is running. */
 void cpl_desk_settle(cpl_desk *desk);
 /* Writes a signed result to the journal, once. It is sent all the same when that fails. */

@@ -175,9 +175,7 @@ cpl_owed *cpl_job_sign(const cpl_job *job, cpl_owed *owed) {
 }
 
 bool cpl_job_cancelled(const cpl_job *job) {
-    int64_t stop_ms = atomic_load(&job->desk->stop_ms);
-    if (atomic_load(&job->desk->cancelled)) return true;
-    return stop_ms && job->desk->grace_ms && cpl_clock_monotonic_ms() - stop_ms >= job->desk->grace_ms;
+    return cpl_desk_cancelled(job->desk);
 }
 
 void cpl_job_hand_out(cpl_job *job) {

@@ -130,8 +130,8 @@ out:
 /* ---- getting it there ---- */
 
 /*
- * Writes the result down, then repeats the call through passing failures. What is not accepted in time stays with the job: the next answer replaces
- * it, and freeing the job puts it in line.
+ * Writes the result down, then repeats the call through passing failures. What is not accepted in time stays with the
+ * job: the next answer replaces it, and freeing the job puts it in line.
  */
 static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
     cpl_wait limited = wait ? *wait : (cpl_wait){0}, rest;

@@ -107,6 +107,10 @@ void cpl_worker_cancel(cpl_worker *worker) {
     atomic_store(&worker->desk->cancelled, true);
 }
 
+bool cpl_worker_cancelled(const cpl_worker *worker) {
+    return cpl_desk_cancelled(worker->desk);
+}
+
 const char *cpl_worker_warning(const cpl_worker *worker) {
     return cpl_journal_warning(worker->desk->journal);
 }

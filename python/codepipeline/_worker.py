@@ -9,8 +9,9 @@ import os
 import queue
 import signal
 import threading
+import time
 
-from . import _core
+from . import _core, _systemd
 from ._event import decode_parameters
 from .exceptions import CodePipelineError, ParamValidationError, StateError
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("codepipeline")
 _PATIENCE = 5.0  # seconds after which run() looks whether the service is in trouble
+_LAST_WORDS = 5.0  # seconds a handler has from being cancelled until the worker answers for it
+_SHUT_DOWN = "the worker was shut down before the job finished"
 
 
 class Outcome:
@@ -237,6 +240,21 @@ class Job:
         """The output artifact of that name; without a name the only one."""
         return Output(self._core, name or "")
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether the handler should come to an end: the worker is being shut down, and its grace is over."""
+        return self._core.cancelled
+
+    def wait_cancelled(self, timeout: float | None = None) -> bool:
+        """Waits until the job is cancelled, for at most timeout seconds; whether it is. In place of time.sleep()."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not self._core.cancelled:
+            left = 0.05 if end is None else min(0.05, end - time.monotonic())
+            if left <= 0:
+                return False
+            time.sleep(left)
+        return True
+
     def succeed(self, output_variables: Mapping[str, str] | None = None, **details: Any) -> Outcome:
         """Success; arguments as for Result. Sent, after the staged outputs, when the handler has returned."""
         self.outcome = Result(output_variables, **details)
@@ -346,6 +364,11 @@ class Worker:
     poll_interval   seconds between polls that found nothing, growing to ten times it; default 1
     work_dir        where jobs get their folders; default: TMPDIR or /tmp
     artifact_limit  bytes an artifact may unpack to; default 8 GiB
+    journal         a file that remembers the jobs taken and the results owed, for the next start after a crash;
+                    default: memory only. One worker at a time: StateError when another has it open
+    grace           seconds that handlers have after stop() or the first signal, until job.cancelled; default: no limit
+    on_shutdown     what becomes of a job whose handler does not end when it was cancelled: "fail" (default), or
+                    "continue", which hands it on with the state it had
     margin          seconds of a Lambda function's time kept for reporting that it was not enough; default 3
 
     In a Lambda function the same worker is ``handler = worker.lambda_handler``.
@@ -359,6 +382,9 @@ class Worker:
         poll_interval: float | None = None,
         work_dir: Path | None = None,
         artifact_limit: int | None = None,
+        journal: Path | None = None,
+        grace: float | None = None,
+        on_shutdown: str = "fail",
         margin: float = 3.0,
     ) -> None:
         if client is None:
@@ -367,13 +393,24 @@ class Worker:
             client = Client()
         if concurrency < 1:
             raise ValueError("concurrency is at least 1")
+        if on_shutdown not in ("fail", "continue"):
+            raise ValueError('on_shutdown is "fail" or "continue"')
         self.client = client
         self._concurrency = concurrency
         folder = None if work_dir is None else os.fsencode(work_dir)
         limit = artifact_limit or 0
         self._core = _core.Worker(
-            client._core, concurrency=concurrency, poll_interval=poll_interval, work_dir=folder, artifact_limit=limit
+            client._core,
+            concurrency=concurrency,
+            poll_interval=poll_interval,
+            work_dir=folder,
+            artifact_limit=limit,
+            journal=None if journal is None else os.fsencode(journal),
+            grace=0.001 if grace == 0 else grace,  # to the core 0 is no limit
         )
+        self._forgetful = journal is None
+        self._on_shutdown = on_shutdown
+        self._unanswered: dict[str, Job] = {}  # by id: whoever takes a job out answers it
         self._make_job = functools.partial(_core.job_from_event, client._core, work_dir=folder, artifact_limit=limit)
         self._margin = margin
         self._handlers: list[Handler] = []  # by the index the core gave the action type
@@ -383,19 +420,28 @@ class Worker:
         self._trouble: str | None = None  # the last that was logged
 
     def job(
-        self, *, category: str, provider: str, version: str = "1", query: Mapping[str, str] | None = None
+        self,
+        *,
+        category: str,
+        provider: str,
+        version: str = "1",
+        query: Mapping[str, str] | None = None,
+        idempotent: bool = False,
     ) -> Callable[[Handler], Handler]:
         """A decorator: the function handles the jobs of this action type.
 
         category is Source, Build, Test, Deploy or Invoke. query takes only jobs whose queryable configuration property
-        has a value: {"Project": "site"}. ParamValidationError when the type has a handler already.
+        has a value: {"Project": "site"}. idempotent: a job whose worker was killed while it ran is run again by the
+        next worker with the same journal, up to three times, and not reported failed.
+
+        ParamValidationError when the type has a handler already.
         """
         if query is not None and len(query) != 1:
             raise ValueError("query takes one property and its value")
         pair = next(iter(query.items())) if query else (None, None)
 
         def register(handler: Handler) -> Handler:
-            self._core.add(category, provider, version, *pair)
+            self._core.add(category, provider, version, *pair, idempotent=idempotent)
             self._handlers.append(handler)
             return handler
 
@@ -458,24 +504,33 @@ class Worker:
     def run(self) -> Summary:
         """Takes jobs until stop(), SIGTERM or Ctrl-C, then lets what runs finish, and answers a Summary.
 
-        A second signal does what it did before run(). Polls that fail for a reason that passes are logged and repeated;
+        A second signal cancels the jobs, as the end of the grace does; handlers that do not end within five seconds
+        more are answered for, see on_shutdown. A third does what it did before run(). What an earlier worker left open
+        in the journal comes first. Polls that fail for a reason that passes are logged and repeated;
         another error ends the run and is raised, after what runs has finished.
         """
         jobs: queue.SimpleQueue[_core.Job | None] = queue.SimpleQueue()
-        threads = [threading.Thread(target=self._serve, args=(jobs,)) for _ in range(self._concurrency)]
-        with _StopOnSignal(self.stop):
+        threads = [threading.Thread(target=self._serve, args=(jobs,), daemon=True) for _ in range(self._concurrency)]
+        notices = _systemd.Notices()
+        if self._core.warning:
+            _log.warning("%s", self._core.warning)
+        elif self._forgetful:
+            _log.warning("no journal is named: what runs or is owed is forgotten if this process is killed")
+        with _StopOnSignal(self.stop, self.cancel):
             for thread in threads:
                 thread.start()
+            notices.ready()
             try:
                 while not self._core.stopping:
-                    core = self._next(_PATIENCE)
+                    core = self._next(notices.patience(_PATIENCE))
+                    notices.alive()
                     if core is not None:
                         jobs.put(core)
             finally:
+                notices.stopping()
                 for _ in threads:
                     jobs.put(None)
-                for thread in threads:
-                    thread.join()
+                self._drain(threads, notices)
             self._next(_PATIENCE)  # hands out nothing any more; sends what the last jobs could not
         return Summary(self._counts)
 
@@ -491,6 +546,44 @@ class Worker:
     def stop(self) -> None:
         """Ends polling, for good; from any thread, or from a handler."""
         self._core.stop()
+
+    def cancel(self) -> None:
+        """stop(), and tells the running jobs that they should end."""
+        self._core.cancel()
+
+    def _drain(self, threads: list[threading.Thread], notices: _systemd.Notices) -> None:
+        """Waits for the handlers; for those that do not hear that they are cancelled, not for ever."""
+        end = None
+        while alive := [thread for thread in threads if thread.is_alive()]:
+            if end is None and self._core.cancelled:
+                end = time.monotonic() + _LAST_WORDS
+            if end is not None and time.monotonic() >= end:
+                self._answer_for_all()
+                return
+            alive[0].join(0.05)
+            notices.alive()
+
+    def _answer_for_all(self) -> None:
+        with self._lock:
+            jobs = list(self._unanswered.values())
+        for job in jobs:
+            if not self._claim(job):
+                continue
+            if self._on_shutdown == "continue":
+                self._settle(job, Later(job.state, 0.0, Result()))
+            else:
+                self._settle(job, Failure(_SHUT_DOWN, "SystemUnavailable"))
+
+    def _claim(self, job: Job) -> bool:
+        with self._lock:
+            return self._unanswered.pop(job.id, None) is not None
+
+    def _settle(self, job: Job, outcome: Outcome) -> str:
+        name = _report(job, outcome)
+        with self._lock:
+            self._counts[name] += 1
+        _log.info("%r %s", job, name)
+        return name
 
     def _next(self, timeout: float | None) -> _core.Job | None:
         if not self._handlers:
@@ -515,6 +608,8 @@ class Worker:
     def _work(self, job: Job, handler: Handler) -> str:
         """Runs the handler and sends the outcome; raises nothing but KeyboardInterrupt."""
         interrupt = None
+        with self._lock:
+            self._unanswered[job.id] = job
         _log.info("%r started", job)
         try:
             outcome = _outcome(job, handler(job))
@@ -523,10 +618,7 @@ class Worker:
             outcome = Failure.of(error)
             if isinstance(error, KeyboardInterrupt):
                 interrupt = error
-        name = _report(job, outcome)
-        with self._lock:
-            self._counts[name] += 1
-        _log.info("%r %s", job, name)
+        name = self._settle(job, outcome) if self._claim(job) else "unreported"
         _free(job)
         if interrupt:
             raise interrupt
@@ -579,11 +671,11 @@ def _free(job: Job) -> None:
 
 
 class _StopOnSignal:
-    """Within it the first SIGTERM or Ctrl-C calls stop and puts the previous handlers back. Python allows signal
-    handlers in the main thread only; elsewhere this does nothing."""
+    """Within it the first SIGTERM or Ctrl-C calls stop; the second calls cancel and puts the previous handlers back.
+    Python allows signal handlers in the main thread only; elsewhere this does nothing."""
 
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self._stop = stop
+    def __init__(self, stop: Callable[[], None], cancel: Callable[[], None]) -> None:
+        self._steps = [cancel, stop]
         self._previous: dict[int, Any] = {}
 
     def _restore(self) -> None:
@@ -592,8 +684,9 @@ class _StopOnSignal:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        self._restore()
-        self._stop()
+        self._steps.pop()()
+        if not self._steps:
+            self._restore()
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():

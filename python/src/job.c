@@ -138,6 +138,12 @@ static PyObject *get_expired(PyObject *self, void *unused) {
     return job ? PyBool_FromLong(cpl_job_expired(job)) : NULL;
 }
 
+static PyObject *get_cancelled(PyObject *self, void *unused) {
+    (void)unused;
+    const cpl_job *job = open_job(self);
+    return job ? PyBool_FromLong(cpl_job_cancelled(job)) : NULL;
+}
+
 static PyObject *job_data(PyObject *self, PyObject *args) {
     int secrets;
     cpl_cursor cursor;
@@ -337,6 +343,7 @@ static PyGetSetDef properties[] = {
     {"outputs", get_outputs, NULL, "Names of the output artifacts.", NULL},
     {"action_type", get_action_type, NULL, "What Worker.add() answered for its type.", NULL},
     {"answered", get_answered, NULL, "A result was accepted.", NULL},
+    {"cancelled", get_cancelled, NULL, "It should end: its worker is being shut down.", NULL},
     {"expired", get_expired, NULL, "The guard reported it, or tried to.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 #undef FIELD

@@ -12,14 +12,16 @@ static cpl_worker *handle_of(PyObject *self) {
 }
 
 static PyObject *worker_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"client", "concurrency", "poll_interval", "work_dir", "artifact_limit", NULL};
+    static char *names[] = {"client",         "concurrency", "poll_interval", "work_dir",
+                            "artifact_limit", "journal",     "grace",         NULL};
     cpl_worker_options options = {0};
     cpl_error err = {0};
     Py_ssize_t limit = 0;
     PyObject *client;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$iO&z#n:Worker", names, &client, &options.concurrency,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$iO&z#nz#O&:Worker", names, &client, &options.concurrency,
                                      module_milliseconds, &options.poll_interval_ms, &options.work_dir.p,
-                                     &options.work_dir.n, &limit)) {
+                                     &options.work_dir.n, &limit, &options.journal.p, &options.journal.n,
+                                     module_milliseconds, &options.grace_ms)) {
         return NULL;
     }
     module_state *state = PyType_GetModuleState(type);
@@ -46,15 +48,17 @@ static void worker_dealloc(PyObject *self) {
 }
 
 static PyObject *worker_add(PyObject *self, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"category", "provider", "version", "query_key", "query_value", NULL};
+    static char *names[] = {"category", "provider", "version", "query_key", "query_value", "idempotent", NULL};
     cpl_action_type type = {0};
     cpl_error err = {0};
-    int index;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s#s#s#|z#z#:add", names, &type.category.p, &type.category.n,
+    int index, idempotent = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s#s#s#|z#z#$p:add", names, &type.category.p, &type.category.n,
                                      &type.provider.p, &type.provider.n, &type.version.p, &type.version.n,
-                                     &type.query_key.p, &type.query_key.n, &type.query_value.p, &type.query_value.n)) {
+                                     &type.query_key.p, &type.query_key.n, &type.query_value.p, &type.query_value.n,
+                                     &idempotent)) {
         return NULL;
     }
+    type.idempotent = idempotent;
     if (cpl_worker_add(handle_of(self), &type, &index, &err) != CPL_OK) return error_raise(&err);
     return PyLong_FromLong(index);
 }
@@ -97,6 +101,22 @@ static PyObject *worker_stop(PyObject *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
+static PyObject *worker_cancel(PyObject *self, PyObject *unused) {
+    (void)unused;
+    cpl_worker_cancel(handle_of(self));
+    Py_RETURN_NONE;
+}
+
+static PyObject *get_cancelled(PyObject *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(cpl_worker_cancelled(handle_of(self)));
+}
+
+static PyObject *get_warning(PyObject *self, void *unused) {
+    (void)unused;
+    return module_text(cpl_worker_warning(handle_of(self)));
+}
+
 static PyObject *get_stopping(PyObject *self, void *unused) {
     (void)unused;
     return PyBool_FromLong(cpl_worker_stopping(handle_of(self)));
@@ -109,16 +129,19 @@ static PyObject *get_running(PyObject *self, void *unused) {
 
 static PyMethodDef methods[] = {
     {"add", (PyCFunction)(void (*)(void))worker_add, METH_VARARGS | METH_KEYWORDS,
-     "add($self, category, provider, version, query_key=None, query_value=None)\n--\n\n"
+     "add($self, category, provider, version, query_key=None, query_value=None, *, idempotent=False)\n--\n\n"
      "Adds an action type; its index, counting from 0."},
     {"next", worker_next, METH_O,
      "next($self, timeout, /)\n--\n\n"
      "(job, None); (None, error) after a poll that failed and will be repeated; (None, None) after timeout seconds\n"
      "or when the worker is stopping."},
     {"stop", worker_stop, METH_NOARGS, "stop($self, /)\n--\n\nEnds polling, from any thread."},
+    {"cancel", worker_cancel, METH_NOARGS, "cancel($self, /)\n--\n\nstop(), and tells the jobs that they should end."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef properties[] = {{"stopping", get_stopping, NULL, "Whether stop() was called.", NULL},
+                                   {"cancelled", get_cancelled, NULL, "Whether the jobs should end.", NULL},
+                                   {"warning", get_warning, NULL, "What became of a damaged journal, or None.", NULL},
                                    {"running", get_running, NULL, "Jobs handed out and not yet answered.", NULL},
                                    {NULL, NULL, NULL, NULL, NULL}};
 
