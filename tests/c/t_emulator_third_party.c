@@ -220,6 +220,24 @@ TEST(t_third_party__a_malformed_declaration_is_refused) {
     close_story();
 }
 
+TEST(t_third_party__the_quota_holds) {
+    begin_empty();
+    for (int i = 0; i <= 50; i++) {
+        char provider[16];
+        snprintf(provider, sizeof provider, "P%d", i);
+        CHECK_STR(
+            run("UpdateActionType",
+                "{'actionType':{'id':{'category':'Test','owner':'ThirdParty','provider':'%s','version':'1'}," WORKER(
+                    "") ",'inputArtifactDetails':{'minimumCount':0,'maximumCount':1},"
+                        "'outputArtifactDetails':{'minimumCount':0,'maximumCount':1}}}",
+                provider),
+            i < 50 ? "" : "RequestFailedException");
+    }
+    CHECK_STR(run("UpdateActionType", "%s", DECLARATION("ThirdParty", "P7", WORKER(""), "")), "");
+    make_type("Test", "Own", "");
+    close_story();
+}
+
 TEST(t_third_party__permissions_and_executors_decide_who_may_do_what) {
     begin_empty();
     put_source("src", "app.zip", "x");

@@ -170,6 +170,22 @@ TEST(t_webhooks__a_malformed_webhook_is_refused) {
     close_story();
 }
 
+TEST(t_webhooks__the_quota_holds) {
+    begin(PIPELINE("p", SOURCE "," STAGE("Ask", APPROVAL("Ok"))));
+    for (int i = 0; i <= 300; i++) {
+        CHECK_STR(run("PutWebhook",
+                      "{'webhook':{'name':'h%d','targetPipeline':'p','targetAction':'Fetch','filters':[],"
+                      "'authentication':'UNAUTHENTICATED','authenticationConfiguration':{}}}",
+                      i),
+                  i < 300 ? "" : "LimitExceededException");
+    }
+    CHECK_STR(run("ListWebhooks", "{}"), "");
+    CHECK(count("webhooks") == 100);
+    CHECK_STR(run("ListWebhooks", "{'NextToken':'%s'}", keep("NextToken")), "");
+    CHECK(count("webhooks") == 100);
+    close_story();
+}
+
 TEST(t_webhooks__random_events_addresses_and_paths_do_no_harm) {
     static const char letters[] = "$.[]*'\"ab01{}:,/-";
     unsigned seed = 3;
