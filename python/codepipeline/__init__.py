@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         TimeoutError,
         TooLargeError,
     )
-    from .session import Config, Session, client
+    from .session import Config, Session, client, setup_default_session
 
 __version__ = _core.version
 
@@ -82,6 +82,7 @@ __all__ = [
     "pack",
     "sample_event",
     "session",
+    "setup_default_session",
 ]
 
 # Where the names live. A module is loaded when a name of it is first used, so that a script which makes one call does
@@ -112,6 +113,7 @@ _MODULES = {
     "extract": "_archive",
     "pack": "_archive",
     "sample_event": "_event",
+    "setup_default_session": "session",
 }
 
 if not TYPE_CHECKING:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The door for scripts that were written for boto3: client(), Session and Config. See docs/migrating-from-boto3.md."""
+"""The door for scripts that were written for boto3: client(), Session, Config. See docs/migrating-from-boto3.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 # What a Config has, by the name of the option of Client it becomes.
 _CONFIG = {
-    "region_name": "region",
+    "region_name": "region_name",
     "connect_timeout": "connect_timeout",
     "read_timeout": "read_timeout",
     "user_agent_extra": "user_agent_extra",
@@ -51,7 +51,13 @@ def _attempts(retries: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def _of_config(config: Any) -> dict[str, Any]:
+    if config is None:
+        return {}
     values = {name: getattr(config, name, None) for name in _CONFIG}
     options = {_CONFIG[name]: value for name, value in values.items() if value is not None}
     options.update(_attempts(getattr(config, "retries", None) or {}))
@@ -64,35 +70,6 @@ def _of_config(config: Any) -> dict[str, Any]:
     if "https" in proxies or "http" in proxies:
         options["proxy"] = proxies.get("https", proxies.get("http"))
     return options
-
-
-def client(
-    service_name: str = "codepipeline",
-    region_name: str | None = None,
-    api_version: str | None = None,
-    use_ssl: bool | None = None,
-    verify: bool | str | None = None,
-    endpoint_url: str | None = None,
-    *,
-    config: Any = None,
-    **options: Any,
-) -> Client:
-    """A new Client; takes what boto3.client() takes, so ``client("codepipeline", region_name="eu-west-1")`` works, and
-    what Client takes. Certificates are always verified: verify may be a file or folder of authorities."""
-    if service_name != "codepipeline":
-        raise ValueError(f'the only service here is "codepipeline", not {service_name!r}')
-    if verify is False:
-        raise ValueError("verify=False: certificates are always verified; verify may name the authorities to trust")
-    if isinstance(verify, str):
-        options["ca_bundle"] = verify
-    given = {"region_name": region_name, "endpoint_url": endpoint_url, **options}
-    given = {name: value for name, value in given.items() if value is not None}
-    if config is not None:
-        own = _of_config(config)
-        if "region_name" in given:
-            own.pop("region", None)
-        given = {**own, **given}
-    return Client(**given)
 
 
 class Session:
@@ -117,12 +94,31 @@ class Session:
             "profile_name": profile_name,
         }
 
-    def client(self, service_name: str = "codepipeline", region_name: str | None = None, **options: Any) -> Client:
-        """As the function client(), with the session's own where options say nothing."""
-        given = {name: value for name, value in options.items() if value is not None}
-        return client(
-            service_name, **{**self._options, **({"region_name": region_name} if region_name else {}), **given}
-        )
+    def client(
+        self,
+        service_name: str = "codepipeline",
+        region_name: str | None = None,
+        api_version: str | None = None,
+        use_ssl: bool | None = None,
+        verify: bool | str | None = None,
+        endpoint_url: str | None = None,
+        *,
+        config: Any = None,
+        **options: Any,
+    ) -> Client:
+        """A new Client, with the session's own where the arguments say nothing; they are boto3's, and those of Client.
+
+        Certificates are always verified: verify may be a file or folder of authorities."""
+        if service_name != "codepipeline":
+            raise ValueError(f'the only service here is "codepipeline", not {service_name!r}')
+        if verify is False:
+            raise ValueError("verify=False: certificates are always verified; verify may name the authorities to trust")
+        if isinstance(verify, str):
+            options["ca_bundle"] = verify
+        if "region" in options:
+            region_name = options.pop("region")
+        options.update(region_name=region_name, endpoint_url=endpoint_url)
+        return Client(**{**_of_config(config), **_given(self._options), **_given(options)})
 
     @property
     def profile_name(self) -> str:
@@ -139,3 +135,17 @@ class Session:
 
     def get_available_services(self) -> list[str]:
         return ["codepipeline"]
+
+
+_default = [Session()]  # what client() uses; changed by setup_default_session() alone
+
+
+def client(*args: Any, **options: Any) -> Client:
+    """A new Client; takes what boto3.client() takes, so ``client("codepipeline", region_name="eu-west-1")`` works, and
+    what Client takes."""
+    return _default[0].client(*args, **options)
+
+
+def setup_default_session(**options: Any) -> None:
+    """What client() takes from now on where its arguments say nothing; the arguments of Session."""
+    _default[0] = Session(**options)

@@ -206,6 +206,22 @@ def test_client_takes_what_boto3_takes(server):
         assert "codepipeline" in session.get_available_services()
 
 
+def test_a_default_session_is_what_clients_are_made_from(server):
+    keys = {"aws_access_key_id": "AKID", "aws_secret_access_key": "secret"}
+    server[0].say({"pipelines": []})
+    try:
+        codepipeline.setup_default_session(region_name="eu-west-2", **keys)
+        made = codepipeline.client("codepipeline", endpoint_url=server[2].endpoint_url)
+        assert made.region == "eu-west-2"
+        assert made.list_pipelines()["pipelines"] == []
+        assert codepipeline.client("codepipeline", "eu-west-3").region == "eu-west-3"
+        assert codepipeline.Session(region_name="eu-west-1").client("codepipeline").region == "eu-west-1"
+    finally:
+        codepipeline.setup_default_session()
+    with pytest.raises(codepipeline.exceptions.NoRegionError):
+        codepipeline.client("codepipeline")
+
+
 def test_a_session_knows_the_region_a_client_would_find(monkeypatch):
     assert codepipeline.Session().region_name is None
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
