@@ -50,7 +50,7 @@ end
 describe("a run", function()
   it("is told from start to success, each thing once and in order", function()
     with_run(build(), function(run, client)
-      local lines = told(run, 0.2)
+      local lines = told(run, 1)
       lines[4] = lines[4]:gsub(": Amazon.*", "")
       assert.same({
         "run site: InProgress",
@@ -134,7 +134,7 @@ describe("a run", function()
         reason = "freeze",
       })
       local held = assert(client:start("site", QUICK))
-      local lines = told(held, 0.2)
+      local lines = told(held, 1)
       assert.equal("transition Make: transition disabled: freeze", lines[#lines])
       assert.equal("disabled_transition", held:explain().findings[1].kind)
     end)

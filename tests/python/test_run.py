@@ -88,7 +88,7 @@ def work(client, fail=None):
     assert worker.run_once()
 
 
-def told(run, timeout=0.2):
+def told(run, timeout=1):
     return [(event.kind, event.stage, event.action, event.status) for event in run.follow(timeout)]
 
 
@@ -116,7 +116,7 @@ def test_a_run_succeeds(world, client):
 
 
 def test_events_have_times_and_can_be_printed(world):
-    events = list(world(GATE).follow(0.2))
+    events = list(world(GATE).follow(1))
     assert all(isinstance(event.time, datetime.datetime) and event.time.tzinfo for event in events[1:])
     assert [event.time for event in events[1:]] == sorted(event.time for event in events[1:])
     assert str(events[1]) == "Source: InProgress"
@@ -188,7 +188,7 @@ def test_a_disabled_transition(world, client):
         pipelineName="site", stageName="Build", transitionType="Inbound", reason="freeze until Monday"
     )
     run = client.start("site", **QUICK)
-    event = list(run.follow(0.2))[-1]
+    event = list(run.follow(1))[-1]
     assert (event.kind, event.stage, event.message) == ("transition", "Build", "freeze until Monday")
     assert event.by and str(event) == "Build: transition disabled: freeze until Monday"
     assert run.explain().findings[0].kind == "disabled_transition"
@@ -265,17 +265,17 @@ def test_threads_that_wait_share_their_polls():
             }
         )
         runs = [client.run("site", id, poll_interval=0.5) for id in ids]
-        before = len(answers.requests)
+        before, begin = len(answers.requests), time.monotonic()
         threads = [threading.Thread(target=run.wait) for run in runs]
         for thread in threads:
             thread.start()
         time.sleep(0.5)
-        asked = len(answers.requests) - before
+        asked, passed = len(answers.requests) - before, time.monotonic() - begin
         answers.say({"pipelineExecutionSummaries": [{"pipelineExecutionId": id, "status": "Failed"} for id in ids]})
         for thread in threads:
             thread.join(10)
         assert {run.status for run in runs} == {"Failed"}
-        assert 1 <= asked <= 20  # twenty runs that poll about every tenth of a second
+        assert 1 <= asked <= 2 + passed / 0.04  # an answer serves all twenty for half a delay, 50 ms
 
 
 def test_throttling_is_waited_out():
