@@ -95,6 +95,11 @@ function Job:work_dir()
   return self.core:work_dir()
 end
 
+--- Whether the handler should come to an end: the worker was cancelled, or was stopped and its grace is over.
+function Job:cancelled()
+  return self.core:cancelled()
+end
+
 --- Success with more than output variables; to be returned by the handler.
 -- @param result output_variables, summary, external_execution_id, percent_complete, revision, change_identifier,
 --   revision_summary
@@ -232,7 +237,8 @@ local function log_to_stderr(level, message)
 end
 
 --- Serves an action type.
--- @param type category, provider, version (default "1"), query_key and query_value (optional)
+-- @param type category, provider, version (default "1"), query_key and query_value (optional), idempotent (a job whose
+--   worker was killed while it ran is run again by the next one with the same journal, and not reported failed)
 -- @param handler function(job); see the top of this file for what it may return
 function Worker:job(type, handler)
   if handler == nil then
@@ -394,9 +400,14 @@ function Worker:lambda_handler(value, options)
 end
 
 --- Takes jobs until stop(), SIGTERM or Ctrl-C: what runs is finished and reported, then run() returns true. A second
--- signal does what it does without a worker.
+-- signal cancels the job under way, see job:cancelled(); a third does what it does without a worker. What an earlier
+-- worker left open in the journal comes first.
 -- @return true, or nil and err for what does not pass by itself (credentials, an unknown action type)
 function Worker:run()
+  local warning = self.core:warning() or self.forgetful
+  if warning then
+    self.log("warning", warning)
+  end
   local mine = self.core:watch_signals(true)
   local fine, done, err
   repeat
@@ -422,6 +433,11 @@ function Worker:stop()
   self.core:stop()
 end
 
+--- stop(), and tells the job under way that it should end.
+function Worker:cancel()
+  self.core:cancel()
+end
+
 function Worker:close()
   self.core:close()
 end
@@ -429,7 +445,11 @@ Worker.__close = Worker.close
 
 local worker = {}
 
---- @param options poll_interval, work_dir, artifact_limit, log (function(level, message); default: stderr)
+local FORGETFUL = "no journal is named: what runs or is owed is forgotten if this process is killed"
+
+--- @param options poll_interval, work_dir, artifact_limit, log (function(level, message); default: stderr), journal (a
+--   file that remembers the jobs taken and the results owed, for the next start after a crash; default: memory only),
+--   grace (seconds from stop() or the first signal until job:cancelled(); default: no limit)
 function worker.new(client, options)
   local settings = {}
   for key, value in pairs(options or {}) do
@@ -447,6 +467,7 @@ function worker.new(client, options)
     handlers = {},
     job_options = { work_dir = settings.work_dir, artifact_limit = settings.artifact_limit },
     log = log,
+    forgetful = not settings.journal and FORGETFUL,
   }, Worker)
 end
 

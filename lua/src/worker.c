@@ -16,18 +16,23 @@ typedef struct lua_job {
     cpl_job *job;
 } lua_job;
 
-/* ---- signals while a worker runs: the first asks it to finish, a second does what it did before ---- */
+/* ---- signals while a worker runs: the first asks it to finish, the second cancels, a third does what it did before */
 
 static const int signals[] = {SIGINT, SIGTERM};
 static struct sigaction before[2];
 static cpl_worker *volatile running; /* the one whose run() is under way in this process */
+static volatile sig_atomic_t signalled;
 
 static void on_signal(int number) {
     cpl_worker *worker = running;
-    if (worker) cpl_worker_stop(worker);
-    for (int i = 0; i < 2; i++) {
-        if (signals[i] == number) sigaction(number, &before[i], NULL);
+    (void)number;
+    if (worker && !signalled) {
+        signalled = 1;
+        cpl_worker_stop(worker);
+        return;
     }
+    if (worker) cpl_worker_cancel(worker);
+    for (int i = 0; i < 2; i++) sigaction(signals[i], &before[i], NULL);
 }
 
 static void watch_signals(cpl_worker *worker) {
@@ -35,6 +40,7 @@ static void watch_signals(cpl_worker *worker) {
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     running = worker;
+    signalled = 0;
     for (int i = 0; i < 2; i++) sigaction(signals[i], &action, &before[i]);
 }
 
@@ -51,9 +57,9 @@ static cpl_worker *check_worker(lua_State *L) {
     return self->worker;
 }
 
-/* worker(client, {poll_interval=, work_dir=, artifact_limit=}) -> worker | nil, err */
+/* worker(client, {poll_interval=, work_dir=, artifact_limit=, journal=, grace=}) -> worker | nil, err */
 static int worker_new(lua_State *L) {
-    static const char *const names[] = {"poll_interval", "work_dir", "artifact_limit", NULL};
+    static const char *const names[] = {"poll_interval", "work_dir", "artifact_limit", "journal", "grace", NULL};
     cpl_client *client = check_client(L, 1);
     cpl_worker_options options = {.concurrency = 1};
     cpl_error err;
@@ -62,6 +68,8 @@ static int worker_new(lua_State *L) {
     options.poll_interval_ms = (int64_t)(field_number(L, 2, "poll_interval", 0) * 1000);
     options.work_dir = field_str(L, 2, "work_dir");
     options.artifact_limit = (size_t)field_number(L, 2, "artifact_limit", 0);
+    options.journal = field_str(L, 2, "journal");
+    options.grace_ms = (int64_t)(field_number(L, 2, "grace", 0) * 1000);
     self = lua_newuserdatauv(L, sizeof *self, 0);
     self->worker = NULL;
     luaL_setmetatable(L, WORKER_CLASS);
@@ -78,9 +86,10 @@ static int worker_close(lua_State *L) {
     return 0;
 }
 
-/* worker:add{category=, provider=, version=, query_key=, query_value=} -> index | nil, err */
+/* worker:add{category=, provider=, version=, query_key=, query_value=, idempotent=} -> index | nil, err */
 static int worker_add(lua_State *L) {
-    static const char *const names[] = {"category", "provider", "version", "query_key", "query_value", NULL};
+    static const char *const names[] = {"category",    "provider",   "version", "query_key",
+                                        "query_value", "idempotent", NULL};
     cpl_worker *worker = check_worker(L);
     cpl_action_type type;
     cpl_error err;
@@ -92,6 +101,8 @@ static int worker_add(lua_State *L) {
                              .version = field_str(L, 2, "version"),
                              .query_key = field_str(L, 2, "query_key"),
                              .query_value = field_str(L, 2, "query_value")};
+    lua_getfield(L, 2, "idempotent");
+    type.idempotent = lua_toboolean(L, -1);
     if (cpl_worker_add(worker, &type, &index, &err)) return push_failure(L, &err);
     lua_pushinteger(L, index);
     return 1;
@@ -137,6 +148,17 @@ static int worker_stop(lua_State *L) {
 
 static int worker_stopping(lua_State *L) {
     lua_pushboolean(L, cpl_worker_stopping(check_worker(L)));
+    return 1;
+}
+
+static int worker_cancel(lua_State *L) {
+    cpl_worker_cancel(check_worker(L));
+    return 0;
+}
+
+/* worker:warning() -> what became of a damaged journal | nil */
+static int worker_warning(lua_State *L) {
+    lua_pushstring(L, cpl_worker_warning(check_worker(L)));
     return 1;
 }
 
@@ -379,6 +401,11 @@ static int job_later(lua_State *L) {
     return push_done(L, status, &err);
 }
 
+static int job_cancelled(lua_State *L) {
+    lua_pushboolean(L, cpl_job_cancelled(check_job(L)));
+    return 1;
+}
+
 static int job_answered(lua_State *L) {
     lua_pushboolean(L, cpl_job_answered(check_job(L)));
     return 1;
@@ -417,6 +444,8 @@ static const luaL_Reg worker_methods[] = {
     {"next", worker_next},
     {"stop", worker_stop},
     {"stopping", worker_stopping},
+    {"cancel", worker_cancel},
+    {"warning", worker_warning},
     {"close", worker_close},
     {"watch_signals", worker_watch_signals},
     {NULL, NULL},
@@ -439,6 +468,7 @@ static const luaL_Reg job_methods[] = {
     {"fail", job_fail},
     {"later", job_later},
     {"answered", job_answered},
+    {"cancelled", job_cancelled},
     {"guard", job_guard},
     {"expired", job_expired},
     {"put_off", job_put_off},

@@ -217,6 +217,85 @@ describe("a worker", function()
   end)
 end)
 
+describe("a journal", function()
+  it("lets the next worker report what a killed one ran", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local action = helper.action("Make", "Build", "Builder", { "Source" })
+      assert(client:create_pipeline { pipeline = helper.pipeline("p", { action }) })
+      local path = os.tmpname()
+      os.remove(path)
+      do
+        local first <close> = assert(codepipeline.worker(client, { poll_interval = 0.01, journal = path }))
+        first:job(BUILDER, print)
+        local handle = assert(first.core:next(10)) -- handed out, and never answered
+        local other, err = codepipeline.worker(client, { journal = path })
+        assert.is_nil(other)
+        assert.equal("STATE", err.status)
+        helper.write(path .. ".copy", helper.read(path))
+        helper.write(path .. ".copy-wal", helper.read(path .. "-wal"))
+        handle:close()
+      end
+      do
+        local second <close> = assert(codepipeline.worker(client, { poll_interval = 0.01, journal = path .. ".copy" }))
+        second:job(BUILDER, print)
+        assert.is_false(second:step(0.1))
+      end
+      local state = helper.action_state(client, "p", "Make")
+      assert.equal("Failed", state.status)
+      assert.equal("the worker stopped while the job ran", state.errorDetails.message)
+      for _, name in ipairs { "", ".copy" } do
+        os.remove(path .. name)
+      end
+    end)
+  end)
+
+  it("that cannot be used is set aside, and run says so", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local path, logged = os.tmpname(), {}
+      helper.write(path, "not a journal")
+      local worker <close> = assert(codepipeline.worker(client, {
+        journal = path,
+        log = function(_, message)
+          logged[#logged + 1] = message
+        end,
+      }))
+      worker:job(BUILDER, print)
+      worker:stop()
+      assert.is_true(worker:run())
+      local aside = logged[1]:match 'it is now "([^"]+)"'
+      assert.equal("not a journal", helper.read(aside))
+      assert.equal(1, #logged)
+      os.remove(aside)
+      os.remove(path)
+    end)
+  end)
+end)
+
+describe("a job", function()
+  it("hears of its cancellation from the second signal", function()
+    local heard = {}
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local action = helper.action("Make", "Build", "Builder", { "Source" })
+      assert(client:create_pipeline { pipeline = helper.pipeline("p", { action }) })
+      local worker <close> = assert(codepipeline.worker(client, { poll_interval = 0.01, log = function() end }))
+      worker:job(BUILDER, function(job)
+        for i = 1, 3 do
+          heard[i] = job:cancelled()
+          if i < 3 then
+            os.execute "kill -TERM $PPID"
+          end
+        end
+      end)
+      assert.is_true(worker:run())
+      assert.equal("Succeeded", helper.action_state(client, "p", "Make").status)
+    end)
+    assert.same({ false, false, true }, heard)
+  end)
+end)
+
 describe("memory", function()
   it("comes back under a collector that never rests", function()
     local pause, step = collectgarbage("incremental", 0, 1000, 0), 0
