@@ -2,9 +2,10 @@
 /* Going back to an earlier execution's revisions, and starting because somebody says there are new ones. */
 #include "emu_story.h"
 
-#define V2(mode, stages)                                                                                               \
-    "{'pipeline':{'name':'p','pipelineType':'V2','executionMode':'" mode "'," ROLE "," STORE ",'stages':[" stages "]}" \
-                                                                                                                  "}"
+#define V2(mode, stages)                                                                                          \
+    "{'pipeline':{'name':'p','pipelineType':'V2','executionMode':'" mode "'," ROLE "," STORE ",'stages':[" stages \
+    "]}"                                                                                                          \
+    "}"
 #define STAGES SOURCE "," STAGE("Build", DO("A", ",'inputArtifacts':[{'name':'App'}]")) "," STAGE("Last", DO("B", ""))
 #define NOBODY "00000000-0000-4000-8000-000000000000"
 #define ROLL(stage, target)                       \
