@@ -22,7 +22,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 BUILT = os.path.join(ROOT, "build", "bench", "contestants")
 SPAWN, JOBS = os.path.join(BUILT, "spawn"), os.path.join(BUILT, "jobs")
-CALL_ROUNDS, COLD_ROUNDS, WORK_ROUNDS = 9, 15, 5
+CALL_ROUNDS, COLD_ROUNDS, WORK_ROUNDS = 7, 11, 3
 
 BOTO3, JS, CURL, UNSIGNED = "boto3", "SDK for JavaScript", "libcurl --aws-sigv4 + cJSON", "libcurl, unsigned"
 C, PYTHON, LUA = "ours, C", "ours, Python", "ours, Lua"
