@@ -325,9 +325,8 @@ bool cpl_reply_header(const cpl_reply *reply, size_t i, cpl_str *name, cpl_str *
 
 /*
  * Looks for what keeps a client made with these options from working: settings, where each was found, credentials,
- * whether the endpoint answers, the clock. CPL_OK even if nothing works: *out is an untyped document, {"healthy": bool,
- * "problems": [text, ...], "text": all of it for people, "region": {"value", "source"}, "endpoint", "credentials", ...},
- * with secrets masked.
+ * whether the endpoint answers, the clock. CPL_OK even if nothing works: *out is an untyped document with secrets
+ * masked, {"healthy": bool, "problems": [text, ...], "text": all of it for people, "region": {"value", "source"}, ...}.
  */
 cpl_status cpl_doctor(const cpl_client_options *options, const cpl_wait *wait, cpl_reply **out, cpl_error *err);
 

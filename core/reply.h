@@ -18,9 +18,9 @@ struct cpl_reply {
 cpl_reply *cpl_reply_new(uint16_t shape); /* NULL: out of memory */
 /*
  * Looks at the complete answer in reply->response. CPL_OK: 2xx with one JSON object (no body at all counts as {}), read
- * to its end unless it is unchecked, so that no reader of it can fail half-way. CPL_PROTOCOL: 2xx with anything else. CPL_SERVICE: any other
- * status; code and message are the service's, or the HTTP status and what came instead. Fills err but for attempts and
- * retryable.
+ * to its end unless it is unchecked, so that no reader of it can fail half-way. CPL_PROTOCOL: 2xx with anything else.
+ * CPL_SERVICE: any other status; code and message are the service's, or the HTTP status and what came instead. Fills
+ * err but for attempts and retryable.
  */
 cpl_status cpl_reply_judge(cpl_reply *reply, cpl_error *err);
 
