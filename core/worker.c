@@ -381,16 +381,15 @@ static void pause_for_journal(turn *t, const cpl_error *failure) {
  * delivery of it.
  */
 static cpl_status enter(turn *t, cpl_job *job, bool *fresh) {
-    cpl_worker *worker = t->worker;
     cpl_error failure;
     cpl_entry entry = {.id = cpl_job_text(job, CPL_JOB_ID),
                        .nonce = cpl_job_text(job, CPL_JOB_NONCE),
-                       .type = worker->queues[job->action_type].poll_head,
                        .taken_ms = cpl_clock_wall_ms()};
     cpl_status status;
     *fresh = true;
     if (job->entered) return CPL_OK;
-    status = cpl_journal_take(worker->desk->journal, &entry, fresh, &failure);
+    entry.type = t->worker->queues[job->action_type].poll_head;
+    status = cpl_journal_take(t->worker->desk->journal, &entry, fresh, &failure);
     job->entered = status == CPL_OK;
     if (status != CPL_OK) pause_for_journal(t, &failure);
     return status;

@@ -3,7 +3,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-#include "../../core/journal.h"
+#include "../../core/desk.h"
 #include "fault_server.h"
 #include "service.h"
 
@@ -257,6 +257,15 @@ TEST(t_recovery__a_job_that_was_done_is_never_taken_again) {
     CHECK(next_within(x.worker, 200) == NULL);
     CHECK(fault_server_requests(x.server) == 2); /* polls, and no acknowledgement */
     close_scene(&x, 0);
+}
+
+TEST(t_recovery__a_service_that_was_away_for_hours_hears_within_half_a_minute) {
+    int64_t before = 0;
+    for (int tries = 1; tries < 100000; tries += tries) {
+        int64_t delay = cpl_owed_delay_ms(tries);
+        CHECK(delay >= before / 4 && delay <= 20000);
+        before = delay;
+    }
 }
 
 /* ---- a full disk ---- */

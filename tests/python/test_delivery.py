@@ -6,6 +6,8 @@ import http.client
 import json
 import os
 import random
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -56,6 +58,8 @@ class Bridge:
         self.victim = None
         self.accepted = [] if accepted is None else accepted  # job ids
         self.calls = 0
+        self.away_from = None  # the operation with which the service goes away
+        self.away = False
         self.lock = threading.Lock()
         self.offered = False  # the worker was given a job, of which the service will have to think for a minute if lost
 
@@ -90,7 +94,9 @@ class Bridge:
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 operation = self.headers["X-Amz-Target"].partition(".")[2]
-                if bridge.strikes(operation, "before"):
+                bridge.away = bridge.away or operation == bridge.away_from
+                if bridge.away or bridge.strikes(operation, "before"):
+                    self.close_connection = True
                     return
                 bridge.calls += 1
                 with bridge.lock if operation == "PollForJobs" else contextlib.nullcontext():
@@ -221,6 +227,22 @@ def test_an_idempotent_handler_is_run_again(stage):
     stage.end()
     assert stage.world.state()["status"] == "Succeeded"
     assert len(stage.runs()) == 2 and len(set(stage.runs())) == 1
+
+
+def test_a_result_outlasts_a_service_that_is_away_and_the_worker_too(stage):
+    stage.world.start(action("Make"))
+    stage.bridge.away_from = "PutJobSuccessResult"
+    victim = stage.spawn()
+    stage.wait_for(lambda: stage.bridge.away)
+    victim.kill()
+    victim.communicate()
+    stage.spawn()
+    time.sleep(1)
+    stage.bridge.away_from, stage.bridge.away = None, False
+    stage.wait_for(stage.ended)
+    stage.end()
+    assert stage.world.state()["status"] == "Succeeded"
+    assert len(stage.bridge.accepted) == len(stage.runs()) == 1
 
 
 def test_the_journal_holds_no_secret(stage):
@@ -367,6 +389,27 @@ def test_systemd_is_told(stage):
             pass
         assert text == b"STOPPING=1"
         assert "systemd" not in process.communicate(timeout=20)[1]
+
+
+def test_the_kubernetes_hook_gives_a_grace_and_then_cancels(stage, root):
+    hook = re.search(r'command: \["sh", "-c", "(.*)"\]', (root / "examples/kubernetes/worker.yaml").read_text()).group(
+        1
+    )
+    stage.world.start(action("Make"))
+    process = stage.spawn(MODE="listen")
+    assert process.stdout.readline() == "running\n"
+    hook = hook.replace("kill -TERM 1;", f"kill -TERM {process.pid};").replace("sleep 45", "sleep 0.5")
+    subprocess.run(["sh", "-c", hook], check=True, timeout=20)
+    assert process.poll() is None
+    stage.end()
+    assert stage.world.output()["outputVariables"]["heard"] == "True"
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd here")
+def test_systemd_understands_the_unit(root):
+    unit = root / "examples/systemd/codepipeline-worker.service"
+    done = subprocess.run(["systemd-analyze", "verify", unit], stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_options_of_shutting_down_are_checked(client):
