@@ -10,6 +10,7 @@ are medians. All samples go to build/bench/compare.jsonl. README.md tells what e
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -276,6 +277,7 @@ def report_goals(samples):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # the servers go with it
     folder = tempfile.mkdtemp()
     samples = Samples(os.path.join(ROOT, "build", "bench", "compare.jsonl"))
     try:
