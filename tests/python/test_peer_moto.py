@@ -4,8 +4,9 @@
 import hashlib
 import os
 
-import codepipeline
 import pytest
+
+import codepipeline
 
 boto3 = pytest.importorskip("boto3")
 

@@ -4,8 +4,9 @@
 import json
 import pathlib
 
-import codepipeline
 import pytest
+
+import codepipeline
 
 SCENARIOS = sorted((pathlib.Path(__file__).parents[1] / "scenarios" / "worker").glob("*.json"))
 
