@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
 --- A custom runtime for Lambda (provided.al2023): runs a handler written in Lua.
 --
--- The function's handler is configured as the name of a file without ".lua", in the function's folder. The file answers a
--- function(event_text, options), as those of examples/lambda do; options has remaining (seconds), request_id,
--- function_arn and trace_id. What the function answers becomes the invocation's answer; nil and err, or an error raised,
--- is an error of the invocation.
+-- The function's handler is configured as the name of a file without ".lua", in the function's folder. The file answers
+-- a function(event_text, options), as those of examples/lambda do; options has remaining (seconds), request_id,
+-- function_arn and trace_id. What the function answers becomes the invocation's answer; nil and err, or an error
+-- raised, is an error of the invocation.
 
 local core = require "codepipeline.core"
 
