@@ -129,8 +129,8 @@ static char *read_escape(cpl_cursor *c, char *to) {
 #define EACH(byte) (0x0101010101010101ull * (byte))
 
 /*
- * The high bit is set of each byte of x that is '"', '\\' or a control character, and perhaps of bytes above the first of
- * those. (Less than 1 is 0; a byte above ASCII, of which that would be said wrongly, has its own high bit set.)
+ * The high bit is set of each byte of x that is '"', '\\' or a control character, and perhaps of bytes above the first
+ * of those. (Less than 1 is 0; a byte above ASCII, of which that would be said wrongly, has its own high bit set.)
  */
 static uint64_t stops_of(uint64_t x) {
     uint64_t quote = (x ^ EACH('"')) - EACH(1), backslash = (x ^ EACH('\\')) - EACH(1), control = x - EACH(0x20);

@@ -36,8 +36,8 @@ cpl_status cpl_md5(cpl_str data, unsigned char out[CPL_MD5_SIZE], cpl_error *err
 cpl_status cpl_sha1_hex(cpl_str data, char out[CPL_SHA1_HEX_SIZE], cpl_error *err);
 
 /*
- * ES256 (RFC 7518) with a key of the curve P-256 in PEM: the public point as x and y, and the signature of data as r and
- * s. CPL_INVALID: it is no such key, or one that has a password.
+ * ES256 (RFC 7518) with a key of the curve P-256 in PEM: the public point as x and y, and the signature of data as r
+ * and s. CPL_INVALID: it is no such key, or one that has a password.
  */
 #define CPL_ES256_SIZE 64
 cpl_status cpl_es256_public(cpl_str key, unsigned char point[CPL_ES256_SIZE], cpl_error *err);

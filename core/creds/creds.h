@@ -44,8 +44,8 @@ cpl_status cpl_creds_open(cpl_creds **out, const cpl_creds_options *options, cpl
 cpl_status cpl_creds_new(cpl_creds **out, const cpl_config *config, const cpl_credentials *given, cpl_error *err);
 void cpl_creds_free(cpl_creds *creds);
 /*
- * Services are asked through http from now on (its proxy, its certificates), which must outlive every acquire; instances
- * and containers never are. To be called before the first acquire.
+ * Services are asked through http from now on (its proxy, its certificates), which must outlive every acquire;
+ * instances and containers never are. To be called before the first acquire.
  */
 void cpl_creds_use_http(cpl_creds *creds, cpl_http *http);
 /*
