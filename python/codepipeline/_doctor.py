@@ -12,8 +12,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, TextIO
 
+    from typing_extensions import Unpack
 
-def doctor(*, file: TextIO | None = None, **options: Any) -> dict[str, Any]:
+    from ._client import AllOptions
+
+def doctor(*, file: TextIO | None = None, **options: Unpack[AllOptions]) -> dict[str, Any]:
     """Prints, to file or standard output, what a Client with these options would find and where each thing comes from
     (profile, region, endpoint, credentials), whether the service answers, the clock, and what is wrong; secrets masked.
 
