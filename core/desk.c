@@ -95,6 +95,34 @@ static cpl_status read_refusal(const cpl_owed *owed, cpl_error *err) {
     return CPL_SERVICE;
 }
 
+/* They say something of who asks, and not of what is asked. */
+static bool is_of_the_caller(const cpl_error *err) {
+    static const char *const codes[] = {"AccessDenied",
+                                        "AccessDeniedException",
+                                        "ExpiredToken",
+                                        "ExpiredTokenException",
+                                        "IncompleteSignature",
+                                        "InvalidClientTokenId",
+                                        "InvalidSignatureException",
+                                        "MissingAuthenticationToken",
+                                        "RequestExpired",
+                                        "SignatureDoesNotMatch",
+                                        "UnrecognizedClientException"};
+    for (size_t i = 0; i < CPL_COUNT(codes); i++) {
+        if (strcmp(err->code, codes[i]) == 0) return true;
+    }
+    return err->http_status == 401 || err->http_status == 403;
+}
+
+bool cpl_owed_refused(cpl_status status, const cpl_error *err) {
+    switch (status) {
+    case CPL_INVALID: return true;
+    case CPL_STATE: return err->code[0] != '\0'; /* else the client is closed */
+    case CPL_SERVICE: return !err->retryable && !is_of_the_caller(err);
+    default: return false;
+    }
+}
+
 cpl_status cpl_owed_send(cpl_owed *owed, cpl_client *client, const cpl_wait *wait, cpl_error *err) {
     cpl_call_options options = {.wait = wait ? *wait : (cpl_wait){0}};
     cpl_reply *reply = NULL;
@@ -102,6 +130,10 @@ cpl_status cpl_owed_send(cpl_owed *owed, cpl_client *client, const cpl_wait *wai
         cpl_client_call(client, cpl_str_of(owed->operation), cpl_str_of(owed->params), &options, &reply, err);
     cpl_reply_free(reply);
     if (status == CPL_OK) return status;
+    if (status == CPL_CREDENTIALS || (status == CPL_SERVICE && is_of_the_caller(err))) {
+        err->retryable = true; /* whoever may not now may be allowed again before the job's time is over */
+        return status;
+    }
     if (status == CPL_SERVICE && !err->retryable) return read_refusal(owed, err);
     if (is_open_ended(err)) {
         owed->ambiguous = true;

@@ -156,7 +156,7 @@ static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
     if (paused != CPL_OK) failure.status = status = paused;
     if (status == CPL_OK) cpl_job_close(job, CPL_JOB_ANSWERED);
     if (status == CPL_STATE && !cpl_client_closed(job->desk->client)) cpl_job_close(job, CPL_JOB_LOST);
-    if (status == CPL_OK || !failure.retryable) {
+    if (status == CPL_OK || cpl_owed_refused(status, &failure)) {
         cpl_owed_free(job->owed);
         job->owed = NULL;
     }

@@ -257,13 +257,6 @@ static cpl_job *take_due(cpl_worker *worker, int64_t now_ms, int64_t *next_ms) {
 
 /* ---- results that are owed ---- */
 
-/* Never to be accepted, whatever happens: nothing is gained by keeping it. */
-static bool is_hopeless(cpl_status status, const cpl_error *err) {
-    if (status == CPL_STATE || status == CPL_INVALID) return true;
-    return status == CPL_SERVICE && (strcmp(err->code, "ValidationException") == 0 ||
-                                     strcmp(err->code, "OutputVariablesSizeExceededException") == 0);
-}
-
 /* A result that the service will not have, whoever has the job: the job fails instead, so that it does end. */
 static bool fail_instead(cpl_desk *desk, const cpl_owed *refused, const cpl_error *why) {
     char message[1400];
@@ -284,8 +277,7 @@ static bool is_settled(turn *t, cpl_owed *owed, cpl_status status, const cpl_err
     cpl_desk *desk = t->worker->desk;
     bool late = owed->deadline_ms && cpl_clock_monotonic_ms() > owed->deadline_ms;
     if (status != CPL_OK && status != CPL_STATE && t->err) *t->err = *failure;
-    if (status == CPL_STATE && cpl_client_closed(desk->client)) return false;
-    if (status != CPL_OK && !late && !is_hopeless(status, failure)) return false;
+    if (status != CPL_OK && !late && !cpl_owed_refused(status, failure)) return false;
     if (status != CPL_OK && status != CPL_STATE && (late || !fail_instead(desk, owed, failure))) {
         cpl_desk_forget(desk, owed);
     }

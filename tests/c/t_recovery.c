@@ -140,6 +140,19 @@ TEST(t_recovery__a_result_that_is_refused_for_good_becomes_a_failure) {
     close_scene(&x, 0);
 }
 
+TEST(t_recovery__a_result_waits_for_the_worker_to_be_allowed_again) {
+    static const fault_step steps[] = {REFUSED("ExpiredTokenException"), NO_JOBS, REFUSED("AccessDeniedException"),
+                                       DONE};
+    scene x;
+    NEED(open_room());
+    leave(CPL_ENTRY_OWED, 1, TYPE);
+    NEED(open_scene(&x, steps, CPL_COUNT(steps), false));
+    CHECK(next_within(x.worker, 2500) == NULL);
+    CHECK(fault_server_requests(x.server) == 4);
+    asked(&x, 3, "the real one");
+    close_scene(&x, 0);
+}
+
 TEST(t_recovery__a_result_is_offered_until_it_is_taken_one_at_a_time) {
     static const fault_step steps[] = {TROUBLE, NO_JOBS, TROUBLE, TROUBLE, DONE};
     scene x;
