@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from ._client import AllOptions
+    from ._typing import AllOptions
 
 def doctor(*, file: TextIO | None = None, **options: Unpack[AllOptions]) -> dict[str, Any]:
     """Prints, to file or standard output, what a Client with these options would find and where each thing comes from

@@ -276,15 +276,15 @@ static PyObject *get_ended(PyObject *self, void *unused) {
 
 static PyMethodDef methods[] = {
     {"next", run_next, METH_O,
-     "next(timeout, /)\n--\n\nThe next event as a dict; None after timeout seconds or the end."},
-    {"wait", run_wait, METH_O, "wait(timeout, /)\n--\n\nWaits for the end; TimeoutError after timeout seconds."},
-    {"refresh", run_refresh, METH_NOARGS, "refresh()\n--\n\nLooks at the status again, if it is old."},
-    {"explain", run_explain, METH_NOARGS, "explain()\n--\n\nWhy it is stuck or how it ended, as a dict."},
-    {"stop", run_stop, METH_VARARGS, "stop(reason, abandon, /)\n--\n\nStops the execution."},
-    {"retry", run_retry, METH_VARARGS, "retry(stage, all_actions, /)\n--\n\nRuns a failed stage again."},
-    {"rollback", run_rollback, METH_VARARGS, "rollback(stage, target, /)\n--\n\nThe execution this starts."},
+     "next($self, timeout, /)\n--\n\nThe next event as a dict; None after timeout seconds or the end."},
+    {"wait", run_wait, METH_O, "wait($self, timeout, /)\n--\n\nWaits for the end; TimeoutError after timeout seconds."},
+    {"refresh", run_refresh, METH_NOARGS, "refresh($self, /)\n--\n\nLooks at the status again, if it is old."},
+    {"explain", run_explain, METH_NOARGS, "explain($self, /)\n--\n\nWhy it is stuck or how it ended, as a dict."},
+    {"stop", run_stop, METH_VARARGS, "stop($self, reason, abandon, /)\n--\n\nStops the execution."},
+    {"retry", run_retry, METH_VARARGS, "retry($self, stage, all_actions, /)\n--\n\nRuns a failed stage again."},
+    {"rollback", run_rollback, METH_VARARGS, "rollback($self, stage, target, /)\n--\n\nThe execution this starts."},
     {"decide", run_decide, METH_VARARGS,
-     "decide(stage, action, approved, summary, /)\n--\n\nAnswers an approval of this execution."},
+     "decide($self, stage, action, approved, summary, /)\n--\n\nAnswers an approval of this execution."},
     {NULL, NULL, 0, NULL}};
 
 static PyGetSetDef properties[] = {{"id", get_id, NULL, "Of the execution.", NULL},
