@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ._typing import AllOptions
 
+
 def doctor(*, file: TextIO | None = None, **options: Unpack[AllOptions]) -> dict[str, Any]:
     """Prints, to file or standard output, what a Client with these options would find and where each thing comes from
     (profile, region, endpoint, credentials), whether the service answers, the clock, and what is wrong; secrets masked.
