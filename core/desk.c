@@ -114,6 +114,10 @@ static bool is_of_the_caller(const cpl_error *err) {
     return err->http_status == 401 || err->http_status == 403;
 }
 
+bool cpl_owed_forbidden(cpl_status status, const cpl_error *err) {
+    return status == CPL_CREDENTIALS || (status == CPL_SERVICE && is_of_the_caller(err));
+}
+
 bool cpl_owed_refused(cpl_status status, const cpl_error *err) {
     switch (status) {
     case CPL_INVALID: return true;
@@ -130,7 +134,7 @@ cpl_status cpl_owed_send(cpl_owed *owed, cpl_client *client, const cpl_wait *wai
         cpl_client_call(client, cpl_str_of(owed->operation), cpl_str_of(owed->params), &options, &reply, err);
     cpl_reply_free(reply);
     if (status == CPL_OK) return status;
-    if (status == CPL_CREDENTIALS || (status == CPL_SERVICE && is_of_the_caller(err))) {
+    if (cpl_owed_forbidden(status, err)) {
         err->retryable = true; /* whoever may not now may be allowed again before the job's time is over */
         return status;
     }

@@ -40,6 +40,8 @@ cpl_owed *cpl_owed_continuation(const char *job_id, const char *token);
  * another time may help. err must not be NULL.
  */
 cpl_status cpl_owed_send(cpl_owed *owed, cpl_client *client, const cpl_wait *wait, cpl_error *err);
+/* Whoever asks may not, or not any more: only somebody who mends that, or fresh credentials, will help. */
+bool cpl_owed_forbidden(cpl_status status, const cpl_error *err);
 /* It will never be accepted: it says what it may not, or somebody else has the job. Other failures may pass. */
 bool cpl_owed_refused(cpl_status status, const cpl_error *err);
 /* How long to wait after so many tries: doubles from half a second to 20, with jitter. */

@@ -129,6 +129,11 @@ out:
 
 /* ---- getting it there ---- */
 
+/* Worth another try while the handler's thread waits. */
+static bool passes_soon(cpl_status status, const cpl_error *failure) {
+    return status != CPL_OK && status != CPL_CANCELLED && failure->retryable && !cpl_owed_forbidden(status, failure);
+}
+
 /*
  * Writes the result down, then repeats the call through passing failures. What is not accepted in time stays with the
  * job: the next answer replaces it, and freeing the job puts it in line.
@@ -149,10 +154,10 @@ static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
             break;
         }
         status = cpl_desk_send(job->desk, job->owed, &rest, &failure);
-        if (status != CPL_OK && failure.retryable && status != CPL_CANCELLED) {
+        if (passes_soon(status, &failure)) {
             paused = cpl_clock_sleep(cpl_owed_delay_ms(++tries), wait, &interrupted);
         }
-    } while (status != CPL_OK && failure.retryable && status != CPL_CANCELLED && paused == CPL_OK);
+    } while (passes_soon(status, &failure) && paused == CPL_OK);
     if (paused != CPL_OK) failure.status = status = paused;
     if (status == CPL_OK) cpl_job_close(job, CPL_JOB_ANSWERED);
     if (status == CPL_STATE && !cpl_client_closed(job->desk->client)) cpl_job_close(job, CPL_JOB_LOST);
