@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The demo's Build action: compiles the C sources it is given into one program."""
+"""The demo's Build action: compiles the C sources it is given into one program. Its argument names the journal."""
 
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 
 import codepipeline
@@ -11,7 +12,7 @@ import codepipeline
 PACKAGES = ["libcurl", "libcrypto", "libcjson", "libarchive", "sqlite3", "expat", "libmicrohttpd"]
 MAIN = '#include "codepipeline.h"\nint main(int argc, char **argv) { return cpl_emulator_main(argc, argv); }\n'
 
-worker = codepipeline.Worker(codepipeline.Client(), poll_interval=0.1)
+worker = codepipeline.Worker(codepipeline.Client(), poll_interval=0.1, journal=sys.argv[1])
 
 
 def flags(kind):

@@ -45,13 +45,13 @@ def prepare(emulator, client, scratch):
     return json.loads((HERE / "pipeline.json").read_text())["pipeline"]
 
 
-def start_workers(emulator):
+def start_workers(emulator, scratch):
     """One process each; they find the emulator through the environment, as they would find AWS."""
     environ = {**os.environ, **emulator.environ}
     lua = os.environ.get("LUA", "lua5.4")
     return [
-        subprocess.Popen([sys.executable, str(HERE / "build_worker.py")], env=environ),
-        subprocess.Popen([lua, str(HERE / "test_worker.lua")], env=environ),
+        subprocess.Popen([sys.executable, str(HERE / "build_worker.py"), str(scratch / "build.db")], env=environ),
+        subprocess.Popen([lua, str(HERE / "test_worker.lua"), str(scratch / "test.db")], env=environ),
     ]
 
 
@@ -121,7 +121,7 @@ def main():
         print(f"emulator: {emulator.url}")
         pipeline = prepare(emulator, client, scratch)
         begin = time.monotonic()
-        workers = start_workers(emulator)
+        workers = start_workers(emulator, scratch)
         try:
             client.create_pipeline(pipeline=pipeline)
             run = client.list_pipeline_executions(pipelineName=pipeline["name"])["pipelineExecutionSummaries"][0]

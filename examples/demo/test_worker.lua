@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The demo's Test action: starts the program that the Build action made, and speaks to it.
+-- The demo's Test action: starts the program that the Build action made, and speaks to it. The argument names the
+-- journal.
 
 local codepipeline = require "codepipeline"
 
@@ -36,7 +37,7 @@ local function start(program, directory)
   end
 end
 
-local worker = assert(codepipeline.worker(assert(codepipeline.client()), { poll_interval = 0.1 }))
+local worker = assert(codepipeline.worker(assert(codepipeline.client()), { poll_interval = 0.1, journal = arg[1] }))
 
 worker:job({ category = "Test", provider = "DemoTester", version = "1" }, function(job)
   local directory = assert(job:input("Binary"):extract())
