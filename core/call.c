@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One call: check, fill in, then sign, send and judge until it is settled. */
-#include "client.h"
+#include "call.h"
+
 #include "clock.h"
 #include "err.h"
 #include "observe.h"
@@ -11,28 +12,7 @@
 #define TRACE_MAX 4096u /* a longer one is left out */
 #define CONTENT_TYPE "application/x-amz-json-1.1"
 
-typedef struct call {
-    cpl_client *client;
-    const cpl_operation *operation;
-    cpl_wait wait;       /* the caller's tick; timeout_ms is the caller's for all of it */
-    int64_t deadline_ms; /* monotonic; 0: none */
-    const cpl_observer *observer;
-    cpl_buf body;
-    char target[96];
-    char id[CPL_UUID_SIZE]; /* the same for all attempts, so that the service's logs show what belongs together */
-    cpl_signature signature;
-    cpl_buf trace; /* empty outside of Lambda */
-    cpl_reply *reply;
-    cpl_error *err;
-    /* the last attempt */
-    cpl_retry_class class;
-    int sent;   /* attempts */
-    int resent; /* those that went out twice, because a kept connection broke */
-    /* all of them */
-    cpl_retry retry;
-    bool skew_corrected;
-    int64_t waited_ms;
-} call;
+typedef cpl_call call;
 
 /* ---- the request's document ---- */
 
@@ -111,7 +91,7 @@ static bool time_is_over(const call *c) {
     return c->deadline_ms != 0 && cpl_clock_monotonic_ms() >= c->deadline_ms;
 }
 
-static cpl_status fail_timeout(call *c) {
+cpl_status cpl_call_overdue(cpl_call *c) {
     return cpl_fail(c->err, CPL_TIMEOUT, "no answer from \"%.*s\" within %lld ms",
                     (int)c->client->url_parts.authority.n, c->client->url_parts.authority.p,
                     (long long)c->wait.timeout_ms);
@@ -138,37 +118,33 @@ static cpl_status sign(call *c, cpl_header *headers, size_t *count, const cpl_cr
     return CPL_OK;
 }
 
-static cpl_status send_signed(call *c, const cpl_credentials *credentials, int64_t now_s) {
+/* Signs the request and shows it to whoever looks on. */
+static cpl_status make_request(call *c, const cpl_credentials *credentials, int64_t now_s) {
     const cpl_client *client = c->client;
-    const cpl_wait wait = {c->wait.tick, c->wait.context, time_left(c)};
-    char attempt[64];
-    cpl_header headers[12] = {{CPL_LIT("host"), client->url_parts.authority},
-                              {CPL_LIT("content-type"), CPL_LIT(CONTENT_TYPE)},
-                              {CPL_LIT("x-amz-target"), cpl_str_of(c->target)}};
+    cpl_header *headers = c->headers;
     size_t count = 3;
-    cpl_http_request request = {.method = CPL_LIT("POST"),
-                                .url = cpl_str_of(client->url),
-                                .headers = headers,
-                                .body = cpl_buf_str(&c->body),
-                                .body_limit = client->response_limit,
-                                .wait = &wait,
-                                .limits = &client->limits};
-    cpl_status status = sign(c, headers, &count, credentials, now_s);
+    cpl_status status;
+    headers[0] = (cpl_header){CPL_LIT("host"), client->url_parts.authority};
+    headers[1] = (cpl_header){CPL_LIT("content-type"), CPL_LIT(CONTENT_TYPE)};
+    headers[2] = (cpl_header){CPL_LIT("x-amz-target"), cpl_str_of(c->target)};
+    status = sign(c, headers, &count, credentials, now_s);
     if (status) return status;
-    snprintf(attempt, sizeof attempt, "attempt=%d; max=%d", c->sent + 1, client->retry.max_attempts);
+    snprintf(c->attempt, sizeof c->attempt, "attempt=%d; max=%d", c->sent + 1, client->retry.max_attempts);
     headers[count++] = (cpl_header){CPL_LIT("user-agent"), cpl_str_of(client->user_agent)};
     headers[count++] = (cpl_header){CPL_LIT("amz-sdk-invocation-id"), cpl_str_of(c->id)};
-    headers[count++] = (cpl_header){CPL_LIT("amz-sdk-request"), cpl_str_of(attempt)};
+    headers[count++] = (cpl_header){CPL_LIT("amz-sdk-request"), cpl_str_of(c->attempt)};
     if (c->trace.n > 0) headers[count++] = (cpl_header){CPL_LIT("x-amzn-trace-id"), cpl_buf_str(&c->trace)};
-    request.header_count = count;
-    status = cpl_observe_request(&(cpl_observed){c->observer, c->operation, client->url, c->sent + 1}, headers, count,
-                                 request.body, c->err);
-    if (status) return status;
-    status = cpl_http_send(client->http, &request, &c->reply->response, c->err);
-    if (status != CPL_INVALID) c->sent++;
-    if (c->reply->response.resent) c->resent++;
-    c->class = cpl_retry_classify(status, 0, (cpl_str){NULL, 0});
-    return status;
+    c->limit = (cpl_wait){c->wait.tick, c->wait.context, time_left(c)};
+    c->request = (cpl_http_request){.method = CPL_LIT("POST"),
+                                    .url = cpl_str_of(client->url),
+                                    .headers = headers,
+                                    .header_count = count,
+                                    .body = cpl_buf_str(&c->body),
+                                    .body_limit = client->response_limit,
+                                    .wait = &c->limit,
+                                    .limits = &client->limits};
+    return cpl_observe_request(&(cpl_observed){c->observer, c->operation, client->url, c->sent + 1}, headers, count,
+                               c->request.body, c->err);
 }
 
 /* What the answer tells of the service's clock. True when the error is due to ours. */
@@ -183,10 +159,10 @@ static bool correct_skew(call *c, int64_t sent_ms, int64_t used_s, cpl_str code)
 }
 
 /* The answer has arrived. */
-static cpl_status judge(call *c, int64_t sent_ms, int64_t used_s) {
+static cpl_status judge(call *c) {
     cpl_status status = cpl_reply_judge(c->reply, c->err);
     cpl_str code = cpl_str_of(status == CPL_SERVICE ? c->err->code : "");
-    if (correct_skew(c, sent_ms, used_s, code)) {
+    if (correct_skew(c, c->sent_ms, c->used_s, code)) {
         c->skew_corrected = true;
         c->class = CPL_RETRY_SKEW;
     } else if (status == CPL_SERVICE) {
@@ -195,23 +171,54 @@ static cpl_status judge(call *c, int64_t sent_ms, int64_t used_s) {
     return status;
 }
 
-static cpl_status attempt(call *c) {
-    const cpl_creds_set *set = NULL;
-    int64_t used_s = atomic_load_explicit(&c->client->root->skew_s, memory_order_relaxed);
-    int64_t sent_ms = cpl_clock_wall_ms(), begin_ms = cpl_clock_monotonic_ms();
-    int sent = c->sent;
-    cpl_status status, ended;
+static void drop_credentials(call *c) {
+    if (c->set) cpl_creds_drop(c->set);
+    c->set = NULL;
+}
+
+static double seconds_now(void) {
+    return (double)cpl_clock_monotonic_ms() / 1000;
+}
+
+static void note_rate(call *c, cpl_status status) {
+    if (!c->client->adaptive || (status != CPL_OK && status != CPL_SERVICE)) return;
+    cpl_rate_answered(&c->client->root->rate, c->class == CPL_RETRY_THROTTLING, seconds_now());
+}
+
+cpl_status cpl_call_request(cpl_call *c) {
+    int64_t now_s;
+    cpl_status status;
+    c->used_s = atomic_load_explicit(&c->client->root->skew_s, memory_order_relaxed);
+    c->sent_ms = cpl_clock_wall_ms();
+    c->begin_ms = cpl_clock_monotonic_ms();
     c->class = CPL_RETRY_NEVER;
-    status = cpl_creds_acquire(c->client->creds, sent_ms / 1000 + used_s, &c->wait, &set, c->err);
+    now_s = c->sent_ms / 1000 + c->used_s;
+    status = cpl_creds_acquire(c->client->creds, now_s, &c->wait, &c->set, c->err);
     if (status) return status;
-    status = send_signed(c, &set->view, sent_ms / 1000 + used_s);
-    cpl_creds_drop(set);
-    if (status == CPL_OK) status = judge(c, sent_ms, used_s);
-    if (c->sent == sent) return status; /* nothing left */
+    status = make_request(c, &c->set->view, now_s);
+    if (status) drop_credentials(c);
+    return status;
+}
+
+cpl_status cpl_call_answer(cpl_call *c, cpl_status status) {
+    cpl_status ended;
+    drop_credentials(c);
+    if (c->reply->response.resent) c->resent++;
+    c->class = cpl_retry_classify(status, 0, (cpl_str){NULL, 0});
+    if (status == CPL_INVALID) return status; /* nothing left */
+    c->sent++;
+    if (status == CPL_OK) status = judge(c);
     ended = cpl_observe_response(&(cpl_observed){c->observer, c->operation, c->client->url, c->sent}, c->reply,
-                                 cpl_clock_monotonic_ms() - begin_ms, status, c->err);
+                                 cpl_clock_monotonic_ms() - c->begin_ms, status, c->err);
     if (ended != status) c->class = CPL_RETRY_NEVER;
+    note_rate(c, ended);
     return ended;
+}
+
+static cpl_status attempt(call *c) {
+    cpl_status status = cpl_call_request(c);
+    if (status) return status;
+    return cpl_call_answer(c, cpl_http_send(c->client->http, &c->request, &c->reply->response, c->err));
 }
 
 /* ---- until it is settled ---- */
@@ -227,12 +234,41 @@ static bool is_long_poll(const cpl_operation *operation) {
     return cpl_str_starts(cpl_str_of(operation->info.name), "PollFor");
 }
 
-/* Sleeps, but not past the deadline. */
-static cpl_status pause(call *c, int64_t delay_ms) {
+/* Whether a pause ends before the time is over. */
+static bool fits(const call *c, int64_t delay_ms) {
     int64_t left = time_left(c);
+    return delay_ms <= 0 || left <= 0 || delay_ms < left;
+}
+
+bool cpl_call_again(cpl_call *c, cpl_status *status, int64_t *delay_ms) {
+    cpl_retry_failure failure = {.class = c->class, .long_poll = is_long_poll(c->operation)};
+    bool again;
+    *delay_ms = 0;
+    if (*status == CPL_TIMEOUT && time_is_over(c)) {
+        *status = cpl_call_overdue(c);
+        return false;
+    }
+    if (failure.class != CPL_RETRY_NEVER) failure.random = chance();
+    failure.retry_after = cpl_http_header(&c->reply->response, "x-amz-retry-after");
+    again =
+        cpl_retry_next(&c->client->retry, &c->client->root->quota, &c->retry, &failure, delay_ms) == CPL_RETRY_AGAIN;
+    if (fits(c, *delay_ms)) return again;
+    *delay_ms = 0;
+    if (again) *status = cpl_call_overdue(c); /* otherwise the attempt's own error says more */
+    return false;
+}
+
+cpl_status cpl_call_turn(cpl_call *c, int64_t *delay_ms) {
+    *delay_ms = 0;
+    if (!c->client->adaptive) return CPL_OK;
+    c->class = CPL_RETRY_NEVER;
+    *delay_ms = cpl_rate_take(&c->client->root->rate, seconds_now());
+    return fits(c, *delay_ms) ? CPL_OK : cpl_call_overdue(c);
+}
+
+static cpl_status pause(call *c, int64_t delay_ms) {
     cpl_status status;
     if (delay_ms <= 0) return CPL_OK;
-    if (left > 0 && delay_ms >= left) return CPL_TIMEOUT;
     status = cpl_clock_sleep(delay_ms, &c->wait, c->err);
     if (status == CPL_OK) c->waited_ms += delay_ms;
     return status;
@@ -240,55 +276,77 @@ static cpl_status pause(call *c, int64_t delay_ms) {
 
 /* After an attempt that failed with *status: true to go on, or false with *status settled. */
 static bool go_on(call *c, cpl_status *status) {
-    cpl_retry_failure failure = {.class = c->class, .long_poll = is_long_poll(c->operation)};
     int64_t delay_ms;
-    cpl_retry_verdict verdict;
-    cpl_status paused;
-    if (*status == CPL_TIMEOUT && time_is_over(c)) {
-        *status = fail_timeout(c);
-        return false;
-    }
-    if (failure.class != CPL_RETRY_NEVER) failure.random = chance();
-    failure.retry_after = cpl_http_header(&c->reply->response, "x-amz-retry-after");
-    verdict = cpl_retry_next(&c->client->retry, &c->client->root->quota, &c->retry, &failure, &delay_ms);
-    paused = pause(c, delay_ms);
-    if (paused == CPL_OK) return verdict == CPL_RETRY_AGAIN;
-    if (paused == CPL_TIMEOUT && verdict != CPL_RETRY_AGAIN) return false; /* the attempt's own error says more */
-    *status = paused == CPL_TIMEOUT ? fail_timeout(c) : paused;
+    bool again = cpl_call_again(c, status, &delay_ms);
+    cpl_status paused = pause(c, delay_ms);
+    if (paused == CPL_OK) return again;
+    *status = paused;
     return false;
-}
-
-static double seconds_now(void) {
-    return (double)cpl_clock_monotonic_ms() / 1000;
 }
 
 /* An attempt, in adaptive mode not before the rate allows it. */
 static cpl_status attempt_in_turn(call *c) {
-    cpl_rate *rate = &c->client->root->rate;
-    cpl_status status;
-    if (!c->client->adaptive) return attempt(c);
-    c->class = CPL_RETRY_NEVER;
-    status = pause(c, cpl_rate_take(rate, seconds_now()));
-    if (status == CPL_TIMEOUT) return fail_timeout(c);
-    if (status) return status;
-    status = attempt(c);
-    if (status == CPL_OK || status == CPL_SERVICE) {
-        cpl_rate_answered(rate, c->class == CPL_RETRY_THROTTLING, seconds_now());
-    }
-    return status;
+    int64_t delay_ms;
+    cpl_status status = cpl_call_turn(c, &delay_ms);
+    if (status == CPL_OK) status = pause(c, delay_ms);
+    return status ? status : attempt(c);
 }
 
-static cpl_status settle(call *c) {
-    cpl_status status = attempt_in_turn(c);
-    while (status && go_on(c, &status)) status = attempt_in_turn(c);
+cpl_status cpl_call_begin(cpl_call *c, cpl_client *client, const cpl_operation *operation, cpl_str params,
+                          const cpl_call_options *options, cpl_error *err) {
+    cpl_status status;
+    *c = (cpl_call){.client = client, .operation = operation, .err = err};
+    c->wait = options->wait;
+    c->observer = options->observer;
+    if (c->wait.timeout_ms > 0) c->deadline_ms = cpl_clock_monotonic_ms() + c->wait.timeout_ms;
+    cpl_buf_init(&c->body, PARAMS_MAX);
+    cpl_signature_init(&c->signature);
+    cpl_buf_init(&c->trace, TRACE_MAX);
+    cpl_trace_add(&c->trace);
+    status = cpl_client_check_open(client, err);
+    if (status == CPL_OK) status = prepare(c, params, options->flags);
+    if (status) return status;
+    c->reply = cpl_reply_new(operation->output);
+    if (c->reply == NULL) return cpl_fail_nomem(err);
+    c->reply->operation = operation->info.name;
+    c->reply->unchecked = (options->flags & CPL_CALL_UNCHECKED) && options->observer == NULL;
+    return CPL_OK;
+}
+
+static void note_success(call *c) {
+    cpl_retry_succeeded(&c->client->retry, &c->client->root->quota, &c->retry);
+    c->reply->attempts = c->sent;
+    c->reply->retry_delay_ms = c->waited_ms;
+    if (c->retry.attempts > 0) cpl_error_clear(c->err);
+}
+
+static void note_failure(call *c) {
+    if (c->reply) c->err->retryable = c->class != CPL_RETRY_NEVER;
+    c->err->attempts = c->sent + c->resent;
+    c->err->exhausted = c->sent >= c->client->retry.max_attempts;
+    c->err->retry_delay_ms = c->waited_ms;
+    CPL_COPY(c->err->operation, cpl_str_of(c->operation->info.name));
+}
+
+cpl_status cpl_call_end(cpl_call *c, cpl_status status, cpl_reply **out, cpl_reply **refusal) {
+    cpl_reply *reply = c->reply;
     if (status == CPL_OK) {
-        cpl_retry_succeeded(&c->client->retry, &c->client->root->quota, &c->retry);
-        c->reply->attempts = c->sent;
-        c->reply->retry_delay_ms = c->waited_ms;
-        if (c->retry.attempts > 0) cpl_error_clear(c->err);
+        note_success(c);
+        *out = reply;
     } else {
-        c->err->retryable = c->class != CPL_RETRY_NEVER;
+        note_failure(c);
+        if (refusal && status == CPL_SERVICE) {
+            *refusal = reply;
+        } else {
+            cpl_reply_free(reply);
+        }
     }
+    c->reply = NULL;
+    drop_credentials(c);
+    cpl_buf_wipe(&c->body);
+    cpl_buf_release(&c->body);
+    cpl_signature_release(&c->signature);
+    cpl_buf_release(&c->trace);
     return status;
 }
 
@@ -296,53 +354,29 @@ cpl_status cpl_client_run(cpl_client *client, const cpl_operation *operation, cp
                           const cpl_call_options *options, cpl_reply **out, cpl_error *err) {
     static const cpl_call_options defaults;
     cpl_error own;
-    call c = {.client = client, .operation = operation, .err = err ? err : &own};
+    call c;
     cpl_status status;
     *out = NULL;
     if (options == NULL) options = &defaults;
     if (options->refusal) *options->refusal = NULL;
-    c.wait = options->wait;
-    c.observer = options->observer;
-    if (c.wait.timeout_ms > 0) c.deadline_ms = cpl_clock_monotonic_ms() + c.wait.timeout_ms;
-    cpl_buf_init(&c.body, PARAMS_MAX);
-    cpl_signature_init(&c.signature);
-    cpl_buf_init(&c.trace, TRACE_MAX);
-    cpl_trace_add(&c.trace);
-    status = cpl_client_check_open(client, c.err);
-    if (status == CPL_OK) status = prepare(&c, params, options->flags);
+    status = cpl_call_begin(&c, client, operation, params, options, err ? err : &own);
     if (status == CPL_OK) {
-        c.reply = cpl_reply_new(operation->output);
-        status = c.reply ? CPL_OK : cpl_fail_nomem(c.err);
+        status = attempt_in_turn(&c);
+        while (status && go_on(&c, &status)) status = attempt_in_turn(&c);
     }
-    if (status == CPL_OK) {
-        c.reply->operation = operation->info.name;
-        c.reply->unchecked = (options->flags & CPL_CALL_UNCHECKED) && options->observer == NULL;
-        status = settle(&c);
-    }
-    cpl_buf_wipe(&c.body);
-    cpl_buf_release(&c.body);
-    cpl_signature_release(&c.signature);
-    cpl_buf_release(&c.trace);
-    if (status == CPL_OK) {
-        *out = c.reply;
-        return CPL_OK;
-    }
-    if (options->refusal && status == CPL_SERVICE) {
-        *options->refusal = c.reply;
-    } else {
-        cpl_reply_free(c.reply);
-    }
-    c.err->attempts = c.sent + c.resent;
-    c.err->exhausted = c.sent >= client->retry.max_attempts;
-    c.err->retry_delay_ms = c.waited_ms;
-    CPL_COPY(c.err->operation, cpl_str_of(operation->info.name));
-    return status;
+    return cpl_call_end(&c, status, out, options->refusal);
+}
+
+const cpl_operation *cpl_call_operation(cpl_str name, cpl_error *err) {
+    const cpl_operation *found = cpl_model_operation(name);
+    if (found) return found;
+    cpl_fail(err, CPL_INVALID, "there is no operation \"%.*s\"", (int)cpl_utf8_cut(name, 100), name.p);
+    return NULL;
 }
 
 cpl_status cpl_client_call(cpl_client *client, cpl_str operation, cpl_str params, const cpl_call_options *options,
                            cpl_reply **out, cpl_error *err) {
-    const cpl_operation *found = cpl_model_operation(operation);
+    const cpl_operation *found = cpl_call_operation(operation, err);
     *out = NULL;
-    if (found) return cpl_client_run(client, found, params, options, out, err);
-    return cpl_fail(err, CPL_INVALID, "there is no operation \"%.*s\"", (int)cpl_utf8_cut(operation, 100), operation.p);
+    return found ? cpl_client_run(client, found, params, options, out, err) : CPL_INVALID;
 }

@@ -323,6 +323,48 @@ const char *cpl_reply_request_id(const cpl_reply *reply); /* "" if there was non
 /* The i-th response header, names in lower case; false past the end. */
 bool cpl_reply_header(const cpl_reply *reply, size_t i, cpl_str *name, cpl_str *value);
 
+/* ---- many calls at once ---------------------------------------------------------------------------------------- */
+
+/*
+ * Calls that are under way together, hundreds of them, on one thread: any thread submits, and cpl_queue_next(), for one
+ * thread at a time, moves all of them and hands out one that ended. Each that was accepted is handed out once. The core
+ * starts no thread and calls nobody: without cpl_queue_next() nothing moves. Connections are shared within a queue.
+ */
+typedef struct cpl_queue cpl_queue;
+
+typedef struct cpl_done {
+    uint64_t id;       /* 0: none */
+    cpl_status status; /* as from cpl_client_call(); CPL_CANCELLED after cpl_queue_cancel() */
+    cpl_reply *reply;  /* the caller's: the answer (CPL_OK), or what refused it (CPL_SERVICE); else NULL */
+    cpl_error err;
+} cpl_done;
+
+/* limit: how many may be in flight, default 512 (each may need a connection); the others wait for their turn. */
+cpl_status cpl_queue_new(cpl_queue **out, cpl_client *client, size_t limit, cpl_error *err);
+/* Gives up what is under way; NULL is fine. No other thread may be using it. In a child after fork it does nothing. */
+void cpl_queue_free(cpl_queue *queue);
+/*
+ * cpl_client_call() without the waiting. What is wrong with params is CPL_INVALID here, and nothing was accepted; the
+ * same for CPL_STATE, of a closed client and in a child after fork. Of options, wait.timeout_ms counts from now, the
+ * observer must live until the call is handed out (cpl_queue_next() calls it), wait.tick and refusal have no part.
+ */
+cpl_status cpl_queue_submit(cpl_queue *queue, cpl_str operation, cpl_str params, const cpl_call_options *options,
+                            uint64_t *id, cpl_error *err);
+/*
+ * The next call that ended; done->id 0 when wait->timeout_ms passed (0: no limit) or after cpl_queue_wake(). It also
+ * waits while nothing is under way, for other threads to submit. CPL_CANCELLED: wait->tick said stop, and everything
+ * under way goes on with the next cpl_queue_next(). Closing the client lets what was accepted finish.
+ */
+cpl_status cpl_queue_next(cpl_queue *queue, const cpl_wait *wait, cpl_done *done, cpl_error *err);
+/* The call will end as CPL_CANCELLED, whatever the service makes of it; false when it ended already. Any thread. */
+bool cpl_queue_cancel(cpl_queue *queue, uint64_t id);
+/* Ends the cpl_queue_next() under way, or the next one. Any thread. */
+void cpl_queue_wake(cpl_queue *queue);
+/* Accepted and not yet handed out. Any thread. */
+size_t cpl_queue_pending(cpl_queue *queue);
+
+/* ---- what is wrong here ---------------------------------------------------------------------------------------- */
+
 /*
  * Looks for what keeps a client made with these options from working: settings, where each was found, credentials,
  * whether the endpoint answers, the clock. CPL_OK even if nothing works: *out is an untyped document with secrets

@@ -5,9 +5,8 @@
  * Lanes are taken and given back in LIFO order, so the one used is the one whose connection is least likely to have
  * gone stale.
  */
-#include "http.h"
+#include "http_lane.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,69 +15,22 @@
 
 #include "clock.h"
 #include "err.h"
-#include "http_route.h"
 #include "sigpipe.h"
 
-#define TICK_MS 90 /* under the 100 ms that cpl_wait promises */
-#define HEADERS_MAX 64
-#define LANE_SOCKETS 8
 #define IDLE_MAX 64
 #define ERROR_BODY_MAX (1024 * 1024) /* of an answer whose body was to go to a file */
 #define BULK_BUFFER (256L * 1024)
 #define EXPECTED_BODY_MAX (1024 * 1024) /* how much memory a Content-Length alone may claim */
 
-struct transfer;
-
-typedef struct lane {
-    CURLM *multi;
-    CURL *easy;
-    struct lane *next;
-    unsigned generation;
-    struct transfer *transfer; /* the one under way; what the callbacks work on */
-    cpl_buf url;               /* what the easy handle is set to */
-    cpl_buf lines;             /* the header lines, each with its NUL */
-    struct curl_slist nodes[HEADERS_MAX];
-    bool bulk;                 /* the easy handle has large buffers */
-    int64_t connect_ms;        /* and this time limit to connect */
-    int https;                 /* and the proxy for this kind of URL; -1: none was set yet */
-    int sockets[LANE_SOCKETS]; /* open ones, so that a forked child can close them behind libcurl's back */
-    char detail[CURL_ERROR_SIZE];
-} lane;
-
 /* What one process has; a forked child gets a new one, because the parent's locks and TLS states are not its own. */
-typedef struct pool {
+struct pool {
     pid_t pid;
     pthread_mutex_t lock;
     lane *idle;
     size_t idle_count;
     unsigned generation;    /* counts cpl_http_close_idle(); lanes of an older one are not kept */
     struct pool *inherited; /* never used again, never freed */
-} pool;
-
-struct cpl_http {
-    cpl_http_route route;
-    cpl_http_limits limits;
-    _Atomic(pool *) pool;
 };
-
-typedef struct transfer {
-    const cpl_http_request *request;
-    const cpl_http_limits *limits;
-    cpl_http_response *response;
-    cpl_url url;
-    char host[288]; /* url.authority, for messages */
-    lane *lane;
-    cpl_error *err;
-    cpl_status failed; /* why a callback made libcurl stop; err is filled */
-    size_t head_bytes;
-    bool head_done;
-    bool to_sink;
-    int64_t body_at; /* bytes of body_fd sent */
-    /* the clock of this transfer, monotonic */
-    int64_t start_ms, tick_ms, active_ms;
-    int64_t limit_ms; /* for all of it; 0: none */
-    bool heard;       /* the socket had something since active_ms */
-} transfer;
 
 /* ---- library ---- */
 
@@ -289,27 +241,27 @@ static bool set_constants(const cpl_http *http, CURL *easy) {
     return ok && set_route(&http->route, easy);
 }
 
-static void lane_free(lane *at) {
+void cpl_lane_free(lane *at) {
     if (at == NULL) return;
     curl_easy_cleanup(at->easy);
-    curl_multi_cleanup(at->multi); /* closes the connections, and so still needs the lane */
+    if (at->multi) curl_multi_cleanup(at->multi); /* closes the connections, and so still needs the lane */
     cpl_buf_release(&at->url);
     cpl_buf_wipe(&at->lines);
     cpl_buf_release(&at->lines);
     cpl_free(at);
 }
 
-static lane *lane_new(const cpl_http *http) {
+lane *cpl_lane_new(const cpl_http *http, bool alone) {
     lane *at = cpl_calloc(1, sizeof *at);
     if (at == NULL) return NULL;
     for (size_t i = 0; i < LANE_SOCKETS; i++) at->sockets[i] = -1;
     at->https = -1;
     cpl_buf_init(&at->url, SIZE_MAX / 2);
     cpl_buf_init(&at->lines, CPL_HTTP_HEAD_MAX);
-    at->multi = curl_multi_init();
-    at->easy = at->multi ? curl_easy_init() : NULL;
+    at->multi = alone ? curl_multi_init() : NULL;
+    at->easy = at->multi || !alone ? curl_easy_init() : NULL;
     if (at->easy == NULL || !set_callbacks(at) || !set_constants(http, at->easy)) {
-        lane_free(at);
+        cpl_lane_free(at);
         return NULL;
     }
     return at;
@@ -321,7 +273,7 @@ static void lanes_free(lane *first) {
     cpl_sigpipe_block(&guard); /* TLS says good-bye */
     while (first) {
         lane *next = first->next;
-        lane_free(first);
+        cpl_lane_free(first);
         first = next;
     }
     cpl_sigpipe_restore(&guard);
@@ -384,7 +336,7 @@ static lane *lane_take(const cpl_http *http, pool *p) {
         p->idle_count--;
     }
     pthread_mutex_unlock(&p->lock);
-    if (at == NULL) at = lane_new(http);
+    if (at == NULL) at = cpl_lane_new(http, true);
     if (at) at->generation = generation;
     return at;
 }
@@ -558,7 +510,7 @@ static bool set_way(const cpl_http *http, const transfer *t) {
     return ok;
 }
 
-static cpl_status prepare(transfer *t, const cpl_http *http) {
+static cpl_status set_request(transfer *t, const cpl_http *http) {
     lane *at = t->lane;
     CURL *easy = at->easy;
     struct curl_slist *headers = build_headers(at, t->request);
@@ -584,15 +536,14 @@ static bool is_connected(const transfer *t) {
     return started != 0;
 }
 
-/* Asks the tick and the clocks; *slice_ms is how long to wait at most before the next time. */
-static cpl_status check_clocks(transfer *t, int *slice_ms) {
+cpl_status cpl_transfer_check(transfer *t, int *slice_ms) {
     const cpl_wait *wait = t->request->wait;
-    int64_t now = cpl_clock_monotonic_ms(), slice = TICK_MS, silence_ms = t->limits->read_timeout_ms;
-    if (wait && wait->tick && now - t->tick_ms >= TICK_MS) {
+    int64_t now = cpl_clock_monotonic_ms(), slice = CPL_HTTP_TICK_MS, silence_ms = t->limits->read_timeout_ms;
+    if (wait && wait->tick && now - t->tick_ms >= CPL_HTTP_TICK_MS) {
         t->tick_ms = now;
         if (wait->tick(wait->context) != 0) return cpl_fail(t->err, CPL_CANCELLED, "cancelled");
     }
-    slice = least(slice, t->tick_ms + TICK_MS > now ? t->tick_ms + TICK_MS - now : TICK_MS);
+    slice = least(slice, t->tick_ms + CPL_HTTP_TICK_MS > now ? t->tick_ms + CPL_HTTP_TICK_MS - now : CPL_HTTP_TICK_MS);
     if (t->limit_ms > 0) {
         int64_t left = t->start_ms + t->limit_ms - now;
         if (left <= 0) {
@@ -660,16 +611,19 @@ static cpl_status explain(transfer *t, CURLcode code) {
                     t->lane->detail[0] ? t->lane->detail : curl_easy_strerror(code));
 }
 
-static cpl_status finish(transfer *t) {
-    int left;
-    CURLMsg *message = curl_multi_info_read(t->lane->multi, &left);
-    CURLcode code = message ? message->data.result : CURLE_OUT_OF_MEMORY;
+cpl_status cpl_transfer_finish(transfer *t, CURLcode code) {
     if (t->failed) return t->failed;
     if (code != CURLE_OK) return explain(t, code);
     if (!t->head_done) { /* libcurl takes the status line for an answer without a body */
         return cpl_fail(t->err, CPL_PROTOCOL, "the answer ends in its head, from \"%s\"", t->host);
     }
     return cpl_buf_status(&t->response->head, "the answer's head", t->err);
+}
+
+static cpl_status finish(transfer *t) {
+    int left;
+    CURLMsg *message = curl_multi_info_read(t->lane->multi, &left);
+    return cpl_transfer_finish(t, message ? message->data.result : CURLE_OUT_OF_MEMORY);
 }
 
 static cpl_status run(transfer *t) {
@@ -679,14 +633,14 @@ static cpl_status run(transfer *t) {
         CURLMcode code = curl_multi_perform(t->lane->multi, &running);
         if (code != CURLM_OK) return cpl_fail(t->err, CPL_STATE, "libcurl: %s", curl_multi_strerror(code));
         if (running == 0) return finish(t);
-        status = check_clocks(t, &slice_ms);
+        status = cpl_transfer_check(t, &slice_ms);
         if (status) return status;
         curl_multi_poll(t->lane->multi, NULL, 0, slice_ms, &ready);
         t->heard = ready > 0;
     }
 }
 
-static void note_outcome(transfer *t) {
+void cpl_transfer_note(transfer *t) {
     long status = 0, request_bytes = 0, connects = 0;
     curl_easy_getinfo(t->lane->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(t->lane->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
@@ -698,10 +652,9 @@ static void note_outcome(transfer *t) {
 
 static cpl_status exchange(transfer *t) {
     cpl_status status;
-    t->lane->detail[0] = '\0';
     if (curl_multi_add_handle(t->lane->multi, t->lane->easy) != CURLM_OK) return cpl_fail_nomem(t->err);
     status = run(t);
-    note_outcome(t);
+    cpl_transfer_note(t);
     curl_multi_remove_handle(t->lane->multi, t->lane->easy); /* closes the connection if it was not done */
     return status;
 }
@@ -710,43 +663,66 @@ static cpl_status exchange(transfer *t) {
  * A kept connection that the server closed meanwhile says nothing about the server: once more, over a new one. libcurl
  * does this itself when reading finds it out, but not when writing does.
  */
-static bool was_stale(const transfer *t, cpl_status status) {
+bool cpl_transfer_was_stale(const transfer *t, cpl_status status) {
     return status == CPL_NETWORK && t->failed == CPL_OK && t->response->reused && t->head_bytes == 0;
+}
+
+void cpl_transfer_again(transfer *t) {
+    t->body_at = 0;
+    t->response->resent = t->response->sent;
+    t->lane->detail[0] = '\0';
+    cpl_error_clear(t->err);
+    curl_easy_setopt(t->lane->easy, CURLOPT_FRESH_CONNECT, 1L);
+}
+
+cpl_status cpl_transfer_prepare(transfer *t, const cpl_http *http) {
+    cpl_status status = set_request(t, http);
+    if (status) return status;
+    t->lane->transfer = t;
+    t->lane->detail[0] = '\0';
+    t->start_ms = t->tick_ms = t->active_ms = cpl_clock_monotonic_ms();
+    return CPL_OK;
+}
+
+void cpl_transfer_end(transfer *t) {
+    curl_easy_setopt(t->lane->easy, CURLOPT_FRESH_CONNECT, 0L);
+    t->lane->transfer = NULL;
+    cpl_buf_wipe(&t->lane->lines); /* signatures and tokens */
 }
 
 static cpl_status perform(transfer *t, const cpl_http *http) {
     cpl_sigpipe guard;
-    cpl_status status = prepare(t, http);
+    cpl_status status = cpl_transfer_prepare(t, http);
     if (status) return status;
-    t->lane->transfer = t;
-    t->start_ms = t->tick_ms = t->active_ms = cpl_clock_monotonic_ms();
     cpl_sigpipe_block(&guard);
     status = exchange(t);
-    if (was_stale(t, status)) {
-        t->body_at = 0;
-        t->response->resent = t->response->sent;
-        cpl_error_clear(t->err);
-        curl_easy_setopt(t->lane->easy, CURLOPT_FRESH_CONNECT, 1L);
+    if (cpl_transfer_was_stale(t, status)) {
+        cpl_transfer_again(t);
         status = exchange(t);
-        curl_easy_setopt(t->lane->easy, CURLOPT_FRESH_CONNECT, 0L);
     }
     cpl_sigpipe_restore(&guard);
-    t->lane->transfer = NULL;
-    cpl_buf_wipe(&t->lane->lines); /* signatures and tokens */
+    cpl_transfer_end(t);
     return status;
 }
 
-cpl_status cpl_http_send(cpl_http *http, const cpl_http_request *request, cpl_http_response *response, cpl_error *err) {
-    transfer t = {.request = request, .response = response, .err = err, .limits = request->limits};
+cpl_status cpl_transfer_init(transfer *t, const cpl_http *http) {
+    const cpl_http_request *request = t->request;
     int64_t cap = request->wait ? request->wait->timeout_ms : 0;
-    cpl_status status = check_request(&t);
-    pool *p;
-    cpl_http_response_clear(response);
+    cpl_status status = check_request(t);
+    cpl_http_response_clear(t->response);
     if (status) return status;
-    response->body.limit = request->body_limit;
-    if (t.limits == NULL) t.limits = &http->limits;
-    t.limit_ms = t.limits->total_timeout_ms;
-    if (cap > 0 && (t.limit_ms == 0 || cap < t.limit_ms)) t.limit_ms = cap;
+    t->response->body.limit = request->body_limit;
+    t->limits = request->limits ? request->limits : &http->limits;
+    t->limit_ms = t->limits->total_timeout_ms;
+    if (cap > 0 && (t->limit_ms == 0 || cap < t->limit_ms)) t->limit_ms = cap;
+    return CPL_OK;
+}
+
+cpl_status cpl_http_send(cpl_http *http, const cpl_http_request *request, cpl_http_response *response, cpl_error *err) {
+    transfer t = {.request = request, .response = response, .err = err};
+    cpl_status status = cpl_transfer_init(&t, http);
+    pool *p;
+    if (status) return status;
     p = current_pool(http);
     t.lane = p ? lane_take(http, p) : NULL;
     if (t.lane == NULL) return cpl_fail_nomem(err);

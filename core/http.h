@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One HTTP request and its answer, over kept-alive connections. http.c is the only file that includes curl/. Redirects
- * are never followed, TLS is always verified, ~/.netrc is never read, CR, LF and NUL in anything sent are refused.
- * Knows nothing of AWS.
+ * One HTTP request and its answer, over kept-alive connections; http_lane.h is the only file that includes curl/.
+ * Redirects are never followed, TLS is always verified, ~/.netrc is never read, CR, LF and NUL in anything sent are
+ * refused. Knows nothing of AWS.
  */
 #ifndef CPL_HTTP_H
 #define CPL_HTTP_H
@@ -72,6 +72,28 @@ void cpl_http_response_release(cpl_http_response *response);
  * for the file descriptors.
  */
 cpl_status cpl_http_send(cpl_http *http, const cpl_http_request *request, cpl_http_response *response, cpl_error *err);
+
+/*
+ * Many requests on one thread: started, and driven by whoever waits. Connections are shared among the requests of a
+ * batch. For one thread at a time, but for cpl_http_batch_wake(); not for a child after fork, which may only free it
+ * (and then nothing is touched).
+ */
+typedef struct cpl_http_batch cpl_http_batch;
+cpl_status cpl_http_batch_new(cpl_http_batch **out, cpl_http *http, cpl_error *err); /* http must outlive it */
+void cpl_http_batch_free(cpl_http_batch *batch); /* gives up what is under way; NULL is fine */
+/*
+ * As cpl_http_send(), but only begins; owner says which one. The request and what it views need to live until this
+ * returns, except for body and limits, which live with response and err until the end; wait->tick is never asked.
+ */
+cpl_status cpl_http_batch_start(cpl_http_batch *batch, const cpl_http_request *request, cpl_http_response *response,
+                                void *owner, cpl_error *err);
+/* One that ended, its status and err as from cpl_http_send(); NULL when there is none. */
+void *cpl_http_batch_next(cpl_http_batch *batch, cpl_status *status);
+/* Gives one up; nothing is said of it any more. */
+void cpl_http_batch_cancel(cpl_http_batch *batch, const void *owner);
+/* Moves everything on, then waits until there is something to do, or for most_ms. */
+void cpl_http_batch_wait(cpl_http_batch *batch, int most_ms);
+void cpl_http_batch_wake(cpl_http_batch *batch); /* ends the wait under way, or the next one; from any thread */
 
 /*
  * CPL_INVALID unless the name is a token and the value printable ASCII: whoever sends a header checks it, because a

@@ -22,10 +22,10 @@ FLOORS = """
     buf clock sigpipe rate
     digest json xml pace tree profiles skew continuation trace
     model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch journal
-    cursor http+http_head+http_route+url archives settings redact
+    cursor http+http_batch+http_head+http_lane+http_route+url archives settings redact
     endpoint reply runtime
     s3 observe creds
-    client+call
+    client+call+queue
     desk transfer doctor run+follow+explain+approval
     guard
     job+result+artifact
@@ -37,7 +37,7 @@ EMULATOR_MAY_KNOW = "codepipeline base err buf clock json digest xml model sigv4
 HOMES = {
     r"cjson/|cJSON\.h": "core/json.c",
     r"openssl/": "core/digest.c",
-    r"curl/": "core/http.c",
+    r"curl/": "core/http_lane.h",
     r"archive(_entry)?\.h": "core/archives.c",
     r"sqlite3\.h": "core/emulator/store.c core/journal.c",
     r"expat\.h": "core/xml.c",
