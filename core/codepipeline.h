@@ -440,7 +440,10 @@ cpl_status cpl_worker_add(cpl_worker *worker, const cpl_action_type *type, int *
  * CPL_OK.
  */
 cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **out, cpl_error *err);
-/* Ends polling: cpl_worker_next() returns at once from now on. Safe from any thread and from a signal handler. */
+/*
+ * Ends polling: cpl_worker_next() returns without a job from now on. Safe from any thread and from a signal handler. Call
+ * it once more after the last job was answered: it then sends what is still owed and gives back what was kept for later.
+ */
 void cpl_worker_stop(cpl_worker *worker);
 bool cpl_worker_stopping(const cpl_worker *worker);
 int cpl_worker_running(const cpl_worker *worker); /* jobs handed out and not yet answered */
