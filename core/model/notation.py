@@ -70,12 +70,12 @@ class Model:
     def reach(self, *roots: str) -> set[str]:
         """The shapes that can be met below roots."""
         found: set[str] = set()
-        todo = [name for name in roots if name in self.shapes]
-        while todo:
-            name = todo.pop()
+        ahead = [name for name in roots if name in self.shapes]
+        while ahead:
+            name = ahead.pop()
             if name not in found:
                 found.add(name)
-                todo += [part for part, _ in self.shapes[name].parts() if part in self.shapes]
+                ahead += [part for part, _ in self.shapes[name].parts() if part in self.shapes]
         return found
 
 
