@@ -441,8 +441,9 @@ cpl_status cpl_worker_add(cpl_worker *worker, const cpl_action_type *type, int *
  */
 cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **out, cpl_error *err);
 /*
- * Ends polling: cpl_worker_next() returns without a job from now on. Safe from any thread and from a signal handler. Call
- * it once more after the last job was answered: it then sends what is still owed and gives back what was kept for later.
+ * Ends polling: cpl_worker_next() returns without a job from now on. Safe from any thread and from a signal handler.
+ * Call it once more when the last job was answered: it then sends what is still owed, and gives back what was kept for
+ * later.
  */
 void cpl_worker_stop(cpl_worker *worker);
 bool cpl_worker_stopping(const cpl_worker *worker);
