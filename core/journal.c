@@ -32,7 +32,9 @@ struct cpl_journal {
     pid_t pid;
     char *path;
     char *warning;
-    int taken; /* since the last pruning */
+    int taken;                     /* since the last pruning */
+    bool relaxed;                  /* synchronous is NORMAL, not FULL */
+    sqlite3_stmt *insert, *update; /* what every job needs; made when first needed */
     pthread_mutex_t lock;
 };
 
@@ -61,6 +63,15 @@ static cpl_status finish(cpl_journal *j, sqlite3_stmt *statement, cpl_error *err
     bool done = statement && sqlite3_step(statement) == SQLITE_DONE;
     cpl_status status = done ? CPL_OK : sql_failed(j, err);
     sqlite3_finalize(statement);
+    return status;
+}
+
+/* The same for a statement that is kept. What was bound to it belongs to the caller, so it is let go. */
+static cpl_status run_kept(cpl_journal *j, sqlite3_stmt *statement, cpl_error *err) {
+    bool done = statement && sqlite3_step(statement) == SQLITE_DONE;
+    cpl_status status = done ? CPL_OK : sql_failed(j, err);
+    sqlite3_reset(statement);
+    if (statement) sqlite3_clear_bindings(statement);
     return status;
 }
 
@@ -181,8 +192,14 @@ static cpl_status open_file(cpl_journal *j, bool *damaged, cpl_error *err) {
 }
 
 static void disconnect(cpl_journal *j) {
-    if (j->db && j->pid == getpid()) sqlite3_close(j->db);
+    if (j->db && j->pid == getpid()) {
+        sqlite3_finalize(j->insert);
+        sqlite3_finalize(j->update);
+        sqlite3_close(j->db);
+    }
     j->db = NULL;
+    j->insert = j->update = NULL;
+    j->relaxed = false;
 }
 
 static bool rename_with(const char *from, const char *to, const char *suffix) {
@@ -275,8 +292,15 @@ static void bind_integer(sqlite3_stmt *statement, int at, int64_t value) {
     if (statement) sqlite3_bind_int64(statement, at, value);
 }
 
+/* One who loses power may have to deliver a second time what was delivered: the service then says so. */
+static void relax(cpl_journal *j, bool relaxed) {
+    if (j->relaxed == relaxed) return;
+    if (run_sql(j, relaxed ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL", NULL) == CPL_OK) {
+        j->relaxed = relaxed;
+    }
+}
+
 cpl_status cpl_journal_take(cpl_journal *journal, const cpl_entry *entry, bool *fresh, cpl_error *err) {
-    sqlite3_stmt *insert;
     cpl_status status;
     bool full;
     *fresh = true;
@@ -284,15 +308,18 @@ cpl_status cpl_journal_take(cpl_journal *journal, const cpl_entry *entry, bool *
     status = check_process(journal, err);
     if (status != CPL_OK) return status;
     pthread_mutex_lock(&journal->lock);
-    insert = prepare(journal, "INSERT INTO job(" COLUMNS
-                              ", seal) VALUES(?1, ?2, ?3, ?4, 0, ?5, ?5, NULL, NULL,"
-                              " seal(?1, ?2, ?3, ?4, 0, ?5, ?5, NULL, NULL)) ON CONFLICT DO NOTHING");
-    bind_text(insert, 1, entry->id);
-    bind_text(insert, 2, entry->nonce);
-    bind_integer(insert, 3, CPL_ENTRY_TAKEN);
-    bind_text(insert, 4, entry->type);
-    bind_integer(insert, 5, entry->taken_ms);
-    status = finish(journal, insert, err);
+    relax(journal, false);
+    if (journal->insert == NULL) {
+        journal->insert = prepare(journal, "INSERT INTO job(" COLUMNS
+                                           ", seal) VALUES(?1, ?2, ?3, ?4, 0, ?5, ?5, NULL, NULL,"
+                                           " seal(?1, ?2, ?3, ?4, 0, ?5, ?5, NULL, NULL)) ON CONFLICT DO NOTHING");
+    }
+    bind_text(journal->insert, 1, entry->id);
+    bind_text(journal->insert, 2, entry->nonce);
+    bind_integer(journal->insert, 3, CPL_ENTRY_TAKEN);
+    bind_text(journal->insert, 4, entry->type);
+    bind_integer(journal->insert, 5, entry->taken_ms);
+    status = run_kept(journal, journal->insert, err);
     if (status == CPL_OK) *fresh = sqlite3_changes(journal->db) == 1;
     full = status == CPL_OK && ++journal->taken >= PRUNE_EVERY;
     pthread_mutex_unlock(&journal->lock);
@@ -300,27 +327,27 @@ cpl_status cpl_journal_take(cpl_journal *journal, const cpl_entry *entry, bool *
 }
 
 cpl_status cpl_journal_mark(cpl_journal *journal, const cpl_entry *entry, int64_t now_ms, cpl_error *err) {
-    sqlite3_stmt *update;
     cpl_status status;
     bool owed = entry->state == CPL_ENTRY_OWED;
     if (journal == NULL) return CPL_OK;
     status = check_process(journal, err);
     if (status != CPL_OK) return status;
     pthread_mutex_lock(&journal->lock);
-    /* one who loses power may have to deliver a second time what was delivered: the service then says so */
-    sqlite3_exec(journal->db, entry->state > CPL_ENTRY_OWED ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL",
-                 NULL, NULL, NULL);
-    update = prepare(journal,
-                     "UPDATE job SET state=?3, starts=starts+?4, changed=?5, operation=?6, result=?7,"
-                     " seal=seal(id, nonce, ?3, type, starts+?4, taken, ?5, ?6, ?7) WHERE id=?1 AND nonce=?2");
-    bind_text(update, 1, entry->id);
-    bind_text(update, 2, entry->nonce);
-    bind_integer(update, 3, entry->state);
-    bind_integer(update, 4, entry->state == CPL_ENTRY_RUNNING);
-    bind_integer(update, 5, now_ms);
-    bind_text(update, 6, owed ? entry->operation : NULL);
-    bind_text(update, 7, owed ? entry->result : NULL);
-    status = finish(journal, update, err);
+    relax(journal, entry->state > CPL_ENTRY_OWED);
+    if (journal->update == NULL) {
+        journal->update =
+            prepare(journal,
+                    "UPDATE job SET state=?3, starts=starts+?4, changed=?5, operation=?6, result=?7,"
+                    " seal=seal(id, nonce, ?3, type, starts+?4, taken, ?5, ?6, ?7) WHERE id=?1 AND nonce=?2");
+    }
+    bind_text(journal->update, 1, entry->id);
+    bind_text(journal->update, 2, entry->nonce);
+    bind_integer(journal->update, 3, entry->state);
+    bind_integer(journal->update, 4, entry->state == CPL_ENTRY_RUNNING);
+    bind_integer(journal->update, 5, now_ms);
+    bind_text(journal->update, 6, owed ? entry->operation : NULL);
+    bind_text(journal->update, 7, owed ? entry->result : NULL);
+    status = run_kept(journal, journal->update, err);
     pthread_mutex_unlock(&journal->lock);
     return status;
 }
