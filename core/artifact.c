@@ -181,10 +181,10 @@ typedef struct job_transfer {
 
 static cpl_status transfer_once(job_transfer *t, const cpl_wait *wait, cpl_error *err) {
     cpl_credentials who = cpl_job_credentials(t->job);
-    cpl_s3 s3 = cpl_s3_of_client(t->job->desk->client);
+    cpl_s3 s3 = cpl_s3_of_client(t->job->origin.client);
     cpl_s3_target target = {
         .who = &who, .bucket = cpl_str_of(t->artifact->bucket), .key = cpl_str_of(t->artifact->key), .wait = wait};
-    cpl_status status = cpl_client_check_open(t->job->desk->client, err);
+    cpl_status status = cpl_client_check_open(t->job->origin.client, err);
     if (status != CPL_OK) return status;
     if (who.access_key_id.n == 0) return cpl_fail(err, CPL_CREDENTIALS, "the job has no artifact credentials");
     if (t->source) return cpl_s3_put(&s3, &target, t->source, err);

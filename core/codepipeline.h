@@ -394,9 +394,9 @@ cpl_status cpl_extract(cpl_str archive, cpl_str directory, int64_t limit, const 
 /* ---- worker -------------------------------------------------------------------------------------------------- */
 
 /*
- * Takes jobs for custom actions: polls, acknowledges, hands out. A pull interface: the worker never calls up; the
- * caller asks for the next job and hands its result back. cpl_worker_next() is for one thread at a time; the jobs it
- * hands out are independent and may each be used on a thread of their own.
+ * Takes jobs for custom and third-party actions: polls, acknowledges, hands out. A pull interface: the worker never
+ * calls up; the caller asks for the next job and hands its result back. cpl_worker_next() is for one thread at a time;
+ * the jobs it hands out are independent and may each be used on a thread of their own.
  */
 typedef struct cpl_worker cpl_worker;
 typedef struct cpl_job cpl_job;
@@ -415,7 +415,7 @@ typedef struct cpl_worker_options {
     int64_t grace_ms; /* from cpl_worker_stop() until jobs are told that they are cancelled; default: they never are */
 } cpl_worker_options;
 
-/* The jobs to take. category, provider and version are required; owner is "Custom". */
+/* The jobs to take. category, provider and version are required. */
 typedef struct cpl_action_type {
     cpl_str category; /* Source, Build, Test, Deploy or Invoke */
     cpl_str provider;
@@ -423,6 +423,12 @@ typedef struct cpl_action_type {
     cpl_str query_key; /* optional: only jobs whose queryable configuration property has this value */
     cpl_str query_value;
     bool idempotent; /* a job whose worker died while it ran is run again, up to three times, and not reported failed */
+    /*
+     * The owner is "ThirdParty", not "Custom": jobs in the pipelines of customers, for which the worker needs their
+     * client tokens, see cpl_worker_token_wanted(). Their results have no output variables.
+     */
+    bool third_party;
+    cpl_client *client; /* to poll with, of another region than the worker's, which keeps it; default: the worker's */
 } cpl_action_type;
 
 cpl_status cpl_worker_new(cpl_worker **out, cpl_client *client, const cpl_worker_options *options, cpl_error *err);
@@ -434,12 +440,20 @@ void cpl_worker_free(cpl_worker *worker);
  */
 cpl_status cpl_worker_add(cpl_worker *worker, const cpl_action_type *type, int *index, cpl_error *err);
 /*
- * The next job, acknowledged, or NULL in *out when wait->timeout_ms passed, when all slots are taken until then, or
- * when the worker is stopping. A poll that fails for a reason that passes (network, throttling, the service's own
- * trouble) is not an error: the worker waits longer and polls again, and err tells what happened while the status is
- * CPL_OK.
+ * The next job, acknowledged, or NULL in *out when wait->timeout_ms passed, when all slots are taken until then, when
+ * a client token is wanted, or when the worker is stopping. A poll that fails for a reason that passes (network,
+ * throttling, the service's own trouble) is not an error: the worker waits longer and polls again, and err tells what
+ * happened while the status is CPL_OK.
  */
 cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **out, cpl_error *err);
+/*
+ * After cpl_worker_next() without a job: the id of the customer (the clientId of third-party jobs) whose client token
+ * is needed to go on; NULL when none is. Tell it before the next cpl_worker_next(): what is not told counts as unknown,
+ * and is not asked for again for a minute. Tokens stay in memory alone; one that the service refuses is asked for anew.
+ */
+const char *cpl_worker_token_wanted(const cpl_worker *worker);
+/* token: what the customer gave you when they connected their pipeline; empty: you have none. */
+cpl_status cpl_worker_give_token(cpl_worker *worker, cpl_str client_id, cpl_str token, cpl_error *err);
 /*
  * Ends polling: cpl_worker_next() returns without a job from now on. Safe from any thread and from a signal handler.
  * Call it once more when the last job was answered: it then sends what is still owed, and gives back what was kept for

@@ -12,10 +12,35 @@
 
 /* ---- results ---- */
 
-cpl_owed *cpl_owed_new(const char *operation, cpl_str params) {
+static const struct {
+    const char *operation;
+    bool customers;
+    cpl_verdict verdict;
+} operations[] = {{"PutJobSuccessResult", false, CPL_VERDICT_SUCCESS},
+                  {"PutJobFailureResult", false, CPL_VERDICT_FAILURE},
+                  {"PutThirdPartyJobSuccessResult", true, CPL_VERDICT_SUCCESS},
+                  {"PutThirdPartyJobFailureResult", true, CPL_VERDICT_FAILURE}};
+
+const char *cpl_owed_operation(const cpl_origin *origin, cpl_verdict verdict) {
+    size_t i = 0;
+    while (operations[i].customers != (origin->customer != NULL) || operations[i].verdict != verdict) i++;
+    return operations[i].operation;
+}
+
+bool cpl_owed_verdict(const char *operation, cpl_verdict *verdict) {
+    for (size_t i = 0; i < CPL_COUNT(operations); i++) {
+        if (operation == NULL || strcmp(operations[i].operation, operation) != 0) continue;
+        *verdict = operations[i].verdict;
+        return true;
+    }
+    return false;
+}
+
+cpl_owed *cpl_owed_new(const cpl_origin *origin, cpl_verdict verdict, cpl_str params) {
     cpl_owed *owed = cpl_calloc(1, sizeof *owed);
     if (owed == NULL) return NULL;
-    owed->operation = operation;
+    owed->origin = *origin;
+    owed->operation = cpl_owed_operation(origin, verdict);
     owed->params = cpl_strdup(params);
     if (owed->params) return owed;
     cpl_free(owed);
@@ -40,7 +65,7 @@ bool cpl_owed_sign(cpl_owed *owed, const char *job_id, const char *nonce, int64_
     return owed->job_id && owed->nonce;
 }
 
-cpl_owed *cpl_owed_failure(const char *job_id, const char *message) {
+cpl_owed *cpl_owed_failure(const cpl_origin *origin, const char *job_id, const char *message) {
     cpl_owed *owed = NULL;
     cpl_buf params;
     cpl_buf_init(&params, 8192);
@@ -49,12 +74,12 @@ cpl_owed *cpl_owed_failure(const char *job_id, const char *message) {
     cpl_buf_adds(&params, ",\"failureDetails\":{\"type\":\"JobFailed\",\"message\":");
     cpl_json_quote(&params, cpl_str_of(message));
     cpl_buf_adds(&params, "}}");
-    if (cpl_buf_ok(&params)) owed = cpl_owed_new("PutJobFailureResult", cpl_buf_str(&params));
+    if (cpl_buf_ok(&params)) owed = cpl_owed_new(origin, CPL_VERDICT_FAILURE, cpl_buf_str(&params));
     cpl_buf_release(&params);
     return owed;
 }
 
-cpl_owed *cpl_owed_continuation(const char *job_id, const char *token) {
+cpl_owed *cpl_owed_continuation(const cpl_origin *origin, const char *job_id, const char *token) {
     cpl_owed *owed = NULL;
     cpl_buf params;
     cpl_buf_init(&params, 16384);
@@ -63,7 +88,7 @@ cpl_owed *cpl_owed_continuation(const char *job_id, const char *token) {
     cpl_buf_adds(&params, ",\"continuationToken\":");
     cpl_json_quote(&params, cpl_str_of(token));
     cpl_buf_addc(&params, '}');
-    if (cpl_buf_ok(&params)) owed = cpl_owed_new("PutJobSuccessResult", cpl_buf_str(&params));
+    if (cpl_buf_ok(&params)) owed = cpl_owed_new(origin, CPL_VERDICT_SUCCESS, cpl_buf_str(&params));
     cpl_buf_release(&params);
     return owed;
 }
@@ -97,17 +122,11 @@ static cpl_status read_refusal(const cpl_owed *owed, cpl_error *err) {
 
 /* They say something of who asks, and not of what is asked. */
 static bool is_of_the_caller(const cpl_error *err) {
-    static const char *const codes[] = {"AccessDenied",
-                                        "AccessDeniedException",
-                                        "ExpiredToken",
-                                        "ExpiredTokenException",
-                                        "IncompleteSignature",
-                                        "InvalidClientTokenId",
-                                        "InvalidSignatureException",
-                                        "MissingAuthenticationToken",
-                                        "RequestExpired",
-                                        "SignatureDoesNotMatch",
-                                        "UnrecognizedClientException"};
+    static const char *const codes[] = {
+        "AccessDenied",          "AccessDeniedException",     "ExpiredToken",
+        "ExpiredTokenException", "IncompleteSignature",       "InvalidClientTokenException",
+        "InvalidClientTokenId",  "InvalidSignatureException", "MissingAuthenticationToken",
+        "RequestExpired",        "SignatureDoesNotMatch",     "UnrecognizedClientException"};
     for (size_t i = 0; i < CPL_COUNT(codes); i++) {
         if (strcmp(err->code, codes[i]) == 0) return true;
     }
@@ -125,25 +144,6 @@ bool cpl_owed_refused(cpl_status status, const cpl_error *err) {
     case CPL_SERVICE: return !err->retryable && !is_of_the_caller(err);
     default: return false;
     }
-}
-
-cpl_status cpl_owed_send(cpl_owed *owed, cpl_client *client, const cpl_wait *wait, cpl_error *err) {
-    cpl_call_options options = {.wait = wait ? *wait : (cpl_wait){0}};
-    cpl_reply *reply = NULL;
-    cpl_status status =
-        cpl_client_call(client, cpl_str_of(owed->operation), cpl_str_of(owed->params), &options, &reply, err);
-    cpl_reply_free(reply);
-    if (status == CPL_OK) return status;
-    if (cpl_owed_forbidden(status, err)) {
-        err->retryable = true; /* whoever may not now may be allowed again before the job's time is over */
-        return status;
-    }
-    if (status == CPL_SERVICE && !err->retryable) return read_refusal(owed, err);
-    if (is_open_ended(err)) {
-        owed->ambiguous = true;
-        err->retryable = true;
-    }
-    return status;
 }
 
 int64_t cpl_owed_delay_ms(int tries) {
@@ -177,16 +177,22 @@ cpl_status cpl_desk_new(cpl_desk **out, cpl_client *client, const cpl_worker_opt
     desk->grace_ms = options->grace_ms;
     desk->artifact_limit = (int64_t)(options->artifact_limit ? options->artifact_limit : ARTIFACT_LIMIT);
     desk->work_dir = cpl_strdup(folder);
-    if (desk->work_dir == NULL || pthread_mutex_init(&desk->lock, NULL) != 0) goto nomem;
+    desk->clients = cpl_calloc(1, sizeof *desk->clients);
+    desk->customers = cpl_customers_new();
+    if (desk->work_dir == NULL || desk->clients == NULL || desk->customers == NULL ||
+        pthread_mutex_init(&desk->lock, NULL) != 0)
+        goto nomem;
     if (!init_changed(&desk->changed)) {
         pthread_mutex_destroy(&desk->lock);
         goto nomem;
     }
     cpl_client_retain(client);
-    desk->client = client;
+    desk->clients[desk->client_count++] = desk->client = client;
     *out = desk;
     return CPL_OK;
 nomem:
+    cpl_customers_free(desk->customers);
+    cpl_free(desk->clients);
     cpl_free(desk->work_dir);
     cpl_free(desk);
     return cpl_fail_nomem(err);
@@ -207,13 +213,90 @@ void cpl_desk_drop(cpl_desk *desk) {
     pthread_cond_destroy(&desk->changed);
     pthread_mutex_destroy(&desk->lock);
     cpl_journal_close(desk->journal);
-    cpl_client_free(desk->client);
+    for (size_t i = 0; i < desk->client_count; i++) cpl_client_free(desk->clients[i]);
+    cpl_free(desk->clients);
+    cpl_customers_free(desk->customers);
     cpl_free(desk->work_dir);
     cpl_free(desk);
 }
 
 cpl_status cpl_desk_open_journal(cpl_desk *desk, cpl_str path, cpl_error *err) {
     return cpl_journal_open(&desk->journal, path, cpl_clock_wall_ms(), err);
+}
+
+/* ---- regions and customers ---- */
+
+static cpl_client *find_client(const cpl_desk *desk, cpl_str region) {
+    for (size_t i = 0; i < desk->client_count; i++) {
+        if (cpl_str_is(region, desk->clients[i]->region)) return desk->clients[i];
+    }
+    return NULL;
+}
+
+cpl_status cpl_desk_add_client(cpl_desk *desk, cpl_client *client, cpl_error *err) {
+    cpl_client *there = find_client(desk, cpl_str_of(client->region)), **grown;
+    if (there == client) return CPL_OK;
+    if (there) return cpl_fail_at(err, CPL_INVALID, "client", "the worker has another client in %s", client->region);
+    grown = cpl_realloc(desk->clients, (desk->client_count + 1) * sizeof *grown);
+    if (grown == NULL) return cpl_fail_nomem(err);
+    cpl_client_retain(client);
+    desk->clients = grown;
+    desk->clients[desk->client_count++] = client;
+    return CPL_OK;
+}
+
+cpl_status cpl_desk_client_in(cpl_desk *desk, cpl_str region, cpl_client **out, cpl_error *err) {
+    cpl_client_options overrides = {.region = region};
+    cpl_status status;
+    *out = find_client(desk, region);
+    if (*out) return CPL_OK;
+    status = cpl_client_with(out, desk->client, &overrides, err);
+    if (status != CPL_OK) return status;
+    status = cpl_desk_add_client(desk, *out, err);
+    cpl_client_free(*out); /* the desk has it now, or nobody has */
+    return status;
+}
+
+/* {"clientToken":"...", and the params without their brace. */
+static cpl_status add_token(const cpl_desk *desk, const cpl_origin *origin, cpl_str params, cpl_buf *out,
+                            cpl_error *err) {
+    cpl_buf token;
+    cpl_status status;
+    cpl_buf_init(&token, 1024);
+    status = cpl_customers_token(desk->customers, origin->customer, &token, err);
+    cpl_buf_adds(out, "{\"clientToken\":");
+    cpl_json_quote(out, cpl_buf_str(&token));
+    cpl_buf_addc(out, ',');
+    cpl_buf_addv(out, cpl_str_sub(params, 1, params.n));
+    cpl_buf_wipe(&token);
+    cpl_buf_release(&token);
+    return status == CPL_OK ? cpl_buf_status(out, "the call", err) : status;
+}
+
+cpl_status cpl_desk_call(const cpl_desk *desk, const cpl_desk_question *question, const cpl_wait *wait, cpl_reply **out,
+                         cpl_error *err) {
+    cpl_call_options options = {.wait = wait ? *wait : (cpl_wait){0}};
+    const cpl_origin *origin = question->origin;
+    cpl_str params = question->params;
+    cpl_status status = CPL_OK;
+    cpl_error failure = {0};
+    cpl_buf full;
+    cpl_buf_init(&full, params.n + 4096);
+    if (origin->customer) {
+        status = add_token(desk, origin, params, &full, &failure);
+        if (status != CPL_OK) CPL_COPY(failure.operation, cpl_str_of(question->operation));
+        params = cpl_buf_str(&full);
+    }
+    if (status == CPL_OK) {
+        status = cpl_client_call(origin->client, cpl_str_of(question->operation), params, &options, out, &failure);
+    }
+    if (status == CPL_SERVICE && strcmp(failure.code, "InvalidClientTokenException") == 0 && origin->customer) {
+        cpl_customers_refuse(desk->customers, origin->customer);
+    }
+    if (status != CPL_OK && err) *err = failure;
+    cpl_buf_wipe(&full);
+    cpl_buf_release(&full);
+    return status;
 }
 
 int64_t cpl_desk_now_ms(const cpl_desk *desk) {
@@ -250,10 +333,28 @@ void cpl_desk_forget(const cpl_desk *desk, const cpl_owed *owed) {
     (void)mark(desk, owed, CPL_ENTRY_DROPPED); /* else the next start sends it again, and hears the same */
 }
 
+static cpl_status send_once(const cpl_desk *desk, cpl_owed *owed, const cpl_wait *wait, cpl_error *err) {
+    cpl_reply *reply = NULL;
+    cpl_desk_question question = {&owed->origin, owed->operation, cpl_str_of(owed->params)};
+    cpl_status status = cpl_desk_call(desk, &question, wait, &reply, err);
+    cpl_reply_free(reply);
+    if (status == CPL_OK) return status;
+    if (cpl_owed_forbidden(status, err)) {
+        err->retryable = true; /* whoever may not now may be allowed again before the job's time is over */
+        return status;
+    }
+    if (status == CPL_SERVICE && !err->retryable) return read_refusal(owed, err);
+    if (is_open_ended(err)) {
+        owed->ambiguous = true;
+        err->retryable = true;
+    }
+    return status;
+}
+
 cpl_status cpl_desk_send(const cpl_desk *desk, cpl_owed *owed, const cpl_wait *wait, cpl_error *err) {
-    cpl_status status = cpl_owed_send(owed, desk->client, wait, err);
+    cpl_status status = send_once(desk, owed, wait, err);
     if (status == CPL_OK) (void)mark(desk, owed, CPL_ENTRY_DELIVERED);
-    if (status == CPL_STATE && !cpl_client_closed(desk->client)) cpl_desk_forget(desk, owed);
+    if (status == CPL_STATE && !cpl_client_closed(owed->origin.client)) cpl_desk_forget(desk, owed);
     return status;
 }
 

@@ -10,36 +10,44 @@
 #include <stdatomic.h>
 
 #include "client.h"
+#include "customers.h"
 #include "journal.h"
+
+/* Where a job comes from, and its result goes. Both live as long as the desk. */
+typedef struct cpl_origin {
+    cpl_client *client;   /* of the region it was polled in */
+    const char *customer; /* the client id of a third-party job; else NULL */
+} cpl_origin;
 
 /* A result on its way to the service. It outlives its job; its parameters are wiped when it is freed. */
 typedef struct cpl_owed {
     struct cpl_owed *next;
+    cpl_origin origin;
     const char *operation; /* static */
-    char *params;
-    bool ambiguous; /* it was sent and no answer came: it may have been accepted */
+    char *params;          /* without the client token, which is added when it is sent */
+    bool ambiguous;        /* it was sent and no answer came: it may have been accepted */
     /* of a journalled job, see cpl_owed_sign() */
     char *job_id, *nonce;
     int64_t deadline_ms; /* monotonic: when the service has long ended the job by itself; 0: never */
     bool recorded;       /* the journal has it */
 } cpl_owed;
 
+/* What a result is told with. */
+typedef enum cpl_verdict { CPL_VERDICT_SUCCESS, CPL_VERDICT_FAILURE } cpl_verdict;
+
 /* params are copied; NULL when out of memory. */
-cpl_owed *cpl_owed_new(const char *operation, cpl_str params);
+cpl_owed *cpl_owed_new(const cpl_origin *origin, cpl_verdict verdict, cpl_str params);
 void cpl_owed_free(cpl_owed *owed); /* NULL is fine */
 /* Says whose result it is, so that the journal can follow it. False when out of memory. */
 bool cpl_owed_sign(cpl_owed *owed, const char *job_id, const char *nonce, int64_t deadline_ms);
 /* A failure of type JobFailed; the answer of a job that was given up. */
-cpl_owed *cpl_owed_failure(const char *job_id, const char *message);
+cpl_owed *cpl_owed_failure(const cpl_origin *origin, const char *job_id, const char *message);
 /* A continuation with that very token; what a job kept back gets when the worker stops. */
-cpl_owed *cpl_owed_continuation(const char *job_id, const char *token);
+cpl_owed *cpl_owed_continuation(const cpl_origin *origin, const char *job_id, const char *token);
+/* "PutJobSuccessResult" and the like; static. The verdict an operation is for; false when it is for none. */
+const char *cpl_owed_operation(const cpl_origin *origin, cpl_verdict verdict);
+bool cpl_owed_verdict(const char *operation, cpl_verdict *verdict);
 
-/*
- * Sends a result once, that is, with the client's own attempts. CPL_OK: accepted, now or by an earlier attempt whose
- * answer was lost. CPL_STATE: somebody else has the job, or it is over. Else why not; err->retryable tells whether
- * another time may help. err must not be NULL.
- */
-cpl_status cpl_owed_send(cpl_owed *owed, cpl_client *client, const cpl_wait *wait, cpl_error *err);
 /* Whoever asks may not, or not any more: only somebody who mends that, or fresh credentials, will help. */
 bool cpl_owed_forbidden(cpl_status status, const cpl_error *err);
 /* It will never be accepted: it says what it may not, or somebody else has the job. Other failures may pass. */
@@ -49,6 +57,9 @@ int64_t cpl_owed_delay_ms(int tries);
 
 typedef struct cpl_desk {
     cpl_client *client;
+    cpl_client **clients; /* of all regions, this one first */
+    size_t client_count;
+    cpl_customers *customers;
     cpl_journal *journal; /* NULL: none is kept */
     char *work_dir;
     int64_t artifact_limit;
@@ -67,6 +78,18 @@ cpl_desk *cpl_desk_retain(cpl_desk *desk);
 void cpl_desk_drop(cpl_desk *desk); /* NULL is fine */
 /* Opens what options->journal names. */
 cpl_status cpl_desk_open_journal(cpl_desk *desk, cpl_str path, cpl_error *err);
+/* Another region's client, kept until the end. CPL_STATE when there is one of that region. */
+cpl_status cpl_desk_add_client(cpl_desk *desk, cpl_client *client, cpl_error *err);
+/* The client of a region; one is made when there is none. For the worker's thread alone. */
+cpl_status cpl_desk_client_in(cpl_desk *desk, cpl_str region, cpl_client **out, cpl_error *err);
+/* A call about a job. params begin with '{' and have a member or more; the client token is added where one is due. */
+typedef struct cpl_desk_question {
+    const cpl_origin *origin;
+    const char *operation;
+    cpl_str params;
+} cpl_desk_question;
+cpl_status cpl_desk_call(const cpl_desk *desk, const cpl_desk_question *question, const cpl_wait *wait, cpl_reply **out,
+                         cpl_error *err);
 /* The service's time as far as it is known, milliseconds since 1970. */
 int64_t cpl_desk_now_ms(const cpl_desk *desk);
 /* The jobs should end: they were cancelled, or the worker was stopped and its grace is over. */
@@ -75,7 +98,11 @@ bool cpl_desk_cancelled(const cpl_desk *desk);
 void cpl_desk_settle(cpl_desk *desk);
 /* Writes a signed result to the journal, once. It is sent all the same when that fails. */
 void cpl_desk_record(const cpl_desk *desk, cpl_owed *owed);
-/* cpl_owed_send(), and the journal learns how it went. */
+/*
+ * Sends a result once, that is, with the client's own attempts, and notes in the journal how it went. CPL_OK: accepted,
+ * now or by an earlier attempt whose answer was lost. CPL_STATE: somebody else has the job, or it is over. Else why
+ * not; err->retryable tells whether another time may help. err must not be NULL.
+ */
 cpl_status cpl_desk_send(const cpl_desk *desk, cpl_owed *owed, const cpl_wait *wait, cpl_error *err);
 /* Notes that nobody waits for a signed result any more. */
 void cpl_desk_forget(const cpl_desk *desk, const cpl_owed *owed);

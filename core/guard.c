@@ -8,10 +8,8 @@
 #include "clock.h"
 #include "err.h"
 
-#define MESSAGE "the time limit is nearly up, and the handler has not finished"
-
 struct cpl_guard {
-    cpl_client *client;
+    cpl_desk *desk;
     cpl_owed *failure;
     int64_t due_ms; /* monotonic */
     pid_t pid;      /* a child of a fork has no such thread */
@@ -34,12 +32,23 @@ static bool wait_until_due(cpl_guard *guard) {
     return guard->fired;
 }
 
-/* The client makes its own attempts; there is no time for more. */
+/* The client makes its own attempts. A job that came as an event has no time for more, and nobody to make them. */
+static bool report(cpl_guard *guard) {
+    cpl_error err;
+    cpl_status status;
+    cpl_desk_record(guard->desk, guard->failure);
+    status = cpl_desk_send(guard->desk, guard->failure, NULL, &err);
+    if (status == CPL_OK) return true;
+    if (guard->failure->job_id == NULL || cpl_owed_refused(status, &err)) return false;
+    cpl_desk_owe(guard->desk, guard->failure);
+    guard->failure = NULL;
+    return true;
+}
+
 static void *keep_watch(void *context) {
     cpl_guard *guard = context;
-    cpl_error err;
     if (wait_until_due(guard)) {
-        bool accepted = cpl_owed_send(guard->failure, guard->client, NULL, &err) == CPL_OK;
+        bool accepted = report(guard);
         pthread_mutex_lock(&guard->lock);
         guard->accepted = accepted;
         pthread_mutex_unlock(&guard->lock);
@@ -66,20 +75,23 @@ static bool start_thread(cpl_guard *guard) {
 static void release(cpl_guard *guard) {
     pthread_mutex_destroy(&guard->lock);
     cpl_owed_free(guard->failure);
-    cpl_client_free(guard->client);
+    cpl_desk_drop(guard->desk);
     cpl_free(guard);
 }
 
-cpl_status cpl_guard_new(cpl_guard **out, cpl_client *client, const char *job_id, int64_t after_ms, cpl_error *err) {
+cpl_status cpl_guard_new(cpl_guard **out, cpl_desk *desk, cpl_owed *failure, int64_t after_ms, cpl_error *err) {
     cpl_guard *guard = cpl_calloc(1, sizeof *guard);
-    if (guard == NULL) return cpl_fail_nomem(err);
-    cpl_client_retain(client);
-    guard->client = client;
+    if (guard == NULL || failure == NULL) {
+        cpl_free(guard);
+        cpl_owed_free(failure);
+        return cpl_fail_nomem(err);
+    }
+    guard->desk = cpl_desk_retain(desk);
     guard->due_ms = cpl_clock_monotonic_ms() + after_ms;
     guard->pid = getpid();
     pthread_mutex_init(&guard->lock, NULL);
-    guard->failure = cpl_owed_failure(job_id, MESSAGE);
-    if (guard->failure && start_thread(guard)) {
+    guard->failure = failure;
+    if (start_thread(guard)) {
         *out = guard;
         return CPL_OK;
     }

@@ -10,12 +10,15 @@
 
 typedef struct cpl_guard cpl_guard;
 
-/* Fires after_ms from now. Keeps the client; copies the id. */
-cpl_status cpl_guard_new(cpl_guard **out, cpl_client *client, const char *job_id, int64_t after_ms, cpl_error *err);
+/*
+ * Sends failure after_ms from now; takes it over, also when it fails. What does not arrive of a worker's job goes in
+ * line, for the worker to send again. Keeps the desk.
+ */
+cpl_status cpl_guard_new(cpl_guard **out, cpl_desk *desk, cpl_owed *failure, int64_t after_ms, cpl_error *err);
 /* True: the answer is the caller's to give, and the guard will not fire any more. False: the guard has fired. */
 bool cpl_guard_claim(cpl_guard *guard);
 bool cpl_guard_fired(cpl_guard *guard);
-/* After a claim that came too late: waits until the guard's report is out; true when it was accepted. */
+/* After a claim that came too late: waits until the guard's report is out; true when it was accepted, or is in line. */
 bool cpl_guard_reported(cpl_guard *guard);
 void cpl_guard_free(cpl_guard *guard); /* NULL is fine; waits while a report is under way */
 

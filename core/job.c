@@ -10,6 +10,8 @@
 
 #define TEXT_MAX ((size_t)16 << 20)
 #define DEADLINE_MS (24 * 3600 * INT64_C(1000)) /* the service ends a custom action after that */
+#define GIVEN_UP "the handler gave the job up"
+#define TIME_IS_UP "the time limit is nearly up, and the handler has not finished"
 #define CONFIGURATION "data.actionConfiguration.configuration"
 
 static const char *const paths[CPL_JOB_FIELD_COUNT] = {
@@ -91,6 +93,7 @@ static cpl_status make(cpl_job **out, cpl_desk *desk, cpl_json *document, size_t
         return cpl_fail_nomem(err);
     }
     job->desk = cpl_desk_retain(desk);
+    job->origin.client = desk->client;
     job->document = document;
     cpl_buf_init(&job->text, TEXT_MAX);
     cpl_buf_init(&job->configuration, TEXT_MAX);
@@ -104,8 +107,10 @@ static cpl_status make(cpl_job **out, cpl_desk *desk, cpl_json *document, size_t
     return status;
 }
 
-cpl_status cpl_job_new(cpl_job **out, cpl_desk *desk, cpl_json *document, cpl_error *err) {
-    return make(out, desk, document, CPL_COUNT(needed), err);
+cpl_status cpl_job_new(cpl_job **out, cpl_desk *desk, const cpl_origin *origin, cpl_json *document, cpl_error *err) {
+    cpl_status status = make(out, desk, document, CPL_COUNT(needed), err);
+    if (status == CPL_OK) (*out)->origin = *origin;
+    return status;
 }
 
 cpl_status cpl_job_adopt(cpl_job **out, cpl_desk *desk, cpl_json *document, cpl_error *err) {
@@ -134,7 +139,7 @@ static void give_up(cpl_job *job) {
     cpl_owed *owed = job->owed;
     job->owed = NULL;
     if (owed == NULL) {
-        owed = cpl_job_sign(job, cpl_owed_failure(cpl_job_text(job, CPL_JOB_ID), "the handler gave the job up"));
+        owed = cpl_job_sign(job, cpl_owed_failure(&job->origin, cpl_job_text(job, CPL_JOB_ID), GIVEN_UP));
     }
     if (owed) cpl_desk_owe(job->desk, owed); /* without memory for it, the service's own time limit ends the job */
     cpl_job_close(job, CPL_JOB_LOST);
@@ -175,7 +180,7 @@ cpl_owed *cpl_job_sign(const cpl_job *job, cpl_owed *owed) {
 }
 
 bool cpl_job_cancelled(const cpl_job *job) {
-    return cpl_desk_cancelled(job->desk);
+    return cpl_desk_cancelled(job->desk) || cpl_job_expired(job);
 }
 
 void cpl_job_hand_out(cpl_job *job) {
@@ -193,9 +198,11 @@ void cpl_job_close(cpl_job *job, cpl_job_answer answer) {
 
 cpl_status cpl_job_guard(cpl_job *job, int64_t after_ms, cpl_error *err) {
     cpl_status status = cpl_job_check_open(job, err);
+    cpl_owed *failure;
     if (status != CPL_OK) return status;
     if (job->guard) return cpl_fail(err, CPL_STATE, "the job has a guard already");
-    return cpl_guard_new(&job->guard, job->desk->client, cpl_job_text(job, CPL_JOB_ID), after_ms, err);
+    failure = cpl_job_sign(job, cpl_owed_failure(&job->origin, cpl_job_text(job, CPL_JOB_ID), TIME_IS_UP));
+    return cpl_guard_new(&job->guard, job->desk, failure, after_ms, err);
 }
 
 bool cpl_job_expired(const cpl_job *job) {
@@ -293,7 +300,7 @@ static cpl_status take_credentials(cpl_job *job, cpl_str answer, cpl_error *err)
 }
 
 cpl_status cpl_job_renew(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
-    cpl_call_options options = {.wait = wait ? *wait : (cpl_wait){0}};
+    const char *operation = job->origin.customer ? "GetThirdPartyJobDetails" : "GetJobDetails";
     cpl_reply *reply = NULL;
     cpl_status status;
     cpl_buf params;
@@ -303,8 +310,8 @@ cpl_status cpl_job_renew(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
     cpl_buf_addc(&params, '}');
     status = cpl_buf_status(&params, "the job's id", err);
     if (status == CPL_OK) {
-        status =
-            cpl_client_call(job->desk->client, CPL_LIT("GetJobDetails"), cpl_buf_str(&params), &options, &reply, err);
+        cpl_desk_question question = {&job->origin, operation, cpl_buf_str(&params)};
+        status = cpl_desk_call(job->desk, &question, wait, &reply, err);
     }
     cpl_buf_release(&params);
     if (status == CPL_OK) status = take_credentials(job, cpl_reply_text(reply), err);

@@ -34,6 +34,7 @@ typedef enum cpl_job_answer {
 struct cpl_job {
     cpl_job *next; /* in one of the worker's queues */
     cpl_desk *desk;
+    cpl_origin origin;
     cpl_json *document; /* the job; a tree, because it is kept and asked often */
     cpl_buf text;       /* the same as text; both hold secrets */
     cpl_buf configuration;
@@ -53,10 +54,10 @@ struct cpl_job {
 };
 
 /* Takes document over, also when it fails. CPL_PROTOCOL when it has no id, nonce or action type. */
-cpl_status cpl_job_new(cpl_job **out, cpl_desk *desk, cpl_json *document, cpl_error *err);
+cpl_status cpl_job_new(cpl_job **out, cpl_desk *desk, const cpl_origin *origin, cpl_json *document, cpl_error *err);
 /* The same for a job that was not polled, of which no more than the id is sure. */
 cpl_status cpl_job_adopt(cpl_job **out, cpl_desk *desk, cpl_json *document, cpl_error *err);
-/* Replaces the artifact credentials by fresh ones from GetJobDetails. */
+/* Replaces the artifact credentials by fresh ones from GetJobDetails, or its third-party kin. */
 cpl_status cpl_job_renew(cpl_job *job, const cpl_wait *wait, cpl_error *err);
 /* The credentials for the job's artifacts; absent texts when it has none. */
 cpl_credentials cpl_job_credentials(const cpl_job *job);

@@ -25,7 +25,7 @@
 #define PRUNE_EVERY 1000 /* jobs taken */
 #define ASIDE_TRIES 100
 
-#define COLUMNS "id, nonce, state, type, starts, taken, changed, operation, result"
+#define COLUMNS "id, nonce, state, type, region, client, starts, taken, changed, operation, result"
 
 struct cpl_journal {
     sqlite3 *db;
@@ -139,7 +139,8 @@ static cpl_status create(cpl_journal *j, cpl_error *err) {
     char sql[640];
     snprintf(sql, sizeof sql,
              "PRAGMA application_id=%d; PRAGMA user_version=%d;"
-             "CREATE TABLE job(id TEXT, nonce TEXT, state INTEGER, type TEXT, starts INTEGER, taken INTEGER,"
+             "CREATE TABLE job(id TEXT, nonce TEXT, state INTEGER, type TEXT, region TEXT, client TEXT,"
+             " starts INTEGER, taken INTEGER,"
              " changed INTEGER, operation TEXT, result TEXT, seal BLOB, PRIMARY KEY(id, nonce)) WITHOUT ROWID;",
              APPLICATION_ID, FORMAT_VERSION);
     return run_sql(j, sql, err);
@@ -311,14 +312,17 @@ cpl_status cpl_journal_take(cpl_journal *journal, const cpl_entry *entry, bool *
     relax(journal, false);
     if (journal->insert == NULL) {
         journal->insert = prepare(journal, "INSERT INTO job(" COLUMNS
-                                           ", seal) VALUES(?1, ?2, ?3, ?4, 0, ?5, ?5, NULL, NULL,"
-                                           " seal(?1, ?2, ?3, ?4, 0, ?5, ?5, NULL, NULL)) ON CONFLICT DO NOTHING");
+                                           ", seal) VALUES(?1, ?2, ?3, ?4, ?6, ?7, 0, ?5, ?5, NULL, NULL,"
+                                           " seal(?1, ?2, ?3, ?4, ?6, ?7, 0, ?5, ?5, NULL, NULL))"
+                                           " ON CONFLICT DO NOTHING");
     }
     bind_text(journal->insert, 1, entry->id);
     bind_text(journal->insert, 2, entry->nonce);
     bind_integer(journal->insert, 3, CPL_ENTRY_TAKEN);
     bind_text(journal->insert, 4, entry->type);
     bind_integer(journal->insert, 5, entry->taken_ms);
+    bind_text(journal->insert, 6, entry->region);
+    bind_text(journal->insert, 7, entry->client);
     status = run_kept(journal, journal->insert, err);
     if (status == CPL_OK) *fresh = sqlite3_changes(journal->db) == 1;
     full = status == CPL_OK && ++journal->taken >= PRUNE_EVERY;
@@ -335,10 +339,10 @@ cpl_status cpl_journal_mark(cpl_journal *journal, const cpl_entry *entry, int64_
     pthread_mutex_lock(&journal->lock);
     relax(journal, entry->state > CPL_ENTRY_OWED);
     if (journal->update == NULL) {
-        journal->update =
-            prepare(journal,
-                    "UPDATE job SET state=?3, starts=starts+?4, changed=?5, operation=?6, result=?7,"
-                    " seal=seal(id, nonce, ?3, type, starts+?4, taken, ?5, ?6, ?7) WHERE id=?1 AND nonce=?2");
+        journal->update = prepare(
+            journal,
+            "UPDATE job SET state=?3, starts=starts+?4, changed=?5, operation=?6, result=?7,"
+            " seal=seal(id, nonce, ?3, type, region, client, starts+?4, taken, ?5, ?6, ?7) WHERE id=?1 AND nonce=?2");
     }
     bind_text(journal->update, 1, entry->id);
     bind_text(journal->update, 2, entry->nonce);
@@ -383,10 +387,12 @@ static cpl_entry read_row(sqlite3_stmt *row) {
                        .nonce = text_at(row, 1),
                        .state = (cpl_entry_state)sqlite3_column_int(row, 2),
                        .type = text_at(row, 3),
-                       .starts = sqlite3_column_int(row, 4),
-                       .taken_ms = sqlite3_column_int64(row, 5),
-                       .operation = text_at(row, 7),
-                       .result = text_at(row, 8)};
+                       .region = text_at(row, 4),
+                       .client = text_at(row, 5),
+                       .starts = sqlite3_column_int(row, 6),
+                       .taken_ms = sqlite3_column_int64(row, 7),
+                       .operation = text_at(row, 9),
+                       .result = text_at(row, 10)};
 }
 
 cpl_status cpl_journal_each(cpl_journal *journal, cpl_journal_visit visit, void *context, cpl_error *err) {

@@ -25,7 +25,9 @@ typedef enum cpl_entry_state {
 
 typedef struct cpl_entry {
     const char *id, *nonce;
-    const char *type; /* what the worker knows the action type by */
+    const char *type;   /* what the worker knows the action type by */
+    const char *region; /* where it was polled */
+    const char *client; /* whose third-party job it is; NULL: of a custom action */
     cpl_entry_state state;
     int starts;            /* how often its handler was started */
     int64_t taken_ms;      /* wall clock, as now_ms everywhere here */

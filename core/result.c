@@ -102,12 +102,16 @@ static cpl_status write_variable(cpl_writer *w, cpl_cursor *c, size_t *total, cp
                        "the output variables are over the limit of %d bytes with \"%s\"", VARIABLES_MAX, name);
 }
 
-static cpl_status write_variables(cpl_writer *w, cpl_str variables, cpl_error *err) {
+static cpl_status write_variables(const cpl_job *job, cpl_writer *w, cpl_str variables, cpl_error *err) {
     cpl_cursor c;
     size_t total = 0;
     cpl_token token;
     cpl_status status = CPL_OK;
-    if (variables.n == 0) return CPL_OK;
+    if (variables.n == 0 || cpl_str_is(variables, "{}")) return CPL_OK;
+    if (job->origin.customer) {
+        return cpl_fail_at(err, CPL_INVALID, "outputVariables",
+                           "a third-party job has no output variables: the service takes none; return nothing");
+    }
     cpl_cursor_init(&c, variables);
     if (cpl_cursor_next(&c) != CPL_TOKEN_OBJECT) {
         status = cpl_fail_at(err, CPL_INVALID, "outputVariables", "the output variables are not a JSON object");
@@ -160,7 +164,7 @@ static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
     } while (passes_soon(status, &failure) && paused == CPL_OK);
     if (paused != CPL_OK) failure.status = status = paused;
     if (status == CPL_OK) cpl_job_close(job, CPL_JOB_ANSWERED);
-    if (status == CPL_STATE && !cpl_client_closed(job->desk->client)) cpl_job_close(job, CPL_JOB_LOST);
+    if (status == CPL_STATE && !cpl_client_closed(job->origin.client)) cpl_job_close(job, CPL_JOB_LOST);
     if (status == CPL_OK || cpl_owed_refused(status, &failure)) {
         cpl_owed_free(job->owed);
         job->owed = NULL;
@@ -170,13 +174,13 @@ static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
 }
 
 /* The document that w holds becomes the job's result. */
-static cpl_status answer(cpl_job *job, const char *operation, cpl_writer *w, const cpl_wait *wait, cpl_error *err) {
+static cpl_status answer(cpl_job *job, cpl_verdict verdict, cpl_writer *w, const cpl_wait *wait, cpl_error *err) {
     cpl_str params;
     cpl_status status = cpl_writer_text(w, &params, err);
     if (status == CPL_OK) status = cpl_job_claim(job, err);
     if (status != CPL_OK) return status;
     cpl_owed_free(job->owed); /* an earlier answer that did not arrive; this one is meant now */
-    job->owed = cpl_job_sign(job, cpl_owed_new(operation, params));
+    job->owed = cpl_job_sign(job, cpl_owed_new(&job->origin, verdict, params));
     if (job->owed == NULL) return cpl_fail_nomem(err);
     return deliver(job, wait, err);
 }
@@ -202,11 +206,11 @@ cpl_status cpl_job_succeed(cpl_job *job, const cpl_result *result, const cpl_wai
     cpl_pace_init(&pace, wait);
     write_details(w, result);
     write_revision(w, result);
-    status = write_variables(w, result->output_variables, err); /* before anything is sent */
+    status = write_variables(job, w, result->output_variables, err); /* before anything is sent */
     cpl_write_end(w);
     if (status == CPL_OK) status = cpl_job_send_outputs(job, wait, err);
     if (status == CPL_OK) status = cpl_pace_rest(&pace, &rest, err);
-    if (status == CPL_OK) status = answer(job, "PutJobSuccessResult", w, &rest, err);
+    if (status == CPL_OK) status = answer(job, CPL_VERDICT_SUCCESS, w, &rest, err);
     cpl_writer_free(w);
     return status;
 }
@@ -225,7 +229,7 @@ cpl_status cpl_job_fail(cpl_job *job, cpl_str type, cpl_str message, cpl_str ext
     write_member(w, "externalExecutionId", external_execution_id);
     cpl_write_end(w);
     cpl_write_end(w);
-    status = answer(job, "PutJobFailureResult", w, wait, err);
+    status = answer(job, CPL_VERDICT_FAILURE, w, wait, err);
     cpl_writer_free(w);
     return status;
 }
@@ -250,7 +254,7 @@ cpl_status cpl_job_later(cpl_job *job, cpl_str state, double after_s, const cpl_
     write_member(w, "continuationToken", cpl_buf_str(&token));
     if (result) write_details(w, result);
     cpl_write_end(w);
-    status = answer(job, "PutJobSuccessResult", w, wait, err);
+    status = answer(job, CPL_VERDICT_SUCCESS, w, wait, err);
 out:
     cpl_writer_free(w);
     cpl_buf_wipe(&token);
@@ -267,8 +271,8 @@ cpl_status cpl_job_put_off(cpl_job *job, bool *put_off, const cpl_wait *wait, cp
     status = cpl_job_claim(job, err);
     if (status != CPL_OK) return status;
     cpl_owed_free(job->owed);
-    job->owed = cpl_job_sign(
-        job, cpl_owed_continuation(cpl_job_text(job, CPL_JOB_ID), cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN)));
+    job->owed = cpl_job_sign(job, cpl_owed_continuation(&job->origin, cpl_job_text(job, CPL_JOB_ID),
+                                                        cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN)));
     return job->owed ? deliver(job, wait, err) : cpl_fail_nomem(err);
 }
 

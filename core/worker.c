@@ -13,18 +13,15 @@
 #include "err.h"
 
 #define INTERVAL_MS 1000
-#define INTERVAL_GROWTH 10 /* an idle queue is asked at least every ten intervals */
-#define SLICE_MS 50        /* how soon stop and tick are heard */
-#define KEPT_MAX 1000      /* continuations kept back; more are left to the service */
-#define ACK_PAUSE_MS 1000  /* before it is tried again */
+#define SLICE_MS 50       /* how soon stop and tick are heard */
+#define KEPT_MAX 1000     /* continuations kept back; more are left to the service */
+#define ACK_PAUSE_MS 1000 /* before it is tried again */
 #define JOURNAL_PAUSE_MS 2000
 #define ACK_TIMEOUT_MS 30000 /* an acknowledgement must not be given up lightly, nor hold everything up */
-#define POLL_TIMEOUT_MS 10000
 #define RESULT_TIMEOUT_MS 10000
 #define READY_MAX_AGE_MS 300000  /* a job nobody acknowledged by then was given to somebody else */
 #define FAREWELL_TIMEOUT_MS 5000 /* for each result still owed when the worker stops */
 
-typedef cpl_queue queue;
 typedef cpl_turn turn;
 
 static int tick_or_stop(void *context) {
@@ -33,11 +30,7 @@ static int tick_or_stop(void *context) {
     return t->wait && t->wait->tick ? t->wait->tick(t->wait->context) : 0;
 }
 
-/*
- * The turn's tick, and at least at_least_ms even when the turn ends sooner: an answer thrown away may have had jobs in
- * it.
- */
-static cpl_wait with_time(const turn *t, int64_t at_least_ms) {
+cpl_wait cpl_turn_wait(const turn *t, int64_t at_least_ms) {
     cpl_wait wait;
     if (cpl_pace_rest(&t->pace, &wait, NULL) != CPL_OK || (wait.timeout_ms > 0 && wait.timeout_ms < at_least_ms)) {
         wait.timeout_ms = at_least_ms;
@@ -86,12 +79,8 @@ void cpl_worker_free(cpl_worker *worker) {
     if (worker == NULL) return;
     free_jobs(worker->ready);
     free_jobs(worker->kept);
-    cpl_recovery_free(worker->left);
-    for (size_t i = 0; i < worker->queue_count; i++) {
-        cpl_free(worker->queues[i].poll_head);
-        cpl_free(worker->queues[i].name);
-    }
-    cpl_free(worker->queues);
+    cpl_offers_free(worker->offers);
+    cpl_polling_free(worker);
     cpl_desk_drop(worker->desk);
     cpl_free(worker);
 }
@@ -123,103 +112,20 @@ int cpl_worker_running(const cpl_worker *worker) {
     return atomic_load(&worker->desk->running);
 }
 
-/* ---- action types ---- */
-
-static void write_pair(cpl_buf *out, const char *key, cpl_str value) {
-    cpl_buf_addf(out, "\"%s\":", key);
-    cpl_json_quote(out, value);
-}
-
-/* {"actionTypeId":{...},"queryParam":{...},"maxBatchSize": */
-static void write_poll_head(cpl_buf *out, const cpl_action_type *type) {
-    cpl_buf_adds(out, "{\"actionTypeId\":{\"owner\":\"Custom\",");
-    write_pair(out, "category", type->category);
-    cpl_buf_addc(out, ',');
-    write_pair(out, "provider", type->provider);
-    cpl_buf_addc(out, ',');
-    write_pair(out, "version", type->version);
-    cpl_buf_adds(out, "},");
-    if (type->query_key.n > 0) {
-        cpl_buf_adds(out, "\"queryParam\":{");
-        cpl_json_quote(out, type->query_key);
-        cpl_buf_addc(out, ':');
-        cpl_json_quote(out, type->query_value);
-        cpl_buf_adds(out, "},");
-    }
-    cpl_buf_adds(out, "\"maxBatchSize\":");
-}
-
-/* What PollForJobs would refuse is refused here, where it was written. */
-static cpl_status check_poll_head(cpl_str head, cpl_error *err) {
-    cpl_buf params;
-    cpl_status status;
-    cpl_buf_init(&params, 65536);
-    cpl_buf_addv(&params, head);
-    cpl_buf_adds(&params, "1}");
-    status = cpl_buf_status(&params, "the action type", err);
-    if (status == CPL_OK) {
-        status = cpl_model_validate(params.p, params.n, cpl_model_operation(CPL_LIT("PollForJobs"))->input, 0, err);
-    }
-    cpl_buf_release(&params);
-    return status;
-}
-
-static cpl_status check_type(const cpl_worker *worker, const cpl_action_type *type, cpl_str head, cpl_error *err) {
-    const struct {
-        const char *name;
-        cpl_str text;
-    } needed[] = {{"category", type->category}, {"provider", type->provider}, {"version", type->version}};
-    for (size_t i = 0; i < CPL_COUNT(needed); i++) {
-        if (needed[i].text.n == 0) {
-            return cpl_fail_at(err, CPL_INVALID, needed[i].name, "%s: missing", needed[i].name);
-        }
-        if (!cpl_utf8_valid(needed[i].text)) {
-            return cpl_fail_at(err, CPL_INVALID, needed[i].name, "%s: not UTF-8", needed[i].name);
-        }
-    }
-    if ((type->query_key.n == 0) != (type->query_value.n == 0)) {
-        return cpl_fail_at(err, CPL_INVALID, "query_key", "query_key and query_value go together");
-    }
-    for (size_t i = 0; i < worker->queue_count; i++) {
-        if (cpl_str_is(head, worker->queues[i].poll_head)) {
-            return cpl_fail(err, CPL_INVALID, "the action type %s is there already", worker->queues[i].name);
-        }
-    }
-    return check_poll_head(head, err);
-}
-
 cpl_status cpl_worker_add(cpl_worker *worker, const cpl_action_type *type, int *index, cpl_error *err) {
-    queue *grown, made = {0};
-    cpl_buf head, name;
-    cpl_status status;
-    cpl_buf_init(&head, 16384);
-    cpl_buf_init(&name, 1024);
-    write_poll_head(&head, type);
-    cpl_buf_addf(&name, "%.*s/%.*s/%.*s", (int)cpl_utf8_cut(type->category, 100), type->category.p,
-                 (int)cpl_utf8_cut(type->provider, 100), type->provider.p, (int)cpl_utf8_cut(type->version, 100),
-                 type->version.p);
-    status = cpl_buf_status(&head, "the action type", err);
-    if (status == CPL_OK) status = check_type(worker, type, cpl_buf_str(&head), err);
-    if (status != CPL_OK) goto out;
-    grown = cpl_realloc(worker->queues, (worker->queue_count + 1) * sizeof *grown);
-    if (grown) worker->queues = grown;
-    made.poll_head = cpl_buf_detach(&head);
-    made.name = cpl_buf_detach(&name);
-    made.delay_ms = worker->interval_ms;
-    made.idempotent = type->idempotent;
-    if (grown == NULL || made.poll_head == NULL || made.name == NULL) {
-        cpl_free(made.poll_head);
-        cpl_free(made.name);
-        status = cpl_fail_nomem(err);
-        goto out;
-    }
-    worker->queues[worker->queue_count] = made;
-    if (index) *index = (int)worker->queue_count;
-    worker->queue_count++;
-out:
-    cpl_buf_release(&head);
-    cpl_buf_release(&name);
-    return status;
+    return cpl_polling_add(worker, type, index, err);
+}
+
+const char *cpl_worker_token_wanted(const cpl_worker *worker) {
+    return cpl_customers_wanted(worker->desk->customers, true);
+}
+
+cpl_status cpl_worker_give_token(cpl_worker *worker, cpl_str client_id, cpl_str token, cpl_error *err) {
+    cpl_status status = cpl_customers_give(worker->desk->customers, client_id, token, err);
+    if (status != CPL_OK) return status;
+    for (cpl_offer *one = worker->offers; one; one = one->next) one->next_ms = 0;
+    worker->quiet_ms = 0;
+    return CPL_OK;
 }
 
 /* ---- lists of jobs ---- */
@@ -235,6 +141,13 @@ static cpl_job *pop(cpl_job **list) {
     if (job) *list = job->next;
     if (job) job->next = NULL;
     return job;
+}
+
+/* Offers of a poll, which will want slots. */
+static int waiting_offers(const cpl_worker *worker) {
+    int n = 0;
+    for (const cpl_offer *one = worker->offers; one; one = one->next) n += one->state == 0;
+    return n;
 }
 
 static int free_slots(const cpl_worker *worker) {
@@ -261,9 +174,12 @@ static cpl_job *take_due(cpl_worker *worker, int64_t now_ms, int64_t *next_ms) {
 static bool fail_instead(cpl_desk *desk, const cpl_owed *refused, const cpl_error *why) {
     char message[1400];
     cpl_owed *owed;
-    if (refused->job_id == NULL || strcmp(refused->operation, "PutJobSuccessResult") != 0) return false;
+    cpl_verdict verdict;
+    if (refused->job_id == NULL || !cpl_owed_verdict(refused->operation, &verdict) || verdict == CPL_VERDICT_FAILURE) {
+        return false;
+    }
     snprintf(message, sizeof message, "the result was refused: %s %s", why->code, why->message);
-    owed = cpl_owed_failure(refused->job_id, message);
+    owed = cpl_owed_failure(&refused->origin, refused->job_id, message);
     if (owed && cpl_owed_sign(owed, refused->job_id, refused->nonce, refused->deadline_ms)) {
         cpl_desk_owe(desk, owed);
         return true;
@@ -316,7 +232,8 @@ static void send_owed(turn *t, const cpl_wait *wait, int64_t *next_ms) {
 static void hand_back(const cpl_worker *worker, cpl_job *job) {
     const char *token = cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN);
     const char *id = cpl_job_text(job, CPL_JOB_ID);
-    cpl_owed *owed = cpl_job_sign(job, cpl_owed_continuation(id, token ? token : CPL_CONTINUATION_AFRESH));
+    cpl_owed *owed =
+        cpl_job_sign(job, cpl_owed_continuation(&job->origin, id, token ? token : CPL_CONTINUATION_AFRESH));
     if (owed) cpl_desk_owe(worker->desk, owed);
     cpl_job_free(job);
 }
@@ -325,7 +242,8 @@ static void hand_back(const cpl_worker *worker, cpl_job *job) {
 
 /* CPL_OK and *ours: it may be handed out. CPL_OK and not: somebody else has it, or it is over. Else: not known yet. */
 static cpl_status acknowledge(turn *t, const cpl_job *job, bool *ours) {
-    cpl_call_options options = {.wait = {.timeout_ms = ACK_TIMEOUT_MS}};
+    const char *operation = job->origin.customer ? "AcknowledgeThirdPartyJob" : "AcknowledgeJob";
+    cpl_wait wait = {.timeout_ms = ACK_TIMEOUT_MS};
     cpl_reply *reply = NULL;
     cpl_json *document = NULL;
     cpl_error failure;
@@ -333,19 +251,19 @@ static cpl_status acknowledge(turn *t, const cpl_job *job, bool *ours) {
     cpl_status status;
     *ours = false;
     if (t->wait) { /* not t->own: to stop is no reason to leave it open whether we have the job */
-        options.wait.tick = t->wait->tick;
-        options.wait.context = t->wait->context;
+        wait.tick = t->wait->tick;
+        wait.context = t->wait->context;
     }
     cpl_buf_init(&params, 8192);
-    cpl_buf_addc(&params, '{');
-    write_pair(&params, "jobId", cpl_str_of(cpl_job_text(job, CPL_JOB_ID)));
-    cpl_buf_addc(&params, ',');
-    write_pair(&params, "nonce", cpl_str_of(cpl_job_text(job, CPL_JOB_NONCE)));
+    cpl_buf_adds(&params, "{\"jobId\":");
+    cpl_json_quote(&params, cpl_str_of(cpl_job_text(job, CPL_JOB_ID)));
+    cpl_buf_adds(&params, ",\"nonce\":");
+    cpl_json_quote(&params, cpl_str_of(cpl_job_text(job, CPL_JOB_NONCE)));
     cpl_buf_addc(&params, '}');
     status = cpl_buf_status(&params, "the job's id", &failure);
     if (status == CPL_OK) {
-        status = cpl_client_call(t->worker->desk->client, CPL_LIT("AcknowledgeJob"), cpl_buf_str(&params), &options,
-                                 &reply, &failure);
+        cpl_desk_question question = {&job->origin, operation, cpl_buf_str(&params)};
+        status = cpl_desk_call(t->worker->desk, &question, &wait, &reply, &failure);
     }
     if (status == CPL_OK) status = cpl_json_parse(cpl_reply_text(reply), &document, &failure);
     if (status == CPL_OK) *ours = cpl_str_is(cpl_json_get_str(document, "status"), "InProgress");
@@ -356,6 +274,7 @@ static cpl_status acknowledge(turn *t, const cpl_job *job, bool *ours) {
         status = CPL_OK; /* whatever the reason: this job is not to be had */
     }
     if (status != CPL_OK && t->err) *t->err = failure;
+    if (status == CPL_CREDENTIALS && job->origin.customer && !job->doubtful) status = CPL_OK; /* no token any more */
     cpl_json_free(document);
     cpl_reply_free(reply);
     cpl_buf_release(&params);
@@ -381,6 +300,8 @@ static cpl_status enter(turn *t, cpl_job *job, bool *fresh) {
     *fresh = true;
     if (job->entered) return CPL_OK;
     entry.type = t->worker->queues[job->action_type].poll_head;
+    entry.region = job->origin.client->region;
+    entry.client = job->origin.customer;
     status = cpl_journal_take(t->worker->desk->journal, &entry, fresh, &failure);
     job->entered = status == CPL_OK;
     if (status != CPL_OK) pause_for_journal(t, &failure);
@@ -463,91 +384,6 @@ static void say_farewell(turn *t) {
     send_owed(t, &brief, &next_ms);
 }
 
-/* ---- polling ---- */
-
-/* Between three quarters and five quarters of delay, so that workers started together do not stay together. */
-static int64_t with_jitter(int64_t delay_ms) {
-    uint32_t chance = UINT32_MAX / 2;
-    (void)cpl_random(&chance, sizeof chance, NULL);
-    return delay_ms * 3 / 4 + (int64_t)((double)delay_ms / 2 * (chance / 4294967295.0));
-}
-
-static void plan_next(const cpl_worker *worker, queue *q, int got, int asked) {
-    int64_t now_ms = cpl_clock_monotonic_ms(), longest = worker->interval_ms * INTERVAL_GROWTH;
-    if (got > 0) {
-        q->delay_ms = worker->interval_ms;
-        q->next_ms = got >= asked ? now_ms : now_ms + with_jitter(q->delay_ms);
-        return;
-    }
-    q->next_ms = now_ms + with_jitter(q->delay_ms);
-    q->delay_ms = q->delay_ms * 3 / 2 < longest ? q->delay_ms * 3 / 2 : longest;
-}
-
-/* Puts the jobs of an answer in line; one that makes no sense is told of in t->err and does not hurt the others. */
-static cpl_status read_jobs(turn *t, cpl_str answer, int action_type, int *got, cpl_error *err) {
-    cpl_json *document = NULL, *jobs, *item;
-    cpl_status status = cpl_json_parse(answer, &document, err);
-    if (status != CPL_OK) return status;
-    jobs = cpl_json_get(document, "jobs");
-    while ((item = cpl_json_first(jobs)) != NULL) {
-        cpl_job *job;
-        ++*got;
-        if (cpl_job_new(&job, t->worker->desk, cpl_json_detach(jobs, item), t->err) != CPL_OK) continue;
-        job->action_type = action_type;
-        job->taken_ms = cpl_clock_monotonic_ms();
-        append(&t->worker->ready, job);
-    }
-    cpl_json_free(document);
-    return CPL_OK;
-}
-
-/* It will pass: the worker goes on, and polls again later. */
-static bool will_pass(cpl_status status, const cpl_error *err) {
-    switch (status) {
-    case CPL_OK:
-    case CPL_NETWORK:
-    case CPL_TIMEOUT:
-    case CPL_PROTOCOL: return true;
-    default: return err->retryable;
-    }
-}
-
-static cpl_status poll_queue(turn *t, queue *q, int batch) {
-    cpl_call_options options = {.wait = with_time(t, POLL_TIMEOUT_MS)};
-    cpl_reply *reply = NULL;
-    cpl_error failure = {0};
-    cpl_buf params;
-    cpl_status status;
-    int got = 0;
-    cpl_buf_init(&params, 65536);
-    cpl_buf_addf(&params, "%s%d}", q->poll_head, batch);
-    status = cpl_buf_status(&params, "the poll", &failure);
-    if (status == CPL_OK) {
-        status = cpl_client_call(t->worker->desk->client, CPL_LIT("PollForJobs"), cpl_buf_str(&params), &options,
-                                 &reply, &failure);
-    }
-    if (status == CPL_OK) {
-        status = read_jobs(t, cpl_reply_text(reply), (int)(q - t->worker->queues), &got, &failure);
-    }
-    cpl_reply_free(reply);
-    cpl_buf_release(&params);
-    plan_next(t->worker, q, got, batch);
-    if (status != CPL_OK && t->err) *t->err = failure;
-    if (status == CPL_CANCELLED && cpl_worker_stopping(t->worker)) return CPL_OK; /* our own doing */
-    return will_pass(status, &failure) ? CPL_OK : status;
-}
-
-/* The queue that has waited longest among those that are due; else *next_ms is lowered to when one will be. */
-static queue *choose_queue(const cpl_worker *worker, int64_t now_ms, int64_t *next_ms) {
-    queue *first = NULL;
-    for (size_t i = 0; i < worker->queue_count; i++) {
-        if (first == NULL || worker->queues[i].next_ms < first->next_ms) first = &worker->queues[i];
-    }
-    if (first == NULL || first->next_ms <= now_ms) return first;
-    if (first->next_ms < *next_ms) *next_ms = first->next_ms;
-    return NULL;
-}
-
 /* ---- the next job ---- */
 
 /* A job leaves for its handler only when the journal says so: it must not be started a second time. */
@@ -568,7 +404,7 @@ static void take_one(turn *t, cpl_job **out, int64_t now_ms, int64_t *next_ms) {
     }
     *out = take_due(worker, now_ms, next_ms);
     if (*out == NULL && worker->ready && worker->ready_ms <= now_ms) {
-        worker->ready_ms = take_ready(t, out) ? now_ms : cpl_clock_monotonic_ms() + with_jitter(ACK_PAUSE_MS);
+        worker->ready_ms = take_ready(t, out) ? now_ms : cpl_clock_monotonic_ms() + cpl_with_jitter(ACK_PAUSE_MS);
     }
     if (worker->ready && worker->ready_ms < *next_ms) *next_ms = worker->ready_ms;
     if (*out) begin(t, out);
@@ -577,21 +413,19 @@ static void take_one(turn *t, cpl_job **out, int64_t now_ms, int64_t *next_ms) {
 /* Does one thing that can be done now; *next_ms tells when there will be another, in the past when at once. */
 static cpl_status step(turn *t, cpl_job **out, int64_t *next_ms) {
     cpl_worker *worker = t->worker;
-    cpl_wait owed_wait = with_time(t, RESULT_TIMEOUT_MS);
+    cpl_wait owed_wait = cpl_turn_wait(t, RESULT_TIMEOUT_MS);
     int64_t now_ms;
     int slots;
-    queue *q;
+    bool asked;
     send_owed(t, &owed_wait, next_ms);
-    cpl_recovery_step(t, next_ms);
+    asked = cpl_offers_step(t, next_ms);
     slots = free_slots(worker);
     now_ms = cpl_clock_monotonic_ms();
     if (slots <= 0) return CPL_OK;
     take_one(t, out, now_ms, next_ms);
-    if (*out || worker->ready || now_ms < worker->pause_ms) return CPL_OK;
-    q = choose_queue(worker, now_ms, next_ms);
-    if (q == NULL) return CPL_OK;
-    *next_ms = now_ms;
-    return poll_queue(t, q, slots);
+    slots -= waiting_offers(worker);
+    if (*out || worker->ready || asked || slots <= 0 || now_ms < worker->pause_ms) return CPL_OK;
+    return cpl_polling_step(t, slots, next_ms);
 }
 
 /* One slice of sleep, or less when a slot becomes free, something is owed, or next_ms comes. */
@@ -612,10 +446,12 @@ cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **o
     cpl_error_clear(err);
     t.own = (cpl_wait){.tick = tick_or_stop, .context = &t, .timeout_ms = wait ? wait->timeout_ms : 0};
     cpl_pace_init(&t.pace, &t.own);
+    cpl_customers_lapse(worker->desk->customers);
     if (!worker->recovered) status = cpl_recovery_load(worker, err);
     while (status == CPL_OK && *out == NULL && !cpl_worker_stopping(worker)) {
         int64_t next_ms = INT64_MAX;
         status = step(&t, out, &next_ms);
+        if (cpl_customers_wanted(worker->desk->customers, false)) break;
         if (status == CPL_OK && *out == NULL) status = rest(&t, next_ms);
     }
     if (*out) {

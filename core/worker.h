@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The worker from the inside: worker.c polls, acknowledges and hands out; recovery.c takes up what a journal holds. */
+/*
+ * The worker from the inside: worker.c acknowledges and hands out, polling.c polls, offers.c asks for the jobs of which
+ * no more than the id is known, recovery.c takes up what a journal holds.
+ */
 #ifndef CPL_WORKER_H
 #define CPL_WORKER_H
 
@@ -7,14 +10,23 @@
 #include "pace.h"
 
 typedef struct cpl_queue { /* one action type */
+    cpl_client *client;    /* the desk's, of its region */
     char *poll_head;       /* the parameters of PollForJobs, up to the batch size; the journal knows the type by it */
     char *name;            /* "Build/Provider/1", for messages */
     int64_t next_ms;       /* when to poll, monotonic */
     int64_t delay_ms;
-    bool idempotent;
+    bool third_party, idempotent;
 } cpl_queue;
 
-typedef struct cpl_leftover cpl_leftover; /* a job that an earlier worker left open */
+/* A job of which no more than the id is known. */
+typedef struct cpl_offer {
+    struct cpl_offer *next;
+    cpl_origin origin;
+    char *id, *nonce;      /* nonce NULL: the service will tell it */
+    int action_type;       /* -1: the worker has no handler for it any more */
+    cpl_entry_state state; /* how far an earlier worker came with it; 0: a poll has just brought it */
+    int64_t made_ms, next_ms;
+} cpl_offer;
 
 struct cpl_worker {
     cpl_desk *desk;
@@ -31,8 +43,8 @@ struct cpl_worker {
     int64_t quiet_ms; /* not before this is anything owed sent */
     int troubles;     /* how often in a row that did not get through */
     bool recovered;   /* the journal was read */
-    cpl_leftover *left;
-    int64_t left_ms; /* not before this is the first of them looked after */
+    cpl_offer *offers;
+    int64_t idle_ms; /* not before this is anything polled: the last poll brought nothing */
 };
 
 /* One cpl_worker_next(). */
@@ -44,10 +56,23 @@ typedef struct cpl_turn {
     cpl_error *err; /* what happened last */
 } cpl_turn;
 
-/* Reads the journal: what is owed goes in line, what ran is reported failed or, when idempotent, left over. */
+/* Reads the journal: what is owed goes in line, what ran is reported failed or, when idempotent, offered again. */
 cpl_status cpl_recovery_load(cpl_worker *worker, cpl_error *err);
-/* Asks the service for one job that is left over, and puts it in line; *next_ms is lowered to when the next is due. */
-void cpl_recovery_step(cpl_turn *t, int64_t *next_ms);
-void cpl_recovery_free(cpl_leftover *left);
+
+/* Copies the offer's texts. */
+cpl_status cpl_offer_add(cpl_worker *worker, const cpl_offer *offer, cpl_error *err);
+/* Asks the service for one offer, if one is due, and puts its job in line; else *next_ms is lowered to when. */
+bool cpl_offers_step(cpl_turn *t, int64_t *next_ms);
+void cpl_offers_free(cpl_offer *first);
+
+/* Makes a queue's parameters and checks them as PollForJobs would. */
+cpl_status cpl_polling_add(cpl_worker *worker, const cpl_action_type *type, int *index, cpl_error *err);
+/* Polls the queue that has waited longest, if one is due, for at most slots jobs; *next_ms as above. */
+cpl_status cpl_polling_step(cpl_turn *t, int slots, int64_t *next_ms);
+void cpl_polling_free(cpl_worker *worker);
+/* What is left of the turn's time, but at least at_least_ms: an answer thrown away may have had jobs in it. */
+cpl_wait cpl_turn_wait(const cpl_turn *t, int64_t at_least_ms);
+/* Between three quarters and five quarters of delay, so that workers started together do not stay together. */
+int64_t cpl_with_jitter(int64_t delay_ms);
 
 #endif

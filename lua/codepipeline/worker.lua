@@ -199,6 +199,7 @@ local send = {
   end,
 }
 
+local results = { PutJobSuccessResult = true, PutThirdPartyJobSuccessResult = true }
 local names = { succeed = "succeeded", fail = "failed", later = "continued" }
 
 --- A job that came as a Lambda event, without a worker.
@@ -238,22 +239,27 @@ end
 
 --- Serves an action type.
 -- @param type category, provider, version (default "1"), query_key and query_value (optional), idempotent (a job whose
---   worker was killed while it ran is run again by the next one with the same journal, and not reported failed)
+--   worker was killed while it ran is run again by the next one with the same journal, and not reported failed), client
+--   (of another region, to poll with instead of the worker's own and its regions)
 -- @param handler function(job); see the top of this file for what it may return
 function Worker:job(type, handler)
   if handler == nil then
     error("a handler is missing", 2)
   end
-  local wanted = {}
+  local wanted = { third_party = self.third_party }
   for key, value in pairs(type) do
     wanted[key] = value
   end
   wanted.version = wanted.version or "1"
-  local index, err = self.core:add(wanted)
-  if not index then
-    error(tostring(err), 2)
+  local clients = wanted.client and { wanted.client } or self.clients
+  wanted.client = nil
+  for _, client in ipairs(clients) do
+    local index, err = self.core:add(wanted, client)
+    if not index then
+      error(tostring(err), 2)
+    end
+    self.handlers[index] = handler
   end
-  self.handlers[index] = handler
   return self
 end
 
@@ -280,7 +286,7 @@ function Worker:report(job, outcome)
     self.log("error", ("job %s: %s"):format(job.id, tostring(err)))
     return job.core:answered() and names.fail, err
   end
-  if outcome.kind ~= "fail" and type(err) == "table" and err.retryable and err.operation == "PutJobSuccessResult" then
+  if outcome.kind ~= "fail" and type(err) == "table" and err.retryable and results[err.operation] then
     self.log("warning", ("job %s: the result is kept and sent again: %s"):format(job.id, tostring(err)))
     return false, err
   end
@@ -316,12 +322,33 @@ function Worker:handle(handle, handler)
   return self:report(job, outcome)
 end
 
+--- Tells the core the client token it asks for, if it does.
+local function tell_token(worker)
+  local customer = worker.core:token_wanted()
+  if not customer then
+    return false
+  end
+  local fine, token = pcall(worker.client_token or function() end, customer)
+  local told, err
+  if fine then
+    fine, told, err = pcall(worker.core.give_token, worker.core, customer, token)
+    fine, token = fine and told, fine and err or told
+  end
+  if not fine then
+    worker.log("error", ("no client token of the customer %s: %s"):format(customer, tostring(token)))
+    worker.core:give_token(customer)
+  end
+  return true
+end
+
 --- Takes at most one job: waits for it up to seconds (default 1), runs its handler and reports.
 -- @return true when a job was handled, false when none came; nil and err for what does not pass by itself
 function Worker:step(seconds)
   local handle, err = self.core:next(seconds)
   if handle == nil then
     return nil, err
+  elseif not handle and tell_token(self) then
+    return self:step(seconds)
   elseif not handle then
     if err and tostring(err) ~= self.trouble then
       self.trouble = tostring(err)
@@ -336,11 +363,15 @@ end
 
 --- The handler for Lambda's events, or nil and why there is none.
 local function handler_for_lambda(worker)
-  local index, only = next(worker.handlers)
-  if worker.invoked or (index and next(worker.handlers, index) == nil) then
-    return worker.invoked or only
+  local _, only = next(worker.handlers)
+  local one = only
+  for _, handler in pairs(worker.handlers) do
+    one = handler == only and one or nil
   end
-  return nil, index and "the worker has several handlers; tell with invoke() which one is for Lambda"
+  if worker.invoked or one then
+    return worker.invoked or one
+  end
+  return nil, only and "the worker has several handlers; tell with invoke() which one is for Lambda"
     or "the worker has no handler"
 end
 
@@ -449,26 +480,38 @@ local FORGETFUL = "no journal is named: what runs or is owed is forgotten if thi
 
 --- @param options poll_interval, work_dir, artifact_limit, log (function(level, message); default: stderr), journal (a
 --   file that remembers the jobs taken and the results owed, for the next start after a crash; default: memory only),
---   grace (seconds from stop() or the first signal until job:cancelled(); default: no limit)
+--   grace (seconds from stop() or the first signal until job:cancelled(); default: no limit), regions (a list: polls
+--   these too, with views of the client), third_party (the action types are of owner ThirdParty, whose jobs come from
+--   customers' pipelines), client_token (for these: function(client_id), answers the client token that the customer
+--   was given when they connected their pipeline, or nil)
 function worker.new(client, options)
   local settings = {}
   for key, value in pairs(options or {}) do
     settings[key] = value
   end
   local log = settings.log or log_to_stderr
-  settings.log = nil
+  if settings.third_party and not settings.client_token then
+    error("third-party jobs need a client_token: a function that answers a customer's client token", 2)
+  end
+  local self = { clients = { client }, third_party = settings.third_party, client_token = settings.client_token }
+  for _, region in ipairs(settings.regions or {}) do
+    if region ~= client:region() then
+      local view, problem = client:with { region = region }
+      if not view then
+        return nil, problem
+      end
+      table.insert(self.clients, view)
+    end
+  end
+  settings.log, settings.regions, settings.third_party, settings.client_token = nil, nil, nil, nil
   local handle, err = core.worker(client, settings)
   if not handle then
     return nil, err
   end
-  return setmetatable({
-    core = handle,
-    client = client,
-    handlers = {},
-    job_options = { work_dir = settings.work_dir, artifact_limit = settings.artifact_limit },
-    log = log,
-    forgetful = not settings.journal and FORGETFUL,
-  }, Worker)
+  self.core, self.client, self.handlers, self.log = handle, client, {}, log
+  self.job_options = { work_dir = settings.work_dir, artifact_limit = settings.artifact_limit }
+  self.forgetful = not settings.journal and FORGETFUL
+  return setmetatable(self, Worker)
 end
 
 --- See core.client_methods.job in init.lua.

@@ -86,10 +86,11 @@ static int worker_close(lua_State *L) {
     return 0;
 }
 
-/* worker:add{category=, provider=, version=, query_key=, query_value=, idempotent=} -> index | nil, err */
+/* worker:add({category=, provider=, version=, query_key=, query_value=, idempotent=, third_party=}, client) -> index |
+ * nil, err */
 static int worker_add(lua_State *L) {
-    static const char *const names[] = {"category",    "provider",   "version", "query_key",
-                                        "query_value", "idempotent", NULL};
+    static const char *const names[] = {"category",    "provider",   "version",     "query_key",
+                                        "query_value", "idempotent", "third_party", NULL};
     cpl_worker *worker = check_worker(L);
     cpl_action_type type;
     cpl_error err;
@@ -103,6 +104,9 @@ static int worker_add(lua_State *L) {
                              .query_value = field_str(L, 2, "query_value")};
     lua_getfield(L, 2, "idempotent");
     type.idempotent = lua_toboolean(L, -1);
+    lua_getfield(L, 2, "third_party");
+    type.third_party = lua_toboolean(L, -1);
+    if (!lua_isnoneornil(L, 3)) type.client = check_client(L, 3);
     if (cpl_worker_add(worker, &type, &index, &err)) return push_failure(L, &err);
     lua_pushinteger(L, index);
     return 1;
@@ -139,6 +143,19 @@ static int worker_next(lua_State *L) {
     }
     lua_pushboolean(L, 0);
     return 1;
+}
+
+/* worker:token_wanted() -> id of a customer | nil */
+static int worker_token_wanted(lua_State *L) {
+    lua_pushstring(L, cpl_worker_token_wanted(check_worker(L)));
+    return 1;
+}
+
+/* worker:give_token(client_id, token or nil) -> true | nil, err */
+static int worker_give_token(lua_State *L) {
+    cpl_error err;
+    cpl_status status = cpl_worker_give_token(check_worker(L), check_str(L, 2), opt_str(L, 3), &err);
+    return push_done(L, status, &err);
 }
 
 static int worker_stop(lua_State *L) {
@@ -442,6 +459,8 @@ static int job_put_off(lua_State *L) {
 static const luaL_Reg worker_methods[] = {
     {"add", worker_add},
     {"next", worker_next},
+    {"token_wanted", worker_token_wanted},
+    {"give_token", worker_give_token},
     {"stop", worker_stop},
     {"stopping", worker_stopping},
     {"cancel", worker_cancel},

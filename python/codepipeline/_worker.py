@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The worker: takes jobs for custom actions, runs handlers in threads, sends each job's one result."""
+"""The worker: takes jobs for custom and third-party actions, runs handlers in threads, sends each job's one result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .exceptions import CodePipelineError, ParamValidationError, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import FrameType
     from typing import Any, Union
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("codepipeline")
 _PATIENCE = 5.0  # seconds after which run() looks whether the service is in trouble
 _LAST_WORDS = 5.0  # seconds a handler has from being cancelled until the worker answers for it
+_RESULTS = ("PutJobSuccessResult", "PutThirdPartyJobSuccessResult")
 _SHUT_DOWN = "the worker was shut down before the job finished"
 
 
@@ -341,7 +342,7 @@ class Summary(int):
 
 
 class Worker:
-    """Takes jobs for custom actions and runs a handler for each.
+    """Takes jobs for custom or third-party actions and runs a handler for each.
 
         worker = codepipeline.Worker(client, concurrency=8)
 
@@ -369,6 +370,10 @@ class Worker:
     grace           seconds that handlers have after stop() or the first signal, until job.cancelled; default: no limit
     on_shutdown     what becomes of a job whose handler does not end when it was cancelled: "fail" (default), or
                     "continue", which hands it on with the state it had
+    regions         also polls these regions, with views of the client; default: the client's own region alone
+    third_party     the action types are of owner ThirdParty, whose jobs come from customers' pipelines; needs
+    client_token    called with a customer's id (the clientId of third-party jobs), answers the client token they were
+                    given when they connected their pipeline, or None; called again when the service refuses it
     margin          seconds of a Lambda function's time kept for reporting that it was not enough; default 3
 
     In a Lambda function the same worker is ``handler = worker.lambda_handler``.
@@ -385,6 +390,9 @@ class Worker:
         journal: Path | None = None,
         grace: float | None = None,
         on_shutdown: str = "fail",
+        regions: Iterable[str] = (),
+        third_party: bool = False,
+        client_token: Callable[[str], str | None] | None = None,
         margin: float = 3.0,
     ) -> None:
         if client is None:
@@ -395,7 +403,12 @@ class Worker:
             raise ValueError("concurrency is at least 1")
         if on_shutdown not in ("fail", "continue"):
             raise ValueError('on_shutdown is "fail" or "continue"')
+        if third_party and client_token is None:
+            raise ValueError("third-party jobs need a client_token: a function that answers a customer's client token")
         self.client = client
+        self._clients = [client] + [client.with_options(region=name) for name in regions if name != client.region]
+        self._third_party = third_party
+        self._client_token = client_token
         self._concurrency = concurrency
         folder = None if work_dir is None else os.fsencode(work_dir)
         limit = artifact_limit or 0
@@ -413,7 +426,7 @@ class Worker:
         self._unanswered: dict[str, Job] = {}  # by id: whoever takes a job out answers it
         self._make_job = functools.partial(_core.job_from_event, client._core, work_dir=folder, artifact_limit=limit)
         self._margin = margin
-        self._handlers: list[Handler] = []  # by the index the core gave the action type
+        self._handlers: list[Handler] = []  # by the index the core gave the action type in a region
         self._invoked: Handler | None = None
         self._counts = dict.fromkeys(("succeeded", "failed", "continued", "unreported"), 0)
         self._lock = threading.Lock()
@@ -427,12 +440,14 @@ class Worker:
         version: str = "1",
         query: Mapping[str, str] | None = None,
         idempotent: bool = False,
+        client: Client | None = None,
     ) -> Callable[[Handler], Handler]:
         """A decorator: the function handles the jobs of this action type.
 
         category is Source, Build, Test, Deploy or Invoke. query takes only jobs whose queryable configuration property
         has a value: {"Project": "site"}. idempotent: a job whose worker was killed while it ran is run again by the
-        next worker with the same journal, up to three times, and not reported failed.
+        next worker with the same journal, up to three times, and not reported failed. client: of another
+        region, to poll with instead of the worker's own and its regions.
 
         ParamValidationError when the type has a handler already.
         """
@@ -441,8 +456,17 @@ class Worker:
         pair = next(iter(query.items())) if query else (None, None)
 
         def register(handler: Handler) -> Handler:
-            self._core.add(category, provider, version, *pair, idempotent=idempotent)
-            self._handlers.append(handler)
+            for one in self._clients if client is None else [client]:
+                self._core.add(
+                    category,
+                    provider,
+                    version,
+                    *pair,
+                    idempotent=idempotent,
+                    third_party=self._third_party,
+                    client=one._core,
+                )
+                self._handlers.append(handler)
             return handler
 
         return register
@@ -486,9 +510,10 @@ class Worker:
     def _handler_for_lambda(self) -> Handler:
         if self._invoked is not None:
             return self._invoked
-        if len(self._handlers) == 1:
-            return self._handlers[0]
-        count = len(self._handlers) or "no"
+        handlers = list(dict.fromkeys(self._handlers))
+        if len(handlers) == 1:
+            return handlers[0]
+        count = len(handlers) or "no"
         raise StateError(f"the worker has {count} handlers; tell with invoke() which one is for Lambda")
 
     def _refuse(self, event: dict[str, Any] | str | bytes, error: ParamValidationError) -> str:
@@ -588,12 +613,31 @@ class Worker:
     def _next(self, timeout: float | None) -> _core.Job | None:
         if not self._handlers:
             raise StateError("the worker has no handler; give it one with job()")
-        core, error = self._core.next(timeout)
-        trouble = None if error is None else str(error)
-        if trouble and trouble != self._trouble:
-            _log.warning("trouble with the service, will try again: %s", trouble)
-        self._trouble = trouble
-        return core
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            core, error = self._core.next(timeout)
+            trouble = None if error is None else str(error)
+            if trouble and trouble != self._trouble:
+                _log.warning("trouble with the service, will try again: %s", trouble)
+            self._trouble = trouble
+            if core is not None or not self._tell_token():
+                return core
+            timeout = None if end is None else max(end - time.monotonic(), 0.001)
+
+    def _tell_token(self) -> bool:
+        """Tells the core the client token it asks for, if it does."""
+        customer = self._core.token_wanted()
+        if customer is None:
+            return False
+        token = None
+        try:
+            if self._client_token is not None:
+                token = self._client_token(customer)
+            self._core.give_token(customer, token)
+        except Exception:
+            _log.exception("no client token of the customer %s: their jobs wait", customer)
+            self._core.give_token(customer, None)
+        return True
 
     def _serve(self, jobs: queue.SimpleQueue[_core.Job | None]) -> None:
         while True:
@@ -660,7 +704,7 @@ def _is_settled(error: Exception) -> bool:
     """Somebody else has the job; or its result did not arrive, stays with it and is sent again by the worker."""
     if not isinstance(error, CodePipelineError):
         return False
-    return isinstance(error, StateError) or (error.retryable and error.operation == "PutJobSuccessResult")
+    return isinstance(error, StateError) or (error.retryable and error.operation in _RESULTS)
 
 
 def _free(job: Job) -> None:

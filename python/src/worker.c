@@ -48,17 +48,25 @@ static void worker_dealloc(PyObject *self) {
 }
 
 static PyObject *worker_add(PyObject *self, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"category", "provider", "version", "query_key", "query_value", "idempotent", NULL};
+    static char *names[] = {"category",   "provider",    "version", "query_key", "query_value",
+                            "idempotent", "third_party", "client",  NULL};
     cpl_action_type type = {0};
     cpl_error err = {0};
-    int index, idempotent = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s#s#s#|z#z#$p:add", names, &type.category.p, &type.category.n,
+    PyObject *client = Py_None;
+    int index, idempotent = 0, third_party = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s#s#s#|z#z#$ppO:add", names, &type.category.p, &type.category.n,
                                      &type.provider.p, &type.provider.n, &type.version.p, &type.version.n,
                                      &type.query_key.p, &type.query_key.n, &type.query_value.p, &type.query_value.n,
-                                     &idempotent)) {
+                                     &idempotent, &third_party, &client)) {
         return NULL;
     }
+    if (client != Py_None && (PyObject *)Py_TYPE(client) != state_of(self)->client_type) {
+        PyErr_SetString(PyExc_TypeError, "client must be a Client");
+        return NULL;
+    }
+    if (client != Py_None) type.client = client_handle(client);
     type.idempotent = idempotent;
+    type.third_party = third_party;
     if (cpl_worker_add(handle_of(self), &type, &index, &err) != CPL_OK) return error_raise(&err);
     return PyLong_FromLong(index);
 }
@@ -95,6 +103,19 @@ static PyObject *worker_next(PyObject *self, PyObject *timeout) {
     return NULL;
 }
 
+static PyObject *worker_token_wanted(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return module_text(cpl_worker_token_wanted(handle_of(self)));
+}
+
+static PyObject *worker_give_token(PyObject *self, PyObject *args) {
+    cpl_str client_id, token;
+    cpl_error err = {0};
+    if (!PyArg_ParseTuple(args, "s#z#:give_token", &client_id.p, &client_id.n, &token.p, &token.n)) return NULL;
+    if (cpl_worker_give_token(handle_of(self), client_id, token, &err) != CPL_OK) return error_raise(&err);
+    Py_RETURN_NONE;
+}
+
 static PyObject *worker_stop(PyObject *self, PyObject *unused) {
     (void)unused;
     cpl_worker_stop(handle_of(self));
@@ -129,12 +150,17 @@ static PyObject *get_running(PyObject *self, void *unused) {
 
 static PyMethodDef methods[] = {
     {"add", (PyCFunction)(void (*)(void))worker_add, METH_VARARGS | METH_KEYWORDS,
-     "add($self, category, provider, version, query_key=None, query_value=None, *, idempotent=False)\n--\n\n"
+     "add($self, category, provider, version, query_key=None, query_value=None, *, idempotent=False,\n"
+     "    third_party=False, client=None)\n--\n\n"
      "Adds an action type; its index, counting from 0."},
     {"next", worker_next, METH_O,
      "next($self, timeout, /)\n--\n\n"
      "(job, None); (None, error) after a poll that failed and will be repeated; (None, None) after timeout seconds\n"
      "or when the worker is stopping."},
+    {"token_wanted", worker_token_wanted, METH_NOARGS,
+     "token_wanted($self, /)\n--\n\nThe id of the customer whose client token is needed, or None."},
+    {"give_token", worker_give_token, METH_VARARGS,
+     "give_token($self, client_id, token, /)\n--\n\nA customer's client token; None or empty: there is none."},
     {"stop", worker_stop, METH_NOARGS, "stop($self, /)\n--\n\nEnds polling, from any thread."},
     {"cancel", worker_cancel, METH_NOARGS, "cancel($self, /)\n--\n\nstop(), and tells the jobs that they should end."},
     {NULL, NULL, 0, NULL}};
