@@ -757,6 +757,25 @@ cpl_status cpl_run_decide(cpl_run *run, const cpl_decision *decision, const cpl_
 cpl_status cpl_client_approvals(cpl_client *client, cpl_str pipeline, const cpl_wait *wait, cpl_reply **out,
                                 cpl_error *err);
 
+/* ---- reports --------------------------------------------------------------------------------------------------- */
+
+typedef struct cpl_metrics_options {
+    cpl_str pipelines; /* JSON: a list of names; default: all */
+    double since;      /* seconds since 1970: what began before does not count; default: 30 days ago */
+} cpl_metrics_options;
+
+/*
+ * How often pipelines deliver, how long it takes, how often it fails: {since, until, calls, total, pipelines}. A
+ * pipeline, and total without the last two, has executions, succeeded, failed, stopped, superseded, cancelled,
+ * in_progress, rollbacks, deployments (those that succeeded and are no rollback), deployments_per_day, failure_rate (of
+ * those that succeeded or failed), lead_time (from revision to success, once a revision), duration, time_to_restore
+ * (from a failure to the next success), approvals (time waited), broken_since, stages: [{stage, time, actions:
+ * [{action, category, provider, executions, failed, time}]}]. Times measured are {count, total, mean, median, p90, max}
+ * in seconds; what was never measured is absent. calls: how many requests it took. *out is for cpl_reply_free().
+ */
+cpl_status cpl_client_metrics(cpl_client *client, const cpl_metrics_options *options, const cpl_wait *wait,
+                              cpl_reply **out, cpl_error *err);
+
 /* ---- emulator ------------------------------------------------------------------------------------------------ */
 
 /*
@@ -783,6 +802,17 @@ const char *cpl_emulator_url(const cpl_emulator *emulator);
 bool cpl_emulator_environ(const cpl_emulator *emulator, size_t i, const char **name, const char **value);
 /* Makes an empty bucket; nothing happens when it is there. */
 cpl_status cpl_emulator_create_bucket(cpl_emulator *emulator, cpl_str bucket, cpl_error *err);
+typedef struct cpl_lint_options {
+    cpl_str region; /* where the pipeline is to be; default: wherever it fits */
+} cpl_lint_options;
+
+/*
+ * What the service would refuse a pipeline for, without asking it: document is JSON, what CreatePipeline takes or the
+ * pipeline alone. Writes a list of {path, code, message, line, column}, in the order of the text, to out; code is the
+ * error that the service would answer. Action types that are not of AWS are taken on trust. CPL_OK even if all of it is
+ * wrong.
+ */
+cpl_status cpl_lint(cpl_str document, const cpl_lint_options *options, cpl_writer *out, cpl_error *err);
 /* The codepipeline-emulator command; returns the exit status. */
 int cpl_emulator_main(int argc, char **argv);
 

@@ -35,10 +35,11 @@ bool emu_refuse(emu_call *call, const char *code, const char *format, ...) {
     va_start(args, format);
     vsnprintf(call->message, sizeof call->message, format, args);
     va_end(args);
-    return false;
+    return call->complaints && emu_complain(call);
 }
 
 bool emu_nomem(emu_call *call) {
+    call->complaints = NULL;
     emu_refuse(call, "InternalFailure", "the emulator is out of memory");
     call->http_status = 500;
     return false;

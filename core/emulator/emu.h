@@ -9,7 +9,7 @@
  *   s3.c       the S3 subset over store blobs
  *   store.c    documents in memory, mirrored into one SQLite file when a path is given
  *   pipelines.c action_types.c executions.c jobs.c webhooks.c ...   the operations
- *   structure.c conditions.c  the service's rules for a pipeline's structure
+ *   structure.c conditions.c  the service's rules for a pipeline's structure; lint.c asks them without a service
  *   engine.c   moves executions through stages and actions
  *   emulator.c the public handle
  *
@@ -103,16 +103,24 @@ bool emu_uuid(emu *e, char out[CPL_UUID_SIZE]);
 typedef struct emu_call {
     emu *e;
     const cpl_operation *operation;
-    const cpl_json *in; /* checked against the model */
-    cpl_json *out;      /* {} at first */
+    const cpl_json *in;    /* checked against the model */
+    cpl_json *out;         /* {} at first */
+    cpl_json *complaints;  /* not NULL: a refusal is added to this list, and the checks go on (lint.c) */
+    const cpl_json *place; /* what a refusal is about, inside in; NULL: in as a whole */
     /* set by emu_refuse() */
     char code[80];
     char message[1024];
     int http_status;
 } emu_call;
 
-/* Refuses the call with one of the operation's errors (HTTP 400); always returns false, so: return emu_refuse(...). */
+/*
+ * Refuses the call with one of the operation's errors (HTTP 400) and returns false, so: return emu_refuse(...). Only
+ * where complaints are collected it returns true.
+ */
 bool emu_refuse(emu_call *call, const char *code, const char *format, ...) CPL_PRINTF(3, 4);
+
+/* Adds the call's code and message to its complaints. (lint.c) */
+bool emu_complain(emu_call *call);
 
 /* A handler fills call->out and returns true, or refuses. Running out of memory: return emu_nomem(call). */
 typedef bool (*emu_handler)(emu_call *call);

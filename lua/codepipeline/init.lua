@@ -81,6 +81,22 @@ function codepipeline.sample_event(options)
   return events.sample(options)
 end
 
+--- What the service would refuse a pipeline for, without asking it; action types that are not of AWS are taken on
+-- trust.
+-- @param pipeline JSON text, or a table: what create_pipeline takes, or the pipeline alone
+-- @param options region: where it is to be
+-- @return list of {path, code, message, line, column}, empty when all is well, or nil and err
+function codepipeline.lint(pipeline, options)
+  local text, err = pipeline, nil
+  if type(pipeline) == "table" then
+    text, err = core.encode(pipeline)
+  end
+  if not text then
+    return nil, err
+  end
+  return core.lint(text, options and options.region)
+end
+
 --- Zips a folder's contents, or one file, into a new archive.
 -- @return true, or nil and err
 function codepipeline.pack(path, archive)
@@ -154,6 +170,15 @@ end
 -- @return run, or nil and err
 function core.client_methods:run(pipeline, id, options)
   return run.open(self, pipeline, id, options)
+end
+
+--- How often pipelines deliver, how long that takes, how often it fails and how soon it works again.
+-- @param options pipelines (a list of names; default: all), since (what began before does not count; default: 30 days
+--   ago)
+-- @return report: since, until, calls (how many it took), total and pipelines, a list; docs/cli.md names their members.
+--   Or nil and err
+function core.client_methods:metrics(options)
+  return core.run_metrics(self, options)
 end
 
 --- The approvals that wait, in all pipelines or in one; see codepipeline.run.

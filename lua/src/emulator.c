@@ -99,6 +99,22 @@ static int emulator_main(lua_State *L) {
     return run_command(L, "codepipeline-emulator", cpl_emulator_main);
 }
 
+/* lint(JSON text, region or nil) -> list | nil, err */
+static int emulator_lint(lua_State *L) {
+    cpl_str document = check_str(L, 1), text;
+    const cpl_lint_options options = {opt_str(L, 2)};
+    lua_scratch *scratch = scratch_new(L);
+    cpl_writer *writer = scratch_writer(L, scratch);
+    cpl_error err;
+    if (cpl_lint(document, &options, writer, &err) || cpl_writer_text(writer, &text, &err))
+        return push_failure(L, &err);
+    cpl_cursor_init(&scratch->cursor, text);
+    scratch->cursor_used = true;
+    push_document(L, &scratch->cursor);
+    scratch_clear(scratch);
+    return 1;
+}
+
 static const luaL_Reg methods[] = {
     {"create_bucket", emulator_create_bucket},
     {"close", emulator_close},
@@ -115,6 +131,8 @@ void open_emulator(lua_State *L) {
     lua_setfield(L, -2, "emulator_methods"); /* init.lua adds to them */
     lua_pushcfunction(L, emulator_start);
     lua_setfield(L, -2, "emulator");
+    lua_pushcfunction(L, emulator_lint);
+    lua_setfield(L, -2, "lint");
     lua_pushcfunction(L, emulator_main);
     lua_setfield(L, -2, "emulator_main");
 }

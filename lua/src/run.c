@@ -216,6 +216,27 @@ static int run_approvals(lua_State *L) {
     return push_reply(L, scratch, status, &err);
 }
 
+/* metrics(client, {pipelines, since}) -> report | nil, err */
+static int run_metrics(lua_State *L) {
+    static const char *const names[] = {"pipelines", "since", NULL};
+    cpl_client *client = check_client(L, 1);
+    cpl_metrics_options options = {{NULL, 0}, 0};
+    lua_scratch *scratch;
+    lua_tick tick;
+    cpl_wait wait;
+    cpl_error err;
+    cpl_status status;
+    lua_settop(L, 2);
+    check_options(L, 2, names);
+    options.since = field_number(L, 2, "since", 0);
+    options.pipelines = field_json(L, 2, "pipelines");
+    scratch = scratch_new(L);
+    wait = tick_wait(&tick, L, 0);
+    status = cpl_client_metrics(client, &options, &wait, &scratch->reply, &err);
+    tick_raise(&tick);
+    return push_reply(L, scratch, status, &err);
+}
+
 /* ---- acting ---- */
 
 /* run:stop(reason, abandon) -> true | nil, err */
@@ -274,10 +295,8 @@ static const luaL_Reg methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"run_start", run_start},
-    {"run_open", run_open},
-    {"run_approvals", run_approvals},
-    {NULL, NULL},
+    {"run_start", run_start},     {"run_open", run_open}, {"run_approvals", run_approvals},
+    {"run_metrics", run_metrics}, {NULL, NULL},
 };
 
 void open_run(lua_State *L) {

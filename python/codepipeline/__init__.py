@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ._doctor import doctor
     from ._emulator import Emulator
     from ._event import Event, sample_event
+    from ._lint import Complaint, lint
+    from ._metrics import ActionMetrics, Durations, Metrics, PipelineMetrics, StageMetrics, metrics
     from ._observe import CallEvent
     from ._run import Approval, Explanation, Finding, Run, RunEvent, RunOutcome
     from ._worker import EventJob, Input, Job, Outcome, Output, Result, Summary, Worker
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 __version__ = _core.version
 
 __all__ = [
+    "ActionMetrics",
     "Approval",
     "ArchiveError",
     "CallEvent",
@@ -49,9 +52,11 @@ __all__ = [
     "Client",
     "ClientError",
     "CodePipelineError",
+    "Complaint",
     "Config",
     "ConfigurationError",
     "CredentialsError",
+    "Durations",
     "Emulator",
     "Event",
     "EventJob",
@@ -59,16 +64,19 @@ __all__ = [
     "Finding",
     "Input",
     "Job",
+    "Metrics",
     "NetworkError",
     "Outcome",
     "Output",
     "ParamValidationError",
+    "PipelineMetrics",
     "ProtocolError",
     "Result",
     "Run",
     "RunEvent",
     "RunOutcome",
     "Session",
+    "StageMetrics",
     "StateError",
     "Summary",
     "SystemFailure",
@@ -79,6 +87,8 @@ __all__ = [
     "doctor",
     "exceptions",
     "extract",
+    "lint",
+    "metrics",
     "pack",
     "sample_event",
     "session",
@@ -88,10 +98,13 @@ __all__ = [
 # Where the names live. A module is loaded when a name of it is first used, so that a script which makes one call does
 # not wait for the worker. What is not listed here is in exceptions.
 _MODULES = {
+    "ActionMetrics": "_metrics",
     "Approval": "_run",
     "CallEvent": "_observe",
     "Client": "_client",
+    "Complaint": "_lint",
     "Config": "session",
+    "Durations": "_metrics",
     "Emulator": "_emulator",
     "Event": "_event",
     "EventJob": "_worker",
@@ -99,18 +112,23 @@ _MODULES = {
     "Finding": "_run",
     "Input": "_worker",
     "Job": "_worker",
+    "Metrics": "_metrics",
     "Outcome": "_worker",
     "Output": "_worker",
+    "PipelineMetrics": "_metrics",
     "Result": "_worker",
     "Run": "_run",
     "RunEvent": "_run",
     "RunOutcome": "_run",
     "Session": "session",
+    "StageMetrics": "_metrics",
     "Summary": "_worker",
     "Worker": "_worker",
     "client": "session",
     "doctor": "_doctor",
     "extract": "_archive",
+    "lint": "_lint",
+    "metrics": "_metrics",
     "pack": "_archive",
     "sample_event": "_event",
     "setup_default_session": "session",

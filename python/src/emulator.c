@@ -96,6 +96,29 @@ PyObject *emulator_command(PyObject *module, PyObject *argv) {
     return module_command(argv, cpl_emulator_main);
 }
 
+PyObject *emulator_lint(PyObject *module, PyObject *args) {
+    cpl_str document;
+    cpl_lint_options options = {{NULL, 0}};
+    cpl_error err = {0};
+    PyObject *list = NULL;
+    if (!PyArg_ParseTuple(args, "s#z#:lint", &document.p, &document.n, &options.region.p, &options.region.n))
+        return NULL;
+    cpl_writer *writer = cpl_writer_new();
+    if (!writer) return PyErr_NoMemory();
+    PyThreadState *thread = PyEval_SaveThread();
+    cpl_status status = cpl_lint(document, &options, writer, &err);
+    cpl_str text = {NULL, 0};
+    if (status == CPL_OK) status = cpl_writer_text(writer, &text, &err);
+    PyEval_RestoreThread(thread);
+    if (module_done(status, &err)) {
+        cpl_cursor cursor;
+        cpl_cursor_init(&cursor, text);
+        list = convert_read(PyModule_GetState(module), &cursor, false);
+    }
+    cpl_writer_free(writer);
+    return list;
+}
+
 static PyMethodDef methods[] = {
     {"create_bucket", emulator_create_bucket, METH_VARARGS,
      "create_bucket($self, name, /)\n--\n\nMakes an empty bucket."},

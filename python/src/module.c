@@ -7,6 +7,7 @@
  *     def error_names() -> tuple[str, ...]: ...
  *     def failure_type(status, code, http_status, retryable) -> str: ...
  *     def pack(path, archive), def extract(archive, directory, limit)
+ *     def metrics(client, pipelines, since), def lint(document, region)
  *     def emulator_main(argv) -> int: ...
  *     def read_event(event), event_id(event), sample_event(**options), job_from_event(client, event), event_main(argv)
  *     class Client, Worker, Job, Emulator           # handles of the core
@@ -161,6 +162,10 @@ static PyMethodDef functions[] = {
     {"run_open", run_open, METH_VARARGS,
      "run_open(client, pipeline, execution_id, poll_interval, unclaimed_after, /)\n--\n\nA Run of an execution."},
     {"approvals", run_approvals, METH_VARARGS, "approvals(client, pipeline, /)\n--\n\nThose that wait, as dicts."},
+    {"metrics", run_metrics, METH_VARARGS,
+     "metrics(client, pipelines, since, /)\n--\n\nWhat the past of pipelines says in numbers, as a dict."},
+    {"lint", emulator_lint, METH_VARARGS,
+     "lint(document, region, /)\n--\n\nWhat the service would refuse a pipeline for, a list of dicts."},
     {"emulator_main", emulator_command, METH_O,
      "emulator_main($module, argv, /)\n--\n\nRuns the codepipeline-emulator command; returns its exit status."},
     {"read_event", event_read, METH_O,

@@ -129,6 +129,9 @@ PyObject *emulator_command(PyObject *module, PyObject *argv);
 PyObject *run_start(PyObject *module, PyObject *args);
 PyObject *run_open(PyObject *module, PyObject *args);
 PyObject *run_approvals(PyObject *module, PyObject *args);
+/* The module functions metrics(client, pipelines, since) and lint(document, region). */
+PyObject *run_metrics(PyObject *module, PyObject *args);
+PyObject *emulator_lint(PyObject *module, PyObject *args);
 /* event.c: read_event(event), event_id(event), sample_event(**options), job_from_event(client, event, ...) */
 PyObject *event_read(PyObject *module, PyObject *event);
 PyObject *event_id(PyObject *module, PyObject *event);

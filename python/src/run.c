@@ -160,6 +160,23 @@ PyObject *run_approvals(PyObject *module, PyObject *args) {
     return turn_document(&t, state, status, reply);
 }
 
+PyObject *run_metrics(PyObject *module, PyObject *args) {
+    module_state *state = PyModule_GetState(module);
+    PyObject *client, *pipelines, *document = NULL;
+    cpl_metrics_options options = {{NULL, 0}, 0};
+    cpl_writer *writer = NULL;
+    cpl_reply *reply = NULL;
+    turn t;
+    if (!PyArg_ParseTuple(args, "OOd:metrics", &client, &pipelines, &options.since)) return NULL;
+    cpl_client *handle = check_client(state, client);
+    if (handle && text_of(state, pipelines, &writer, &options.pipelines) && turn_begin(&t, NULL, 0)) {
+        cpl_status status = cpl_client_metrics(handle, &options, &t.wait, &reply, &t.err);
+        document = turn_document(&t, state, status, reply);
+    }
+    cpl_writer_free(writer);
+    return document;
+}
+
 /* ---- events ---- */
 
 static PyObject *event_object(const cpl_event *event) {

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""What the past of pipelines says in numbers."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from . import _core
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from ._client import Client
+
+
+class Durations:
+    """Times that were measured: count, and in seconds total, mean, median, p90 and max. True if there were any; without
+    them the seconds are None."""
+
+    def __init__(self, details: dict[str, Any] | None) -> None:
+        details = details or {}
+        self.count: int = details.get("count", 0)
+        self.total: float | None = details.get("total")
+        self.mean: float | None = details.get("mean")
+        self.median: float | None = details.get("median")
+        self.p90: float | None = details.get("p90")
+        self.max: float | None = details.get("max")
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def __repr__(self) -> str:
+        return f"<codepipeline.Durations count={self.count} median={self.median} max={self.max}>"
+
+
+class ActionMetrics:
+    """An action: stage, action, category, provider, executions, failed, and time (Durations)."""
+
+    def __init__(self, stage: str, details: dict[str, Any]) -> None:
+        self.stage = stage
+        self.action: str = details["action"]
+        self.category: str = details["category"]
+        self.provider: str = details["provider"]
+        self.executions: int = details["executions"]
+        self.failed: int = details["failed"]
+        self.time = Durations(details.get("time"))
+
+    def __repr__(self) -> str:
+        return f"<codepipeline.ActionMetrics {self.stage}/{self.action} {self.time!r}>"
+
+
+class StageMetrics:
+    """A stage: stage, time (Durations, from the first action's start to the last one's end) and actions."""
+
+    def __init__(self, details: dict[str, Any]) -> None:
+        self.stage: str = details["stage"]
+        self.time = Durations(details.get("time"))
+        self.actions = [ActionMetrics(self.stage, action) for action in details["actions"]]
+
+    def __repr__(self) -> str:
+        return f"<codepipeline.StageMetrics {self.stage} {self.time!r}>"
+
+
+class PipelineMetrics:
+    """One pipeline, or all of them (pipeline is None then, and stages empty).
+
+    executions, succeeded, failed, stopped, superseded, cancelled, in_progress, rollbacks
+                         how many
+    deployments          those that succeeded and are no rollback
+    deployment_frequency of them, a day
+    failure_rate         of those that succeeded or failed, 0 to 1; None when there were none
+    lead_time            from revision to success, once for each revision (Durations)
+    duration             of the deployments
+    time_to_restore      from a failure to the next success
+    approvals            waiting on approvals that were answered
+    broken_since         when it failed, if it did not succeed since: an aware datetime
+    stages               a list of StageMetrics, in the order in which they ran
+    """
+
+    def __init__(self, details: dict[str, Any]) -> None:
+        self.pipeline: str | None = details.get("pipeline")
+        self.executions: int = details["executions"]
+        self.succeeded: int = details["succeeded"]
+        self.failed: int = details["failed"]
+        self.stopped: int = details["stopped"]
+        self.superseded: int = details["superseded"]
+        self.cancelled: int = details["cancelled"]
+        self.in_progress: int = details["in_progress"]
+        self.rollbacks: int = details["rollbacks"]
+        self.deployments: int = details["deployments"]
+        self.deployment_frequency: float = details["deployments_per_day"]
+        self.failure_rate: float | None = details.get("failure_rate")
+        self.lead_time = Durations(details.get("lead_time"))
+        self.duration = Durations(details.get("duration"))
+        self.time_to_restore = Durations(details.get("time_to_restore"))
+        self.approvals = Durations(details.get("approvals"))
+        broken = details.get("broken_since")
+        self.broken_since = datetime.fromtimestamp(broken, timezone.utc) if broken else None
+        self.stages = [StageMetrics(stage) for stage in details.get("stages", ())]
+
+    def __repr__(self) -> str:
+        name = self.pipeline or "all"
+        return f"<codepipeline.PipelineMetrics {name} deployments={self.deployments} failed={self.failed}>"
+
+
+class Metrics:
+    """From metrics(): since and until (aware datetimes), calls (how many requests it took), total (PipelineMetrics of
+    all together) and pipelines (a dict of PipelineMetrics by name); raw is all of it as the core answered it."""
+
+    def __init__(self, details: dict[str, Any]) -> None:
+        self.raw = details
+        self.since = datetime.fromtimestamp(details["since"], timezone.utc)
+        self.until = datetime.fromtimestamp(details["until"], timezone.utc)
+        self.calls: int = details["calls"]
+        self.total = PipelineMetrics(details["total"])
+        self.pipelines = {item["pipeline"]: PipelineMetrics(item) for item in details["pipelines"]}
+
+    def __repr__(self) -> str:
+        return f"<codepipeline.Metrics since={self.since:%Y-%m-%d} pipelines={len(self.pipelines)}>"
+
+
+def _seconds(since: datetime | timedelta | float | None) -> float:
+    if since is None:
+        return 0.0
+    if isinstance(since, timedelta):
+        since = datetime.now(timezone.utc) - since
+    return since.timestamp() if isinstance(since, datetime) else float(since)
+
+
+def metrics(
+    client: Client, pipelines: str | Iterable[str] | None = None, *, since: datetime | timedelta | float | None = None
+) -> Metrics:
+    """How often pipelines deliver, how long that takes, how often it fails and how soon it works again.
+
+    pipelines  a name, several, or None for all
+    since      what began before does not count: a datetime (a naive one is local time), a timedelta back from now, or
+               seconds since 1970; default: 30 days ago
+
+    It pages through each pipeline's executions and actions as far back as since, and asks for each delivered revision
+    once, because the service tells when a revision was made nowhere else.
+
+        >>> report = codepipeline.metrics(client, "site")
+        >>> report.pipelines["site"].deployments
+        1
+        >>> report.total.failure_rate
+        0.0
+    """
+    names = [pipelines] if isinstance(pipelines, str) else None if pipelines is None else list(pipelines)
+    return Metrics(_core.metrics(client._core, names, _seconds(since)))
