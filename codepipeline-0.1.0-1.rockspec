@@ -36,6 +36,7 @@ build = {
       ["codepipeline"] = "lua/codepipeline/init.lua",
       ["codepipeline.event"] = "lua/codepipeline/event.lua",
       ["codepipeline.run"] = "lua/codepipeline/run.lua",
+      ["codepipeline.child"] = "lua/codepipeline/child.lua",
       ["codepipeline.runtime"] = "lua/codepipeline/runtime.lua",
       ["codepipeline.types"] = "lua/codepipeline/types.d.lua",
       ["codepipeline.paging"] = "lua/codepipeline/paging.lua",

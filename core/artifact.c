@@ -13,6 +13,8 @@
 #include "pace.h"
 #include "tree.h"
 
+#define COPY_BLOCK ((size_t)4 << 20)
+
 cpl_s3 cpl_s3_of_client(const cpl_client *client) {
     return (cpl_s3){.http = client->http,
                     .limits = &client->limits,
@@ -368,6 +370,40 @@ cpl_status cpl_job_output_write(cpl_job *job, cpl_str name, cpl_str bytes, cpl_e
     status = write_whole(path, bytes, err);
     if (status == CPL_OK) return stage(output, path, "application/octet-stream", NULL, err);
     cpl_free(path);
+    return status;
+}
+
+static cpl_status copy_file(const char *from, const char *to, const cpl_wait *wait, cpl_error *err) {
+    int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    ssize_t n = 1;
+    cpl_pace pace;
+    cpl_status status = CPL_OK;
+    cpl_pace_init(&pace, wait);
+    if (in < 0 || out < 0) status = cpl_fail_errno(err, "open", in < 0 ? from : to);
+    while (status == CPL_OK && n != 0) {
+        n = copy_file_range(in, NULL, out, NULL, COPY_BLOCK, 0);
+        if (n < 0 && errno != EINTR) status = cpl_fail_errno(err, "copy", from);
+        if (status == CPL_OK) status = cpl_pace_check(&pace, err);
+    }
+    if (in >= 0) close(in);
+    if (out >= 0 && close(out) != 0 && status == CPL_OK) status = cpl_fail_errno(err, "write", to);
+    return status;
+}
+
+cpl_status cpl_job_output_file(cpl_job *job, cpl_str name, cpl_str path, const cpl_wait *wait, cpl_error *err) {
+    cpl_artifact *output;
+    char *to = NULL, *from = NULL;
+    cpl_pace pace;
+    cpl_wait rest;
+    cpl_status status = open_output(job, name, &output, &to, err);
+    if (status != CPL_OK) return status;
+    cpl_pace_init(&pace, wait);
+    status = cpl_tree_path(path, &from, err);
+    if (status == CPL_OK) status = copy_file(from, to, wait, err);
+    cpl_free(from);
+    if (status == CPL_OK) status = cpl_pace_rest(&pace, &rest, err);
+    if (status == CPL_OK) return stage(output, to, "application/octet-stream", &rest, err);
+    cpl_free(to);
     return status;
 }
 

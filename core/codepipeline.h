@@ -547,6 +547,32 @@ bool cpl_job_cancelled(const cpl_job *job);
 /* One of the three above was accepted. */
 bool cpl_job_answered(const cpl_job *job);
 /*
+ * Runs a job's handler in a process of its own, and answers the job with what that says, or with what became of it. The
+ * program reads JSON lines from descriptor 3 and writes them to 4 (docs/worker.md tells which); it has its own process
+ * group, no other descriptors of this process, an environment of few names (no credentials), an empty standard input,
+ * and its output goes to standard error. CODEPIPELINE_CHILD=1 tells it what it is. Artifacts are moved on this side.
+ */
+typedef struct cpl_isolation {
+    const char *const *command; /* ends with NULL; the program is looked for in PATH */
+    const char *const *environ; /* more variables: names to pass on, or NAME=value; ends with NULL. NULL: none */
+    int64_t timeout_ms;         /* it is killed then, and the job fails; limits that are 0 are none */
+    int64_t memory;             /* bytes of address space */
+    int64_t file_size;          /* bytes of any file that it writes */
+    int64_t cpu_s;              /* seconds of processor time */
+    int64_t open_files;
+    bool hand_over; /* a job that does not end when it is cancelled is continued elsewhere, and not reported failed */
+} cpl_isolation;
+
+/*
+ * Waits for the end of it, and sees to the job's answer. *outcome: "succeeded", "failed" or "continued"; static.
+ * CPL_CANCELLED: wait's tick said stop; the process was killed, and the job is still to be answered. Other errors: what
+ * kept the answer from the service; the job then is as after cpl_job_succeed() with that error.
+ */
+cpl_status cpl_job_run(cpl_job *job, const cpl_isolation *how, const cpl_wait *wait, const char **outcome,
+                       cpl_error *err);
+/* Stages an output: the bytes of a file as they are. */
+cpl_status cpl_job_output_file(cpl_job *job, cpl_str name, cpl_str path, const cpl_wait *wait, cpl_error *err);
+/*
  * Frees the job and its folder; does no I/O on the network. A job that was not answered is reported failed by the
  * worker's next cpl_worker_next() ("the handler gave the job up").
  */

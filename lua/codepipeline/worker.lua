@@ -13,6 +13,7 @@
 -- A handler that raises fails its job, with the message; the worker goes on.
 
 local core = require "codepipeline.core"
+local child = require "codepipeline.child"
 local event = require "codepipeline.event"
 
 --- An input artifact of a job.
@@ -51,6 +52,11 @@ end
 --- Takes the bytes as they are.
 function Output:write(bytes)
   return self.job.core:output_write(self.name, bytes)
+end
+
+--- Takes a file's bytes as they are, an archive of the handler's own making for instance.
+function Output:file(path)
+  return self.job.core:output_file(self.name, path)
 end
 
 --- SHA-256 of what was packed or written, in hexadecimal.
@@ -240,7 +246,11 @@ end
 --- Serves an action type.
 -- @param type category, provider, version (default "1"), query_key and query_value (optional), idempotent (a job whose
 --   worker was killed while it ran is run again by the next one with the same journal, and not reported failed), client
---   (of another region, to poll with instead of the worker's own and its regions)
+--   (of another region, to poll with instead of the worker's own and its regions), timeout (after so many seconds the
+--   job is reported failed, and an error is raised in the handler's Lua code when it runs again), isolation ("process":
+--   each job runs in a process of its own, which is this program once more, and is killed at the timeout), and for that
+--   limits ({ memory =, file_size = (bytes), cpu = (seconds), open_files = }), environ (a list of more environment
+--   variables: names to pass on, or "NAME=value") and command (a list, when this program's own does not do)
 -- @param handler function(job); see the top of this file for what it may return
 function Worker:job(type, handler)
   if handler == nil then
@@ -252,13 +262,24 @@ function Worker:job(type, handler)
   end
   wanted.version = wanted.version or "1"
   local clients = wanted.client and { wanted.client } or self.clients
-  wanted.client = nil
+  local plan = wanted.isolation == "process" and not child.here and child.plan(wanted, self.number)
+  if wanted.isolation ~= nil and wanted.isolation ~= "process" then
+    error('isolation is "process" or nothing', 2)
+  elseif not wanted.isolation and (wanted.limits or wanted.environ or wanted.command) then
+    error('limits, environ and command are for isolation = "process"', 2)
+  end
+  local timeout = not plan and wanted.timeout or nil
+  for _, name in ipairs { "client", "isolation", "limits", "environ", "command", "timeout" } do
+    wanted[name] = nil
+  end
   for _, client in ipairs(clients) do
     local index, err = self.core:add(wanted, client)
     if not index then
       error(tostring(err), 2)
     end
     self.handlers[index] = handler
+    self.plans[index] = plan or nil
+    self.timeouts[index] = timeout
   end
   return self
 end
@@ -341,9 +362,61 @@ local function tell_token(worker)
   return true
 end
 
+--- Runs a job's handler in a process of its own.
+function Worker:isolate(handle, plan)
+  local _ <close> = handle
+  local fine, outcome, err = pcall(handle.run, handle, plan)
+  if not fine then
+    outcome, err = nil, outcome
+  end
+  if outcome then
+    return outcome
+  end
+  local id = handle:texts().id
+  self.log("error", ("job %s: the handler's process: %s"):format(id, tostring(err)))
+  if not handle:answered() and not (type(err) == "table" and (err.status == "STATE" or results[err.operation])) then
+    self:report({ id = id, core = handle }, failure_of(err))
+  end
+  if not fine then
+    error(err, 0)
+  end
+end
+
+--- Calls a handler that has only so many seconds. Its Lua code is interrupted; a call into C is not.
+local function within(handle, seconds, handler)
+  assert(handle:guard(seconds))
+  return function(job)
+    debug.sethook(function()
+      if handle:expired() then
+        debug.sethook()
+        error(("the handler took longer than its time limit of %g seconds"):format(seconds), 0)
+      end
+    end, "", 10000)
+    local results_of = table.pack(pcall(handler, job))
+    debug.sethook()
+    if not results_of[1] then
+      error(results_of[2], 0)
+    end
+    return table.unpack(results_of, 2, results_of.n)
+  end
+end
+
+--- Gives a job to its handler.
+local function dispatch(worker, handle)
+  local index = handle:action_type()
+  local handler, plan, timeout = worker.handlers[index], worker.plans[index], worker.timeouts[index]
+  if plan then
+    return worker:isolate(handle, plan)
+  end
+  return worker:handle(handle, timeout and within(handle, timeout, handler) or handler)
+end
+
 --- Takes at most one job: waits for it up to seconds (default 1), runs its handler and reports.
 -- @return true when a job was handled, false when none came; nil and err for what does not pass by itself
 function Worker:step(seconds)
+  if child.here then
+    return self:run() and false
+  end
   local handle, err = self.core:next(seconds)
   if handle == nil then
     return nil, err
@@ -357,7 +430,7 @@ function Worker:step(seconds)
     return false
   end
   self.trouble = nil
-  self:handle(handle, self.handlers[handle:action_type()])
+  dispatch(self, handle)
   return true
 end
 
@@ -435,6 +508,13 @@ end
 -- worker left open in the journal comes first.
 -- @return true, or nil and err for what does not pass by itself (credentials, an unknown action type)
 function Worker:run()
+  if child.is_of(self.number) then
+    local job = child.job()
+    self:handle(job, self.handlers[job:action_type()])
+    os.exit(0, true)
+  elseif child.here then
+    return true
+  end
   local warning = self.core:warning() or self.forgetful
   if warning then
     self.log("warning", warning)
@@ -504,11 +584,17 @@ function worker.new(client, options)
     end
   end
   settings.log, settings.regions, settings.third_party, settings.client_token = nil, nil, nil, nil
-  local handle, err = core.worker(client, settings)
+  local handle, err
+  if child.here then
+    handle = child.idle_worker()
+  else
+    handle, err = core.worker(client, settings)
+  end
   if not handle then
     return nil, err
   end
   self.core, self.client, self.handlers, self.log = handle, client, {}, log
+  self.plans, self.timeouts, self.number = {}, {}, child.number()
   self.job_options = { work_dir = settings.work_dir, artifact_limit = settings.artifact_limit }
   self.forgetful = not settings.journal and FORGETFUL
   return setmetatable(self, Worker)

@@ -333,6 +333,18 @@ static int job_output_write(lua_State *L) {
     return push_done(L, status, &err);
 }
 
+/* job:output_file(name, path) -> true | nil, err */
+static int job_output_file(lua_State *L) {
+    cpl_job *job = check_job(L);
+    cpl_str name = opt_str(L, 2), path = check_str(L, 3);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_job_output_file(job, name, path, &wait, &err);
+    tick_raise(&tick);
+    return push_done(L, status, &err);
+}
+
 /* job:output_digest(name) -> hexadecimal SHA-256 | nil, err */
 static int job_output_digest(lua_State *L) {
     cpl_error err;
@@ -437,6 +449,50 @@ static int job_guard(lua_State *L) {
     return push_done(L, cpl_job_guard(job, seconds > 0.001 ? (int64_t)(seconds * 1000) : 1, &err), &err);
 }
 
+/* The list of texts in a field of the table at index, ended with NULL; kept alive by that table. */
+static const char **field_texts(lua_State *L, int index, const char *name) {
+    size_t count;
+    const char **texts;
+    if (lua_getfield(L, index, name) == LUA_TNIL) lua_newtable(L);
+    luaL_checktype(L, -1, LUA_TTABLE);
+    count = (size_t)luaL_len(L, -1);
+    texts = lua_newuserdatauv(L, (count + 1) * sizeof *texts, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, -2, (lua_Integer)i + 1);
+        luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, index, name); /* a number would become a text of its own */
+        texts[i] = lua_tostring(L, -1);
+        lua_pop(L, 1);
+    }
+    texts[count] = NULL;
+    return texts; /* the list and the userdata stay on the stack */
+}
+
+/* job:run{command=, environ=, timeout=, memory=, file_size=, cpu=, open_files=} -> outcome | nil, err */
+static int job_run(lua_State *L) {
+    static const char *const names[] = {"command",   "environ", "timeout",    "memory",
+                                        "file_size", "cpu",     "open_files", NULL};
+    cpl_job *job = check_job(L);
+    cpl_isolation how = {0};
+    lua_tick tick;
+    cpl_wait wait;
+    cpl_error err;
+    const char *outcome = NULL;
+    cpl_status status;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    check_options(L, 2, names);
+    how.timeout_ms = (int64_t)(field_number(L, 2, "timeout", 0) * 1000);
+    how.memory = (int64_t)field_number(L, 2, "memory", 0);
+    how.file_size = (int64_t)field_number(L, 2, "file_size", 0);
+    how.cpu_s = (int64_t)field_number(L, 2, "cpu", 0);
+    how.open_files = (int64_t)field_number(L, 2, "open_files", 0);
+    how.command = field_texts(L, 2, "command");
+    how.environ = field_texts(L, 2, "environ");
+    wait = tick_wait(&tick, L, 0);
+    status = cpl_job_run(job, &how, &wait, &outcome, &err);
+    tick_raise(&tick);
+    return push_text_or_failure(L, status, outcome, &err);
+}
+
 static int job_expired(lua_State *L) {
     lua_pushboolean(L, cpl_job_expired(check_job(L)));
     return 1;
@@ -482,12 +538,14 @@ static const luaL_Reg job_methods[] = {
     {"input_extract", job_input_extract},
     {"output_pack", job_output_pack},
     {"output_write", job_output_write},
+    {"output_file", job_output_file},
     {"output_digest", job_output_digest},
     {"succeed", job_succeed},
     {"fail", job_fail},
     {"later", job_later},
     {"answered", job_answered},
     {"cancelled", job_cancelled},
+    {"run", job_run},
     {"guard", job_guard},
     {"expired", job_expired},
     {"put_off", job_put_off},

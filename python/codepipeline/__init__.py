@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import exceptions as exceptions
     from . import session as session
     from ._archive import extract, pack
+    from ._artifacts import Input, Output
     from ._client import Client
     from ._doctor import doctor
     from ._emulator import Emulator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ._metrics import ActionMetrics, Durations, Metrics, PipelineMetrics, StageMetrics, metrics
     from ._observe import CallEvent
     from ._run import Approval, Explanation, Finding, Run, RunEvent, RunOutcome
-    from ._worker import EventJob, Input, Job, Outcome, Output, Result, Summary, Worker
+    from ._worker import EventJob, Job, Outcome, Result, Summary, Worker
     from .exceptions import (
         ArchiveError,
         CancelledError,
@@ -110,11 +111,11 @@ _MODULES = {
     "EventJob": "_worker",
     "Explanation": "_run",
     "Finding": "_run",
-    "Input": "_worker",
+    "Input": "_artifacts",
     "Job": "_worker",
     "Metrics": "_metrics",
     "Outcome": "_worker",
-    "Output": "_worker",
+    "Output": "_artifacts",
     "PipelineMetrics": "_metrics",
     "Result": "_worker",
     "Run": "_run",

@@ -11,7 +11,8 @@ import signal
 import threading
 import time
 
-from . import _core, _systemd
+from . import _core, _isolation, _systemd
+from ._artifacts import Input, Output
 from ._event import decode_parameters
 from .exceptions import CodePipelineError, ParamValidationError, StateError
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ._typing import Path
 
     Handler = Callable[["Job"], Union[None, dict[str, str], "Outcome"]]
+
+IN_CHILD = False  # set by _child.py: this process is there for one handler, and its Workers are idle
 
 _log = logging.getLogger("codepipeline")
 _PATIENCE = 5.0  # seconds after which run() looks whether the service is in trouble
@@ -116,56 +119,6 @@ class Failure(Outcome):
 
     def send(self, core: _core.Job) -> None:
         core.fail(self.message, self.type, self.external_execution_id)
-
-
-class Input:
-    """An input artifact. It is fetched once, when first asked for, with the job's own credentials."""
-
-    def __init__(self, core: _core.Job, name: str) -> None:
-        self._core = core
-        self.name = name
-
-    def path(self) -> str:
-        """Where the artifact lies as it came, usually a zip file. Lives as long as the job."""
-        return self._core.input_path(self.name)
-
-    def extract(self, directory: Path | None = None) -> str:
-        """Unpacks it into directory, or into a new folder of the job's own; the folder's path.
-
-        An archive with entries that would leave the directory is ArchiveError, and the directory stays as it was.
-        """
-        return self._core.input_extract(self.name, os.fsencode(directory) if directory is not None else b"")
-
-    def read(self) -> bytes:
-        """The artifact's bytes as they came."""
-        with open(self.path(), "rb") as file:
-            return file.read()
-
-    def __repr__(self) -> str:
-        return f"<codepipeline.Input {self.name!r}>"
-
-
-class Output:
-    """An output artifact. What is staged here is sent before the job's result."""
-
-    def __init__(self, core: _core.Job, name: str) -> None:
-        self._core = core
-        self.name = name
-
-    def pack(self, path: Path) -> None:
-        """Stages a zip of a folder's contents, or of one file."""
-        self._core.output_pack(self.name, os.fsencode(path))
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Stages the bytes themselves."""
-        self._core.output_write(self.name, data if isinstance(data, bytes) else memoryview(data).tobytes())
-
-    def digest(self) -> str:
-        """SHA-256 of what is staged, in hexadecimal."""
-        return self._core.output_digest(self.name)
-
-    def __repr__(self) -> str:
-        return f"<codepipeline.Output {self.name!r}>"
 
 
 class Job:
@@ -395,16 +348,26 @@ class Worker:
         client_token: Callable[[str], str | None] | None = None,
         margin: float = 3.0,
     ) -> None:
-        if client is None:
-            from ._client import Client
-
-            client = Client()
         if concurrency < 1:
             raise ValueError("concurrency is at least 1")
         if on_shutdown not in ("fail", "continue"):
             raise ValueError('on_shutdown is "fail" or "continue"')
         if third_party and client_token is None:
             raise ValueError("third-party jobs need a client_token: a function that answers a customer's client token")
+        self._handlers: list[Handler] = []  # by the index the core gave the action type in a region
+        self._plans: dict[int, _isolation.Plan] = {}  # by the same, of those with processes of their own
+        self._timeouts: dict[int, float] = {}
+        self._invoked: Handler | None = None
+        self._on_shutdown = on_shutdown
+        self._unanswered: dict[str, Job] = {}  # by id: whoever takes a job out answers it
+        self._counts = dict.fromkeys(("succeeded", "failed", "continued", "unreported"), 0)
+        self._lock = threading.Lock()
+        if IN_CHILD:
+            return
+        if client is None:
+            from ._client import Client
+
+            client = Client()
         self.client = client
         self._clients = [client] + [client.with_options(region=name) for name in regions if name != client.region]
         self._third_party = third_party
@@ -422,14 +385,8 @@ class Worker:
             grace=0.001 if grace == 0 else grace,  # to the core 0 is no limit
         )
         self._forgetful = journal is None
-        self._on_shutdown = on_shutdown
-        self._unanswered: dict[str, Job] = {}  # by id: whoever takes a job out answers it
         self._make_job = functools.partial(_core.job_from_event, client._core, work_dir=folder, artifact_limit=limit)
         self._margin = margin
-        self._handlers: list[Handler] = []  # by the index the core gave the action type in a region
-        self._invoked: Handler | None = None
-        self._counts = dict.fromkeys(("succeeded", "failed", "continued", "unreported"), 0)
-        self._lock = threading.Lock()
         self._trouble: str | None = None  # the last that was logged
 
     def job(
@@ -441,6 +398,10 @@ class Worker:
         query: Mapping[str, str] | None = None,
         idempotent: bool = False,
         client: Client | None = None,
+        timeout: float | None = None,
+        isolation: str = "thread",
+        limits: Mapping[str, int] | None = None,
+        environ: Iterable[str] = (),
     ) -> Callable[[Handler], Handler]:
         """A decorator: the function handles the jobs of this action type.
 
@@ -449,24 +410,33 @@ class Worker:
         next worker with the same journal, up to three times, and not reported failed. client: of another
         region, to poll with instead of the worker's own and its regions.
 
+        timeout: after so many seconds the job is reported failed, and job.cancelled is true; the thread is free again
+        when the handler returns. isolation="process": each job runs in a process of its own, which imports the
+        handler's module, and is killed at the timeout; then also limits, {"memory": bytes, "file_size": bytes, "cpu":
+        seconds, "open_files": count}, and environ, more environment variables: names to pass on, or "NAME=value".
+
         ParamValidationError when the type has a handler already.
         """
         if query is not None and len(query) != 1:
             raise ValueError("query takes one property and its value")
         pair = next(iter(query.items())) if query else (None, None)
 
+        _isolation.check(isolation, limits, environ)
+
         def register(handler: Handler) -> Handler:
+            if IN_CHILD:
+                return handler
+            plan = None
+            if isolation == "process":
+                plan = _isolation.Plan(handler, timeout, limits, environ, self._on_shutdown == "continue")
             for one in self._clients if client is None else [client]:
-                self._core.add(
-                    category,
-                    provider,
-                    version,
-                    *pair,
-                    idempotent=idempotent,
-                    third_party=self._third_party,
-                    client=one._core,
-                )
+                more: dict[str, Any] = {"third_party": self._third_party, "client": one._core}
+                index = self._core.add(category, provider, version, *pair, idempotent=idempotent, **more)
                 self._handlers.append(handler)
+                if plan is not None:
+                    self._plans[index] = plan
+                elif timeout is not None:
+                    self._timeouts[index] = timeout
             return handler
 
         return register
@@ -534,6 +504,8 @@ class Worker:
         in the journal comes first. Polls that fail for a reason that passes are logged and repeated;
         another error ends the run and is raised, after what runs has finished.
         """
+        if IN_CHILD:
+            return Summary(self._counts)
         jobs: queue.SimpleQueue[_core.Job | None] = queue.SimpleQueue()
         threads = [threading.Thread(target=self._serve, args=(jobs,), daemon=True) for _ in range(self._concurrency)]
         notices = _systemd.Notices()
@@ -565,7 +537,7 @@ class Worker:
         Answers the job's outcome ("succeeded", "failed", "continued" or "unreported"), or None when no job came within
         timeout seconds (None: no limit).
         """
-        core = self._next(timeout)
+        core = None if IN_CHILD else self._next(timeout)
         return None if core is None else self._handle(core)
 
     def stop(self) -> None:
@@ -647,7 +619,33 @@ class Worker:
             self._handle(core)
 
     def _handle(self, core: _core.Job) -> str:
+        plan = self._plans.get(core.action_type)
+        if plan is not None:
+            return self._run_plan(Job(core), plan)
+        timeout = self._timeouts.get(core.action_type)
+        if timeout is not None:
+            core.guard(timeout)
         return self._work(Job(core), self._handlers[core.action_type])
+
+    def _run_plan(self, job: Job, plan: _isolation.Plan) -> str:
+        """Runs the handler in a process of its own; raises nothing but KeyboardInterrupt."""
+        name, interrupt = "unreported", None
+        _log.info("%r started", job)
+        try:
+            name = plan.run(job._core)
+        except BaseException as error:
+            _log.exception("%r: the handler's process", job)
+            if isinstance(error, KeyboardInterrupt):
+                interrupt = error
+            if not job._core.answered and not _is_settled(error):
+                name = _report(job, Failure.of(error))
+        with self._lock:
+            self._counts[name] += 1
+        _log.info("%r %s", job, name)
+        _free(job)
+        if interrupt:
+            raise interrupt
+        return name
 
     def _work(self, job: Job, handler: Handler) -> str:
         """Runs the handler and sends the outcome; raises nothing but KeyboardInterrupt."""
@@ -700,7 +698,7 @@ def _report(job: Job, outcome: Outcome) -> str:
     return outcome.name
 
 
-def _is_settled(error: Exception) -> bool:
+def _is_settled(error: BaseException) -> bool:
     """Somebody else has the job; or its result did not arrive, stays with it and is sent again by the worker."""
     if not isinstance(error, CodePipelineError):
         return False

@@ -200,6 +200,14 @@ static PyObject *job_output_write(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *job_output_file(PyObject *self, PyObject *args) {
+    turn t;
+    cpl_str name, path;
+    if (!PyArg_ParseTuple(args, "s#y#:output_file", &name.p, &name.n, &path.p, &path.n)) return NULL;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_output_file(t.job, name, path, &t.wait, &t.err))) return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *job_output_digest(PyObject *self, PyObject *args) {
     turn t;
     cpl_str name;
@@ -264,6 +272,63 @@ static PyObject *job_fail(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+/* ---- in a process of its own ---- */
+
+/* A list of str as C strings, which live as long as *bytes; for PyMem_Free. NULL with an exception set. */
+static const char **texts_of(PyObject *list, PyObject **bytes) {
+    Py_ssize_t count = PyList_Size(list);
+    const char **texts = count < 0 ? NULL : PyMem_Calloc((size_t)count + 1, sizeof *texts);
+    *bytes = texts ? PyList_New(0) : NULL;
+    for (Py_ssize_t i = 0; *bytes && i < count; i++) {
+        PyObject *encoded = NULL;
+        char *text = NULL;
+        if (PyUnicode_FSConverter(PyList_GetItem(list, i), &encoded) && PyList_Append(*bytes, encoded) == 0) {
+            text = PyBytes_AsString(encoded);
+        }
+        Py_XDECREF(encoded);
+        texts[i] = text;
+        if (!text) Py_CLEAR(*bytes);
+    }
+    if (*bytes) return texts;
+    PyMem_Free(texts);
+    return NULL;
+}
+
+static PyObject *run_with(PyObject *self, const cpl_isolation *how) {
+    turn t;
+    const char *outcome = NULL;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_run(t.job, how, &t.wait, &outcome, &t.err))) return NULL;
+    return module_text(outcome);
+}
+
+static PyObject *job_run(PyObject *self, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"", "", "timeout", "memory", "file_size", "cpu", "open_files", "hand_over", NULL};
+    cpl_isolation how = {0};
+    PyObject *command, *environment, *kept[2] = {NULL, NULL}, *outcome = NULL;
+    long long memory = 0, file_size = 0, cpu = 0, open_files = 0;
+    int hand_over = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|$O&LLLLp:run", names, &command, &environment,
+                                     module_milliseconds, &how.timeout_ms, &memory, &file_size, &cpu, &open_files,
+                                     &hand_over)) {
+        return NULL;
+    }
+    how.memory = memory;
+    how.file_size = file_size;
+    how.cpu_s = cpu;
+    how.open_files = open_files;
+    how.hand_over = hand_over;
+    const char **argv = texts_of(command, &kept[0]);
+    const char **variables = argv ? texts_of(environment, &kept[1]) : NULL;
+    how.command = argv;
+    how.environ = variables;
+    if (variables) outcome = run_with(self, &how);
+    PyMem_Free(argv);
+    PyMem_Free(variables);
+    Py_XDECREF(kept[0]);
+    Py_XDECREF(kept[1]);
+    return outcome;
+}
+
 /* ---- its time ---- */
 
 static PyObject *job_guard(PyObject *self, PyObject *seconds) {
@@ -307,12 +372,16 @@ static PyMethodDef methods[] = {
     {"output_pack", job_output_pack, METH_VARARGS,
      "output_pack($self, name, path, /)\n--\n\nStages a zip of path (bytes)."},
     {"output_write", job_output_write, METH_VARARGS, "output_write($self, name, data, /)\n--\n\nStages bytes."},
+    {"output_file", job_output_file, METH_VARARGS, "output_file($self, name, path, /)\n--\n\nStages a file's bytes."},
     {"output_digest", job_output_digest, METH_VARARGS, "output_digest($self, name, /)\n--\n\nSHA-256 in hexadecimal."},
     {"succeed", (PyCFunction)(void (*)(void))job_succeed, METH_VARARGS | METH_KEYWORDS,
      "succeed($self, **result)\n--\n\nSends the outputs, then the result."},
     {"later", (PyCFunction)(void (*)(void))job_later, METH_VARARGS | METH_KEYWORDS,
      "later($self, state, after, /, **result)\n--\n\nContinues in a new job, after seconds from now or later."},
     {"fail", job_fail, METH_VARARGS, "fail($self, message, type, external_execution_id, /)\n--\n\nReports a failure."},
+    {"run", (PyCFunction)(void (*)(void))job_run, METH_VARARGS | METH_KEYWORDS,
+     "run($self, command, environ, /, *, timeout=None, memory=0, file_size=0, cpu=0, open_files=0, hand_over=False)\n"
+     "--\n\nRuns the handler in a process of its own and answers the job; the outcome's name."},
     {"guard", job_guard, METH_O,
      "guard($self, seconds, /)\n--\n\nReports the job failed after so many seconds, unless it is answered by then."},
     {"put_off", job_put_off, METH_NOARGS,

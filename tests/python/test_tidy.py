@@ -21,14 +21,14 @@ FLOORS = """
     err retry
     buf clock sigpipe rate
     digest json xml pace tree profiles skew continuation trace
-    model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch journal customers
+    model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch journal customers child
     cursor http+http_batch+http_head+http_lane+http_route+url archives settings redact
     endpoint reply runtime
     s3 observe creds
     client+call+queue
     desk transfer doctor run+follow+explain+approval+metrics
     guard
-    job+result+artifact
+    job+result+artifact+isolate
     worker+polling+offers+recovery event+event_main
 """
 EMULATOR_MAY_KNOW = "codepipeline base err buf clock json digest xml model sigv4 archives"
