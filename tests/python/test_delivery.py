@@ -60,6 +60,8 @@ class Bridge:
         self.calls = 0
         self.away_from = None  # the operation with which the service goes away
         self.away = False
+        self.spoiled = False  # the last call was
+        self.chaos = None  # a random.Random that spoils some calls on their way
         self.lock = threading.Lock()
         self.offered = False  # the worker was given a job, of which the service will have to think for a minute if lost
 
@@ -78,6 +80,18 @@ class Bridge:
                 self.victim.kill()
         self.victim.poll()
         return not self.offered
+
+    def spoils(self):
+        """What becomes of this call: None, "lost" (not heard), "deaf" (heard, and the answer lost) or an answer."""
+        if self.chaos is None:
+            return None
+        with self.lock:
+            # never two in a row: a job whose acknowledgement fails for good comes again after a minute, which is long
+            dice = 1 if self.spoiled else self.chaos.random()
+            self.spoiled = dice < 0.09
+        fates = ((0.025, "lost"), (0.05, "deaf"), (0.06, (500, b"{}")), (0.07, (503, b"<html>busy</html>")))
+        fates += ((0.09, (400, b'{"__type": "ThrottlingException", "message": "Rate exceeded"}')),)
+        return next((fate for limit, fate in fates if dice < limit), None)
 
     def strikes(self, operation, when):
         if self.kill != (operation, when):
@@ -99,6 +113,13 @@ class Bridge:
                     self.close_connection = True
                     return
                 bridge.calls += 1
+                fate = bridge.spoils()
+                if fate == "lost":
+                    self.close_connection = True
+                    return
+                if isinstance(fate, tuple):
+                    self.answer(*fate)
+                    return
                 with bridge.lock if operation == "PollForJobs" else contextlib.nullcontext():
                     status, text = bridge.forward(self.path, body, dict(self.headers))
                     bridge.offered = operation == "PollForJobs" and b'"nonce"' in text
@@ -106,6 +127,13 @@ class Bridge:
                 if operation.startswith("PutJob") and status == 200 and "continuationToken" not in document:
                     bridge.accepted.append(document["jobId"])
                 bridge.strikes(operation, "after")
+                # a job that nobody heard of is offered again after a minute: too long for a test
+                if fate == "deaf" and not bridge.offered:
+                    self.close_connection = True
+                else:
+                    self.answer(status, text)
+
+            def answer(self, status, text):
                 with contextlib.suppress(OSError):
                     self.send_response(status)
                     self.send_header("Content-Length", str(len(text)))
@@ -261,8 +289,9 @@ def test_the_journal_holds_no_secret(stage):
     assert b"canary-parameter" not in written
 
 
-def test_a_soak_with_random_kills(stage, emulator):
-    """SOAK_JOBS jobs (a multiple of 40), SOAK_WORKERS processes, one of them killed three times a second or so."""
+def test_a_soak_with_random_kills_and_a_bad_network(stage, emulator):
+    """SOAK_JOBS jobs (a multiple of 40), SOAK_WORKERS processes, one of them killed three times a second or so, and one
+    call in ten spoiled: connections reset before and after the service heard them, 500, 503, throttling."""
     jobs, workers = int(os.environ.get("SOAK_JOBS", "160")), int(os.environ.get("SOAK_WORKERS", "3"))
     chance = random.Random(int(os.environ.get("SOAK_SEED", "1")))
     pipelines = [f"p{number}" for number in range(jobs // 40)]
@@ -279,6 +308,7 @@ def test_a_soak_with_random_kills(stage, emulator):
         crew = []
         for number in range(workers):
             bridge = Bridge(emulator, accepted)
+            bridge.chaos = random.Random(chance.random())
             member = Stage(stage.world, bridge, stack.enter_context(bridge.open()), stage.folder)
             member.journal = stage.folder / f"jobs-{number}.db"
             member.spawn(MODE="soak")
