@@ -71,7 +71,7 @@ class BuildExt(build_ext):
 setup(
     version=version(),
     package_dir={"": "python"},
-    packages=["codepipeline"],
+    packages=["codepipeline", "codepipeline.notebook"],
     package_data={"codepipeline": ["py.typed", "*.pyi"]},
     ext_modules=[
         Extension(

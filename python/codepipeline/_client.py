@@ -210,7 +210,7 @@ class Client:
         from ._run import Run
 
         options = (client_request_token, poll_interval, unclaimed_after)
-        return Run(_core.run_start(self._core, pipeline, variables, revisions, *options))
+        return Run(_core.run_start(self._core, pipeline, variables, revisions, *options), self)
 
     def run(self, pipeline, execution_id=None, *, poll_interval=None, unclaimed_after=None):
         """An execution that was started already, the latest one by default: a Run."""
@@ -223,6 +223,21 @@ class Client:
         from ._run import approvals
 
         return approvals(self, pipeline)
+
+    def pipeline(self, name, version=None):
+        """A pipeline as it is now, to look at: a Pipeline, which draws itself in a notebook."""
+        from .notebook.diagram import Pipeline
+
+        return Pipeline(self, name, version)
+
+    def pipelines(self):
+        """All pipelines: a Table of name, version, type, mode, created and updated."""
+        from .notebook.table import Table
+
+        names = {"name": "name", "version": "version", "type": "pipelineType", "mode": "executionMode"}
+        names.update(created="created", updated="updated")
+        items = self.paginate("list_pipelines")
+        return Table(({name: item.get(key) for name, key in names.items()} for item in items), names)
 
     def upload_file(self, filename, bucket, key):
         """A file into a bucket, with the client's own credentials, in parts when large: a source revision on its way to

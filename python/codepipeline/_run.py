@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._client import Client
+    from .notebook.live import Follow
+    from .notebook.timeline import Timeline
 
 
 def _moment(seconds: float | None) -> datetime | None:
@@ -121,6 +123,17 @@ class Explanation:
     def __str__(self) -> str:
         return self.text
 
+    def _repr_html_(self) -> str:
+        from .notebook.page import badge, escape, link, page
+
+        found = []
+        for finding in self.findings:
+            checks = "".join(f"<li>{escape(check)}</li>" for check in finding.check)
+            more = link(finding.url, "details") if finding.url else ""
+            found.append(f"<details open><summary>{escape(finding.text)}</summary><ul>{checks}</ul>{more}</details>")
+        head = f"<div><b>{escape(self.pipeline)}</b> {badge(self.status)} {escape(self.summary)}</div>"
+        return page(head + "".join(found))
+
     def __repr__(self) -> str:
         return _show(self, "summary")
 
@@ -161,8 +174,9 @@ class Run:
             print(run.explain())
     """
 
-    def __init__(self, core: _core.Run) -> None:
+    def __init__(self, core: _core.Run, client: Client) -> None:
         self._core = core
+        self._client = client
 
     @property
     def id(self) -> str:
@@ -189,11 +203,17 @@ class Run:
         self._core.wait(timeout)
         return RunOutcome(self, self._core.status)
 
-    def follow(self, timeout: float | None = None) -> Iterator[RunEvent]:
+    def follow(self, timeout: float | None = None) -> Follow:
         """Iterates over what happens, and what happened before, each once and in order, until the end: RunEvent.
 
         With a timeout, the iteration also ends when nothing happened for so many seconds; another one goes on there.
+        As the last line of a notebook's cell it draws itself, with a progress bar, until the end.
         """
+        from .notebook.live import Follow
+
+        return Follow(self, self._events(timeout))
+
+    def _events(self, timeout: float | None) -> Iterator[RunEvent]:
         while True:
             details = self._core.next(timeout)
             if details is None:
@@ -203,6 +223,15 @@ class Run:
     def explain(self) -> Explanation:
         """Why is it stuck, or how did it end: failed actions, approvals, disabled transitions, jobs nobody takes."""
         return Explanation(self._core.explain())
+
+    def timeline(self) -> Timeline:
+        """What ran when, as far as it got: draws itself, and has rows and to_frame()."""
+        from .notebook.timeline import Timeline
+
+        return Timeline(self._client, self.pipeline, self.id)
+
+    def _repr_html_(self) -> str:
+        return self.timeline()._repr_html_()
 
     def stop(self, reason: str | None = None, *, abandon: bool = False) -> None:
         """Stops it once the actions under way have ended, or at once (abandon)."""
@@ -214,7 +243,7 @@ class Run:
 
     def rollback(self, stage: str, target: str | Run) -> Run:
         """Runs a stage again as an earlier execution ran it (its id, or a Run); answers the new execution."""
-        return Run(self._core.rollback(stage, target.id if isinstance(target, Run) else target))
+        return Run(self._core.rollback(stage, target.id if isinstance(target, Run) else target), self._client)
 
     def approve(self, stage: str, action: str, summary: str = "") -> None:
         """Approves an action of this very execution: StateError when a newer one waits there by now, or none."""
@@ -261,7 +290,7 @@ class Approval:
 def open_run(
     client: Client, pipeline: str, execution_id: str | None, poll_interval: float | None, unclaimed_after: float | None
 ) -> Run:
-    return Run(_core.run_open(client._core, pipeline, execution_id, poll_interval, unclaimed_after))
+    return Run(_core.run_open(client._core, pipeline, execution_id, poll_interval, unclaimed_after), client)
 
 
 def approvals(client: Client, pipeline: str | None) -> list[Approval]:
