@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: MIT
+"""The commands and their options, and the way from a command line to the function that runs it."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import sys
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
+
+USAGE = 64  # the exit status for a command line that makes no sense; 2 means that an execution was stopped
+
+EPILOG = """\
+exit status:
+  0    done; of an execution that was waited for: it succeeded
+  1    it failed; of lint and the diffs: something was found
+  2    it was stopped, superseded or cancelled
+  3    the time limit passed
+  4    the service refused, or could not be asked
+  64   the command line makes no sense
+
+Try all of it without an account: codepipeline --emulator ls
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        unknown = re.match(r"argument COMMAND: invalid choice: '([^']*)'", message)
+        if unknown:
+            close = difflib.get_close_matches(unknown[1], re.findall(r"'([^']+)'", message)[1:], 2)
+            meant = f"did you mean {' or '.join(close)}?" if close else "codepipeline --help lists them"
+            self.exit(USAGE, f'codepipeline: "{unknown[1]}" is no command; {meant}\n')
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+class Commands:
+    """Adds commands to a parser; each knows its function by name, so that its module is loaded only to run it."""
+
+    def __init__(self, parser: Parser, shared: Parser) -> None:
+        self._shared = shared
+        self._of = parser.add_subparsers(metavar="COMMAND", dest="command", required=True, parser_class=Parser)
+
+    def add(self, name: str, run: str, text: str, **more: Any) -> Parser:
+        parents = [self._shared]
+        parser: Parser = self._of.add_parser(name, help=text, description=text.capitalize() + ".", parents=parents, **more)
+        parser.set_defaults(run=run)
+        return parser
+
+
+def _shared() -> Parser:
+    """What every command takes; no defaults, so that they may stand before the command as well as after it."""
+    parser = Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    group = parser.add_argument_group("where, and how it is told")
+    group.add_argument("--region", help="default: AWS_REGION, the profile's")
+    group.add_argument("--profile", help="default: AWS_PROFILE")
+    group.add_argument("--endpoint-url", metavar="URL", help="where the service is")
+    group.add_argument("--emulator", metavar="URL", help="the emulator there; without URL one with demo data is started")
+    group.add_argument("--json", action="store_true", help="print JSON")
+    group.add_argument("--query", metavar="EXPR", help="print what a JMESPath expression finds in that JSON")
+    return parser
+
+
+def _waiting(parser: Parser, wait: bool = True) -> None:
+    if wait:
+        parser.add_argument("-w", "--wait", action="store_true", help="follow it to its end, whose status is the exit status")
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="give up waiting after so long, status 3")
+    parser.add_argument("--interval", type=float, metavar="SECONDS", help="between two polls; default 5, less while it moves")
+
+
+def _name(parser: Parser, **more: Any) -> None:
+    action = parser.add_argument("name", metavar="NAME", help="the pipeline", **more)
+    action.completer = complete_pipelines  # type: ignore[attr-defined]
+
+
+def _execution(parser: Parser) -> None:
+    parser.add_argument("execution", metavar="EXECUTION", nargs="?", help="its id; default: the latest one")
+
+
+def _add_looking(commands: Commands) -> None:
+    commands.add("ls", "look:ls", "list the pipelines, and how they are")
+    parser = commands.add("show", "look:show", "draw a pipeline")
+    _name(parser)
+    parser = commands.add("history", "look:history", "list executions, the newest first")
+    _name(parser)
+    parser.add_argument("-n", "--limit", type=int, default=20, metavar="N", help="how many (20)")
+    parser = commands.add("explain", "look:explain", "say why an execution is stuck, or how it ended")
+    _name(parser)
+    _execution(parser)
+    parser = commands.add("diff", "look:diff", "compare two versions of a pipeline")
+    _name(parser)
+    parser.add_argument("old", metavar="V1", type=int, nargs="?", help="default: the one before V2")
+    parser.add_argument("new", metavar="V2", type=int, nargs="?", help="default: the latest")
+    parser = commands.add("metrics", "look:metrics", "say how often pipelines deliver, how long it takes, how often it fails")
+    _name(parser, nargs="*")
+    parser.add_argument("--since", default="30d", metavar="AGE", help="how far back: 12h, 30d, 8w or a date (30d)")
+
+
+def _add_acting(commands: Commands) -> None:
+    parser = commands.add("start", "act:start", "start an execution")
+    _name(parser)
+    parser.add_argument("--var", action="append", default=[], metavar="K=V", help="a pipeline variable; may be repeated")
+    parser.add_argument(
+        "--revision",
+        action="append",
+        default=[],
+        metavar="[ACTION=][TYPE:]VALUE",
+        help="a source revision: a commit, an image digest, an object's version; may be repeated",
+    )
+    _waiting(parser)
+    parser = commands.add("watch", "act:watch", "follow an execution to its end")
+    _name(parser, nargs="?")
+    _execution(parser)
+    _waiting(parser, wait=False)
+    for name, text in (("approve", "approve what waits for it"), ("reject", "reject what waits for approval")):
+        parser = commands.add(name, f"act:{name}", text)
+        _name(parser, nargs="?")
+        parser.add_argument("--stage", help="only in this stage")
+        parser.add_argument("--action", help="only this action")
+        parser.add_argument("-m", "--summary", default="", help="a word of explanation")
+        parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+    parser = commands.add("retry", "act:retry", "run a failed stage again")
+    _name(parser)
+    parser.add_argument("stage", metavar="STAGE", nargs="?", help="default: the one that failed")
+    parser.add_argument("--execution", metavar="ID", help="default: the latest one")
+    parser.add_argument("--all-actions", action="store_true", help="those that succeeded too")
+    _waiting(parser)
+    parser = commands.add("rollback", "act:rollback", "run a stage again as an earlier execution ran it")
+    _name(parser)
+    parser.add_argument("stage", metavar="STAGE", help="the stage")
+    parser.add_argument("--to", metavar="ID", help="the execution; default: the one before that succeeded there")
+    _waiting(parser)
+    parser = commands.add("stop", "act:stop", "stop an execution")
+    _name(parser)
+    _execution(parser)
+    parser.add_argument("--abandon", action="store_true", help="do not wait for the actions under way")
+    parser.add_argument("--reason", help="why")
+    _waiting(parser)
+    parser = commands.add("transition", "act:transition", "let executions into a stage, or hold them in front of it")
+    parser.add_argument("state", choices=["on", "off"], help="let them in, or hold them")
+    _name(parser)
+    parser.add_argument("stage", metavar="STAGE", help="the stage")
+    parser.add_argument("--reason", help="why it is off")
+
+
+def _add_tools(commands: Commands) -> None:
+    parser = commands.add("lint", "check:lint", "say what the service would refuse a pipeline for, without asking it")
+    parser.add_argument("files", metavar="FILE", nargs="+", help="JSON or YAML; - is the standard input")
+    parser = commands.add("call", "check:call", "run any operation", usage="codepipeline call OPERATION [--PARAMETER VALUE]...")
+    action = parser.add_argument("operation", metavar="OPERATION", help="list-pipelines, ListPipelines or list_pipelines")
+    action.completer = complete_operations  # type: ignore[attr-defined]
+    parser.add_argument("--params", metavar="JSON", help="all parameters; @FILE reads them from there")
+    commands.add("doctor", "check:doctor", "say what keeps a client from working, and where each setting is from")
+    parser = commands.add("worker", "worker:main", "run a job worker")
+    parser.add_argument("verb", choices=["run"], help="run it until SIGTERM or Ctrl-C")
+    parser.add_argument("target", metavar="MODULE:WORKER", help="a codepipeline.Worker, by the module it is in")
+    _add_action_type(commands)
+    commands.add("emulator", "", "run the emulator: the codepipeline-emulator command", add_help=False)
+    commands.add("event", "", "print an event as Lambda gets it: the codepipeline-event command", add_help=False)
+    parser = commands.add("completion", "check:completion", "print the lines that teach a shell to complete")
+    parser.add_argument("shell", choices=["bash", "zsh", "fish"], help="which shell")
+
+
+def _add_action_type(commands: Commands) -> None:
+    parser = commands.add("action-type", "action_type:main", "make a custom action type from a handler's signature")
+    parser.add_argument("verb", choices=["new", "register", "diff"], help="print it, create it, or compare it with the account's")
+    parser.add_argument("target", metavar="MODULE:HANDLER", help="the function that handles its jobs")
+    parser.add_argument("--category", default="Build", choices=["Source", "Build", "Test", "Deploy", "Invoke", "Approval"])
+    parser.add_argument("--provider", help="default: the handler's name")
+    parser.add_argument("--version", default="1", help="of the action type (1)")
+    parser.add_argument("--inputs", metavar="N[-N]", help="how many input artifacts; default: as the signature says")
+    parser.add_argument("--outputs", metavar="N[-N]", help="the same for output artifacts")
+    parser.add_argument(
+        "--format", choices=["json", "cloudformation", "policy"], default="json", help="of new: what it prints (json)"
+    )
+
+
+def make() -> Parser:
+    """The whole parser; the manual page is made from it as well."""
+    shared = _shared()
+    parser = Parser(
+        prog="codepipeline",
+        usage="codepipeline [OPTION]... COMMAND [ARGUMENT]...",
+        description="AWS CodePipeline from the terminal.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[shared],
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = Commands(parser, shared)
+    _add_looking(commands)
+    _add_acting(commands)
+    _add_tools(commands)
+    return parser
+
+
+def _version() -> str:
+    from .. import __version__
+
+    return f"codepipeline {__version__}"
+
+
+def complete_pipelines(**given: Any) -> list[str]:
+    """For the shell: the names of the pipelines, or nothing where they cannot be had."""
+    from .session import Session
+
+    try:
+        with Session(given["parsed_args"]) as session:
+            return [item["name"] for item in session.client.paginate("list_pipelines")]
+    except Exception:  # a completion says nothing of what goes wrong
+        return []
+
+
+def complete_operations(**unused: Any) -> list[str]:
+    """For the shell: the names of all operations."""
+    from .. import _core
+
+    return [row[1].replace("_", "-") for row in _core.operations()]
+
+
+def _with_emulator(arguments: Sequence[str]) -> list[str]:
+    """Gives --emulator its value: the URL that follows it, or none; what follows may be the command as well."""
+    ready: list[str] = []
+    for argument in arguments:
+        if ready and ready[-1] == "--emulator=" and "://" in argument:
+            ready[-1] += argument
+        else:
+            ready.append("--emulator=" if argument == "--emulator" else argument)
+    return ready
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line; answers the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] in (["emulator"], ["event"]):
+        from .. import _core
+
+        command = _core.emulator_main if given[0] == "emulator" else _core.event_main
+        return command([f"codepipeline {given[0]}", *given[1:]])
+    parser = make()
+    if not given and "_ARGCOMPLETE" not in os.environ:
+        parser.print_help(sys.stderr)
+        return USAGE
+    if "_ARGCOMPLETE" in os.environ:
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    known, rest = parser.parse_known_args(_with_emulator(given))
+    if rest and known.command != "call":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    known.rest = rest
+    from .session import run
+
+    module, _, function = known.run.partition(":")
+    return run(lambda session: getattr(import_module(f"{__package__}.{module}"), function)(session), known)

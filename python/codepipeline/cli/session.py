@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""What a command works with, and what becomes of what goes wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .. import exceptions
+from .output import Output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+    from typing import Any
+
+    from typing_extensions import Self
+
+    from .._client import Client
+    from .demo import Demo
+
+REFUSED = 4
+TIMED_OUT = 3
+STATUSES = {"Succeeded": 0, "Failed": 1, "Stopped": 2, "Superseded": 2, "Cancelled": 2}
+
+
+class Misuse(Exception):
+    """The command line makes no sense, in a way that the parser cannot see."""
+
+
+class Session:
+    """args (what the parser read), out, and client, which is made when first used; a context manager."""
+
+    def __init__(self, args: Namespace) -> None:
+        self.args = args
+        self.out = Output(getattr(args, "json", False), getattr(args, "query", None))
+        self._client: Client | None = None
+        self._demo: Demo | None = None
+
+    @property
+    def emulated(self) -> bool:
+        """It is an emulator that is talked to."""
+        return getattr(self.args, "emulator", None) is not None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of the client."""
+        if self.emulated:
+            return self._emulator_options()
+        names = ("region", "profile", "endpoint_url")
+        return {name: getattr(self.args, name) for name in names if getattr(self.args, name, None) is not None}
+
+    def _emulator_options(self) -> dict[str, Any]:
+        environ = self.environ
+        return {
+            "region": environ["AWS_REGION"],
+            "endpoint_url": environ["AWS_ENDPOINT_URL_CODEPIPELINE"],
+            "s3_endpoint_url": environ["AWS_ENDPOINT_URL_S3"],
+            "access_key_id": environ["AWS_ACCESS_KEY_ID"],
+            "secret_access_key": environ["AWS_SECRET_ACCESS_KEY"],
+        }
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The variables that make other clients do as this command was told."""
+        args = self.args
+        if self.emulated and not args.emulator:
+            return self._started().emulator.environ
+        if self.emulated:
+            from .demo import OWNER
+
+            region = getattr(args, "region", None) or "us-east-1"
+            url = {"AWS_ENDPOINT_URL_CODEPIPELINE": args.emulator, "AWS_ENDPOINT_URL_S3": args.emulator}
+            return {**url, **OWNER, "AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+        wanted = {
+            "AWS_REGION": getattr(args, "region", None),
+            "AWS_PROFILE": getattr(args, "profile", None),
+            "AWS_ENDPOINT_URL_CODEPIPELINE": getattr(args, "endpoint_url", None),
+        }
+        return {name: value for name, value in wanted.items() if value}
+
+    def _started(self) -> Demo:
+        if self._demo is None:
+            from .demo import Demo
+
+            self._demo = Demo()
+        return self._demo
+
+    @property
+    def client(self) -> Client:
+        if self._client is None:
+            from .._client import Client
+
+            self._client = Client(**self.options, app_id="codepipeline-cli")
+        return self._client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        if self._client is not None:
+            self._client.close()
+        if self._demo is not None:
+            self._demo.close()
+
+
+def _similar(session: Session) -> str:
+    """Names that the one that was not found may have been meant for."""
+    import difflib
+
+    try:
+        names = [item["name"] for item in session.client.paginate("list_pipelines")]
+    except exceptions.CodePipelineError:
+        return ""
+    close = difflib.get_close_matches(getattr(session.args, "name", None) or "", names, 3, 0.4)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return "codepipeline ls lists those there are"
+
+
+def _hint(session: Session, error: exceptions.CodePipelineError) -> str:
+    """What to do next."""
+    if error.code == "PipelineNotFoundException" and session.args.command != "call":
+        return _similar(session)
+    if isinstance(error, exceptions.ConfigurationError):
+        return "--region and --profile say it for this command; --emulator needs neither"
+    if isinstance(error, (exceptions.CredentialsError, exceptions.NetworkError)):
+        return "codepipeline doctor says what was looked for, and where"
+    return ""
+
+
+def run(command: Callable[[Session], int | None], args: Namespace) -> int:
+    """Runs a command; answers the exit status."""
+    from .parser import USAGE
+
+    with Session(args) as session:
+        try:
+            status = command(session) or 0
+            sys.stdout.flush()
+            return status
+        except Misuse as error:
+            return session.out.complain(str(error), USAGE)
+        except exceptions.TimeoutError as error:
+            return session.out.complain(str(error), TIMED_OUT)
+        except exceptions.CodePipelineError as error:
+            return session.out.complain(str(error), REFUSED, _hint(session, error))
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):  # whoever read has seen enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                return 0
+            return session.out.complain(str(error), 1)
+        except KeyboardInterrupt:
+            return session.out.complain("interrupted; what runs at the service goes on", 130)
