@@ -71,7 +71,7 @@ class BuildExt(build_ext):
 setup(
     version=version(),
     package_dir={"": "python"},
-    packages=["codepipeline", "codepipeline.notebook"],
+    packages=["codepipeline", "codepipeline.cli", "codepipeline.notebook"],
     package_data={"codepipeline": ["py.typed", "*.pyi"]},
     ext_modules=[
         Extension(

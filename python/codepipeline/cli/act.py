@@ -137,7 +137,7 @@ REVISION_TYPES = ("COMMIT_ID", "IMAGE_DIGEST", "S3_OBJECT_VERSION_ID", "S3_OBJEC
 BY_PROVIDER = {"S3": "S3_OBJECT_VERSION_ID", "ECR": "IMAGE_DIGEST"}
 
 
-def _revisions(session: Session, texts: list[str]) -> list[dict[str, str]]:
+def _revisions(session: Session, texts: list[str]) -> list[Any]:
     """[ACTION=][TYPE:]VALUE; the pipeline says what is left out."""
     if not texts:
         return []
@@ -201,9 +201,7 @@ def watch(session: Session) -> int:
 def _wanted(session: Session) -> list[Approval]:
     args = session.args
     found = session.client.approvals(args.name)
-    return [
-        item for item in found if args.stage in (None, item.stage) and args.action in (None, item.action)
-    ]
+    return [item for item in found if args.stage in (None, item.stage) and args.action in (None, item.action)]
 
 
 def _describe(item: Approval) -> list[str]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Custom action types, made from the signature of the function that handles their jobs.
 
-The configuration is the parameter that is annotated with a TypedDict or a dataclass: its fields are the properties, what
+The configuration is the parameter annotated with a TypedDict or a dataclass: its fields are the properties, what
 has a default or is not required is optional, and Annotated[str, "secret"], "queryable" or a sentence says the rest.
 Parameters annotated with Input and Output count the artifacts.
 """
@@ -19,7 +19,7 @@ from .worker import load
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from .session import Session
@@ -141,7 +141,8 @@ def policy(made: dict[str, Any], region: str, account: str) -> dict[str, Any]:
 def _present(session: Session, made: dict[str, Any]) -> dict[str, Any] | None:
     """The account's type of that name, in the form in which it was created."""
     names = ("category", "provider", "version")
-    for item in session.client.paginate("list_action_types", actionOwnerFilter="Custom"):
+    items: Iterable[Mapping[str, Any]] = session.client.paginate("list_action_types", actionOwnerFilter="Custom")
+    for item in items:
         if all(item["id"][name] == made[name] for name in names):
             rest = {"configurationProperties": item.get("actionConfigurationProperties", [])}
             counts = {name: item[name] for name in ("inputArtifactDetails", "outputArtifactDetails")}

@@ -138,13 +138,12 @@ def _parameters(session: Session) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def call(session: Session) -> None:
-    from .._client import _OPERATIONS
+    from .parser import complete_operations
 
-    operation = session.args.operation.replace("-", "_")
-    if operation not in _OPERATIONS:
+    operation, names = session.args.operation.replace("-", "_"), complete_operations()
+    if operation.replace("_", "-") not in names and operation not in session.client.meta.method_to_api_mapping.values():
         import difflib
 
-        names = [name.replace("_", "-") for name in _OPERATIONS if "_" in name]
         close = difflib.get_close_matches(session.args.operation, names, 3)
         raise Misuse(f'"{session.args.operation}" is no operation' + (f"; {' or '.join(close)}?" if close else ""))
     params, written = _parameters(session)
@@ -178,7 +177,7 @@ def doctor(session: Session) -> int:
 
 def completion(session: Session) -> None:
     try:
-        import argcomplete
+        from argcomplete.shell_integration import shellcode
     except ImportError:
         raise Misuse("completion needs the package argcomplete: pip install 'codepipeline[cli]'") from None
-    print(argcomplete.shellcode(["codepipeline"], shell=session.args.shell))
+    print(shellcode(["codepipeline"], shell=session.args.shell))

@@ -93,8 +93,8 @@ class Demo:
         self._ended = threading.Event()
         self._pause = 0.0
         self._worker = threading.Thread(target=self._serve, daemon=True)
-        self._worker.start()
         self._prepare()
+        self._worker.start()
         self._run()
         self._pause = 1.0
 
@@ -147,9 +147,10 @@ class Demo:
 
     def _settle(self, run: Run) -> None:
         """Until it has ended, or waits for an approval."""
-        for event in run.follow():
+        for event in run.follow(30):
             if event.kind in ("approval", "end"):
                 return
+        raise RuntimeError(f"the demo's pipeline {run.pipeline} stands still")
 
     def _serve(self) -> None:
         worker = Worker(self.emulator.client(), poll_interval=0.01)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def ls(session: Session) -> None:
-    found = []
+    found: list[dict[str, Any]] = []
     for pipeline in session.client.paginate("list_pipelines"):
         past = session.client.list_pipeline_executions(pipelineName=pipeline["name"], maxResults=1)
         latest = next(iter(past["pipelineExecutionSummaries"]), None)
@@ -32,9 +32,9 @@ def ls(session: Session) -> None:
         return
     rows = []
     for item in found:
-        latest = item["latestExecution"] or {}
+        last: Mapping[str, Any] = item["latestExecution"] or {}
         about = [item.get("pipelineType", "V1"), item.get("executionMode", "SUPERSEDED")]
-        rows.append([item["name"], latest.get("status", "never ran"), ago(latest.get("startTime")), *about])
+        rows.append([item["name"], last.get("status", "never ran"), ago(last.get("startTime")), *about])
     session.out.table(["NAME", "STATUS", "STARTED", "TYPE", "MODE"], rows)
 
 
@@ -113,9 +113,11 @@ def _compare(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[
     import difflib
     import json
 
-    texts = [json.dumps({**version, "version": None}, indent=2, sort_keys=True).splitlines() for version in (old, new)]
+    def text(version: Mapping[str, Any]) -> list[str]:
+        return json.dumps({**version, "version": None}, indent=2, sort_keys=True).splitlines()
+
     names = [f"{name} version {version['version']}" for version in (old, new)]
-    return list(difflib.unified_diff(*texts, *names, lineterm=""))
+    return list(difflib.unified_diff(text(old), text(new), names[0], names[1], lineterm=""))
 
 
 # ---- metrics ----
@@ -128,7 +130,9 @@ def _since(text: str) -> datetime | timedelta:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise Misuse(f'--since: "{text}" is neither an age such as 12h, 30d or 8w nor a date such as 2026-01-31') from None
+        raise Misuse(
+            f'--since: "{text}" is neither an age such as 12h, 30d or 8w nor a date such as 2026-01-31'
+        ) from None
 
 
 def _median(durations: Durations) -> str:
@@ -157,7 +161,15 @@ def metrics(session: Session) -> None:
     names = ["PIPELINE", "DEPLOYMENTS", "FAILED", "LEAD TIME", "DURATION", "TO RESTORE", "APPROVAL"]
     session.out.table(names, rows)
     steps = [
-        [name, stage.stage, step.action, str(step.executions), str(step.failed), _median(step.time), took(step.time.max)]
+        [
+            name,
+            stage.stage,
+            step.action,
+            str(step.executions),
+            str(step.failed),
+            _median(step.time),
+            took(step.time.max),
+        ]
         for name, item in report.pipelines.items()
         for stage in item.stages
         for step in stage.actions

@@ -50,7 +50,9 @@ class Commands:
 
     def add(self, name: str, run: str, text: str, **more: Any) -> Parser:
         parents = [self._shared]
-        parser: Parser = self._of.add_parser(name, help=text, description=text.capitalize() + ".", parents=parents, **more)
+        parser: Parser = self._of.add_parser(
+            name, help=text, description=text.capitalize() + ".", parents=parents, **more
+        )
         parser.set_defaults(run=run)
         return parser
 
@@ -62,7 +64,9 @@ def _shared() -> Parser:
     group.add_argument("--region", help="default: AWS_REGION, the profile's")
     group.add_argument("--profile", help="default: AWS_PROFILE")
     group.add_argument("--endpoint-url", metavar="URL", help="where the service is")
-    group.add_argument("--emulator", metavar="URL", help="the emulator there; without URL one with demo data is started")
+    group.add_argument(
+        "--emulator", metavar="URL", help="the emulator there; without URL one with demo data is started"
+    )
     group.add_argument("--json", action="store_true", help="print JSON")
     group.add_argument("--query", metavar="EXPR", help="print what a JMESPath expression finds in that JSON")
     return parser
@@ -70,9 +74,13 @@ def _shared() -> Parser:
 
 def _waiting(parser: Parser, wait: bool = True) -> None:
     if wait:
-        parser.add_argument("-w", "--wait", action="store_true", help="follow it to its end, whose status is the exit status")
+        parser.add_argument(
+            "-w", "--wait", action="store_true", help="follow it to its end, whose status is the exit status"
+        )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="give up waiting after so long, status 3")
-    parser.add_argument("--interval", type=float, metavar="SECONDS", help="between two polls; default 5, less while it moves")
+    parser.add_argument(
+        "--interval", type=float, metavar="SECONDS", help="between two polls; default 5, less while it moves"
+    )
 
 
 def _name(parser: Parser, **more: Any) -> None:
@@ -98,7 +106,9 @@ def _add_looking(commands: Commands) -> None:
     _name(parser)
     parser.add_argument("old", metavar="V1", type=int, nargs="?", help="default: the one before V2")
     parser.add_argument("new", metavar="V2", type=int, nargs="?", help="default: the latest")
-    parser = commands.add("metrics", "look:metrics", "say how often pipelines deliver, how long it takes, how often it fails")
+    parser = commands.add(
+        "metrics", "look:metrics", "say how often pipelines deliver, how long it takes, how often it fails"
+    )
     _name(parser, nargs="*")
     parser.add_argument("--since", default="30d", metavar="AGE", help="how far back: 12h, 30d, 8w or a date (30d)")
 
@@ -106,7 +116,9 @@ def _add_looking(commands: Commands) -> None:
 def _add_acting(commands: Commands) -> None:
     parser = commands.add("start", "act:start", "start an execution")
     _name(parser)
-    parser.add_argument("--var", action="append", default=[], metavar="K=V", help="a pipeline variable; may be repeated")
+    parser.add_argument(
+        "--var", action="append", default=[], metavar="K=V", help="a pipeline variable; may be repeated"
+    )
     parser.add_argument(
         "--revision",
         action="append",
@@ -153,8 +165,12 @@ def _add_acting(commands: Commands) -> None:
 def _add_tools(commands: Commands) -> None:
     parser = commands.add("lint", "check:lint", "say what the service would refuse a pipeline for, without asking it")
     parser.add_argument("files", metavar="FILE", nargs="+", help="JSON or YAML; - is the standard input")
-    parser = commands.add("call", "check:call", "run any operation", usage="codepipeline call OPERATION [--PARAMETER VALUE]...")
-    action = parser.add_argument("operation", metavar="OPERATION", help="list-pipelines, ListPipelines or list_pipelines")
+    parser = commands.add(
+        "call", "check:call", "run any operation", usage="codepipeline call OPERATION [--PARAMETER VALUE]..."
+    )
+    action = parser.add_argument(
+        "operation", metavar="OPERATION", help="list-pipelines, ListPipelines or list_pipelines"
+    )
     action.completer = complete_operations  # type: ignore[attr-defined]
     parser.add_argument("--params", metavar="JSON", help="all parameters; @FILE reads them from there")
     commands.add("doctor", "check:doctor", "say what keeps a client from working, and where each setting is from")
@@ -170,9 +186,13 @@ def _add_tools(commands: Commands) -> None:
 
 def _add_action_type(commands: Commands) -> None:
     parser = commands.add("action-type", "action_type:main", "make a custom action type from a handler's signature")
-    parser.add_argument("verb", choices=["new", "register", "diff"], help="print it, create it, or compare it with the account's")
+    parser.add_argument(
+        "verb", choices=["new", "register", "diff"], help="print it, create it, or compare it with the account's"
+    )
     parser.add_argument("target", metavar="MODULE:HANDLER", help="the function that handles its jobs")
-    parser.add_argument("--category", default="Build", choices=["Source", "Build", "Test", "Deploy", "Invoke", "Approval"])
+    parser.add_argument(
+        "--category", default="Build", choices=["Source", "Build", "Test", "Deploy", "Invoke", "Approval"]
+    )
     parser.add_argument("--provider", help="default: the handler's name")
     parser.add_argument("--version", default="1", help="of the action type (1)")
     parser.add_argument("--inputs", metavar="N[-N]", help="how many input artifacts; default: as the signature says")

@@ -10,7 +10,7 @@ from .output import STYLES, took
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from .._run import RunEvent
@@ -54,9 +54,9 @@ class Step:
 class View:
     """Made of a declaration, filled from GetPipelineState or by events, drawn as lines."""
 
-    def __init__(self, pipeline: dict[str, Any]) -> None:
+    def __init__(self, pipeline: Mapping[str, Any]) -> None:
         self.name: str = pipeline["name"]
-        self.stages: list[dict[str, Any]] = pipeline["stages"]
+        self.stages: Sequence[Mapping[str, Any]] = pipeline["stages"]
         self.about = f"{pipeline.get('pipelineType', 'V1')} · {pipeline.get('executionMode', 'SUPERSEDED')}"
         self.about += f" · version {pipeline.get('version', 1)}"
         self.steps: dict[tuple[str, str], Step] = {}
@@ -71,7 +71,7 @@ class View:
 
     # ---- filling ----
 
-    def fill(self, state: dict[str, Any]) -> None:
+    def fill(self, state: Mapping[str, Any]) -> None:
         """From an answer of GetPipelineState."""
         for stage in state["stageStates"]:
             name = stage["stageName"]
@@ -134,7 +134,7 @@ class View:
             yield self._row("", stage["name"], self.step(stage["name"]), now, "bold")
             yield from self._actions(stage, now)
 
-    def _actions(self, stage: dict[str, Any], now: datetime) -> Iterator[Line]:
+    def _actions(self, stage: Mapping[str, Any], now: datetime) -> Iterator[Line]:
         """One under the other; those that run side by side are held by a bracket."""
         actions = sorted(stage["actions"], key=lambda action: action.get("runOrder", 1))
         orders = [action.get("runOrder", 1) for action in actions]

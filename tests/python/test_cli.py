@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: MIT
+"""The codepipeline command as a new user tries it, wrongly as well as rightly, against the emulator."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import codepipeline
+import test_run
+from codepipeline.cli import parser, view
+from codepipeline.cli.demo import OWNER
+from test_run import BUILD, GATE, work
+
+world = test_run.world
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch):
+    """cli("ls"): the exit status, and what stood on standard output and on standard error."""
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments):
+        try:
+            status = parser.main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            status = end.code
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def site(world, client):
+    """The pipeline "site" with a build and an approval, which it waits for."""
+
+    def make(*stages, fail=None):
+        run = world(*(stages or (BUILD, GATE)))
+        for event in run.follow(2):
+            if event.action == "Make" and event.status == "InProgress":
+                work(client, fail)
+            if event.kind in ("approval", "end"):
+                break
+        return run
+
+    return make
+
+
+# ---- looking ----
+
+
+def test_ls_lists_pipelines_and_how_they_are(cli, site):
+    assert cli("ls") == (0, "", "no pipelines in us-east-1\n")
+    site()
+    status, out, _ = cli("ls")
+    assert status == 0 and out.splitlines()[0].split() == ["NAME", "STATUS", "STARTED", "TYPE", "MODE"]
+    assert out.splitlines()[1].split()[:2] == ["site", "InProgress"]
+    status, out, _ = cli("ls", "--json")
+    assert json.loads(out)[0]["latestExecution"]["status"] == "InProgress"
+    assert cli("ls", "--query", "[0].name") == (0, "site\n", "")
+    assert cli("--query", "[].name", "ls")[1] == '[\n  "site"\n]\n'
+
+
+def test_show_draws_the_pipeline(cli, site):
+    site()
+    status, out, _ = cli("show", "site")
+    assert status == 0
+    assert "\x1b" not in out  # no terminal, no colours
+    lines = out.splitlines()
+    assert lines[0] == "site  V2 · SUPERSEDED · version 1"
+    assert [line.split()[:3] for line in lines[1:3]] == [["✓", "Source", "Succeeded"], ["│", "✓", "Fetch"]]
+    assert any("● Sign" in line and "codepipeline approve site" in line for line in lines)
+    assert json.loads(cli("show", "site", "--json")[1])["state"]["pipelineName"] == "site"
+
+
+def test_actions_side_by_side_are_held_by_a_bracket_and_held_stages_say_why(monkeypatch):
+    actions = [{"name": name, "actionTypeId": {"provider": "P"}} for name in ("One", "Two", "Three")]
+    late = {"name": "Late", "runOrder": 2, "actionTypeId": {"provider": "P"}}
+    drawn = view.View({"name": "site", "stages": [{"name": "Build", "actions": [late, *actions]}]})
+    drawn.held["Build"] = "freeze"
+    texts = ["".join(text for text, _ in line) for line in drawn.lines()]
+    assert "transition off: freeze" in texts[1]
+    assert [text[2:7] for text in texts[3:]] == ["┌ ○ O", "├ ○ T", "└ ○ T", "  ○ L"]
+    assert "0/4 actions" in "".join(text for text, _ in drawn.progress())
+    monkeypatch.setattr(sys, "stdout", open(os.devnull, "w", encoding="ascii"))
+    assert all(text.isascii() for line in drawn.lines() for text, _ in line)
+
+
+def test_history_and_explain(cli, site):
+    run = site(BUILD, fail="the compiler is ill")
+    assert run.wait().status == "Failed"
+    out = cli("history", "site")[1]
+    assert run.id in out and "Failed" in out
+    assert cli("history", "site", "-n", 0)[0] == parser.USAGE
+    status, out, _ = cli("explain", "site")
+    assert status == 0 and "the compiler is ill" in out
+    found = json.loads(cli("explain", "site", run.id, "--json")[1])
+    assert found["findings"][0]["kind"] == "failed_action"
+    assert cli("explain", "site", "nonsense")[0] == 4
+
+
+def test_diff_compares_versions(cli, site, client):
+    site()
+    assert cli("diff", "site")[0] == parser.USAGE
+    pipeline = client.get_pipeline(name="site")["pipeline"]
+    pipeline["stages"][1]["actions"][0]["name"] = "Compile"
+    client.update_pipeline(pipeline=pipeline)
+    status, out, _ = cli("diff", "site", 1, 2)
+    assert status == 1
+    assert '-          "name": "Make",' in out and '+          "name": "Compile",' in out
+    assert cli("diff", "site")[1] == out
+    assert cli("diff", "site", 2, 2)[0] == 0
+    assert cli("diff", "site", 1, 7)[0] == 4
+
+
+def test_metrics(cli, site):
+    site()
+    status, out, _ = cli("metrics", "--since", "1d")
+    assert status == 0 and "site" in out and "Make" in out
+    assert json.loads(cli("metrics", "site", "--json")[1])["total"]["executions"] == 1
+    assert cli("metrics", "--since", "soon")[0] == parser.USAGE
+
+
+# ---- acting ----
+
+
+def test_start_tells_the_execution_and_wait_answers_with_its_status(cli, site, client):
+    site(GATE)
+    client.approvals()[0].reject("no")
+    status, out, err = cli("start", "site", "--var", "nonsense")
+    assert status == parser.USAGE and "NAME=VALUE" in err
+    status, out, err = cli("start", "site")
+    assert status == 0 and f"codepipeline watch site {out.strip()}" in err
+    status, out, err = cli("start", "site", "--wait", "--timeout", 0.3, "--interval", 0.02)
+    assert status == 3 and "Source/Fetch: Succeeded" in out and "goes on" in err
+
+
+def approve_soon(client):
+    """Approves whatever waits, from another thread."""
+
+    def wait():
+        while not (found := client.approvals()):
+            time.sleep(0.02)
+        found[0].approve("yes")
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def test_watch_follows_to_the_end(cli, site, client):
+    run = site(GATE)
+    thread = approve_soon(client)
+    status, out, _ = cli("watch", "--interval", 0.02, "--timeout", 10)
+    thread.join()
+    assert status == 0 and "Gate/Sign: waits for approval: look twice" in out
+    assert out.splitlines()[-1].endswith("Succeeded")
+    assert cli("watch")[0] == parser.USAGE
+    found = json.loads(cli("watch", "site", run.id, "--json")[1])
+    assert found["status"] == "Succeeded" and found["explanation"]["findings"] == []
+
+
+def test_a_failure_a_retry_and_a_stop_have_statuses_of_their_own(cli, site, client):
+    site(BUILD, fail="no")
+    status, out, _ = cli("watch", "site")
+    assert status == 1 and 'action "Make" of stage "Build" failed' in out
+    status, out, _ = cli("retry", "site")
+    assert status == 0
+    status, out, _ = cli("stop", "site", "--reason", "tired", "--abandon", "--wait", "--interval", 0.02)
+    assert status == 2 and "tired" in out
+    assert cli("retry", "site", "Nowhere")[0] == 4
+
+
+def test_approve_lists_what_waits_and_never_decides_unasked(cli, site, client):
+    site(GATE)
+    status, out, err = cli("approve")
+    assert status == parser.USAGE and "look twice" in out and "--yes" in err
+    assert cli("approve", "--stage", "Nowhere")[0] == 1
+    status, out, _ = cli("approve", "site", "--yes", "-m", "fine", "--json")
+    assert status == 0 and json.loads(out)["status"] == "Approved"
+    assert cli("reject", "site")[::2] == (1, "nothing waits for approval in site\n")
+    action = client.get_pipeline_state(name="site")["stageStates"][1]["actionStates"][0]
+    assert action["latestExecution"]["summary"] == "fine"
+
+
+def test_reject(cli, site, client):
+    run = site(GATE)
+    assert cli("reject", "--yes")[0] == 0
+    assert run.wait().status == "Failed"
+
+
+def test_rollback_goes_to_the_execution_before(cli, site, client):
+    first = site(BUILD)
+    assert cli("rollback", "site", "Build")[0] == parser.USAGE
+    second = client.start("site", poll_interval=0.01)
+    list(second.follow(0.1))
+    work(client)
+    assert second.wait()
+    status, out, err = cli("rollback", "site", "Build")
+    assert status == 0 and first.id in err
+    assert client.list_pipeline_executions(pipelineName="site")["pipelineExecutionSummaries"][0]["rollbackMetadata"]
+    status, _, err = cli("rollback", "site", "Nowhere")
+    assert status == parser.USAGE and "Source, Build" in err
+
+
+def test_transitions_are_switched_with_a_reason(cli, site):
+    site(GATE)
+    assert cli("transition", "off", "site", "Gate")[0] == parser.USAGE
+    assert cli("transition", "off", "site", "Gate", "--reason", "freeze")[0] == 0
+    assert "transition off: freeze" in cli("show", "site")[1]
+    assert cli("transition", "on", "site", "Gate", "--json")[0] == 0
+    assert "transition off" not in cli("show", "site")[1]
+
+
+def test_revisions_are_completed_from_the_pipeline(cli, site, client):
+    site(GATE)
+    objects = client.list_pipeline_executions(pipelineName="site")["pipelineExecutionSummaries"]
+    version = objects[0]["sourceRevisions"][0]["revisionId"]
+    assert cli("start", "site", "--revision", version)[0] == 0
+    assert cli("start", "site", "--revision", f"Fetch=S3_OBJECT_VERSION_ID:{version}")[0] == 0
+    status, _, err = cli("start", "site", "--revision", f"Other={version}")
+    assert status == parser.USAGE and "there is Fetch" in err
+
+
+# ---- what goes wrong ----
+
+
+def test_what_goes_wrong_says_what_to_do(cli, site):
+    site(GATE)
+    status, _, err = cli("show", "sites")
+    assert status == 4 and "did you mean site?" in err
+    assert cli("shwo", "site") == (parser.USAGE, "", 'codepipeline: "shwo" is no command; did you mean show?\n')
+    assert "COMMAND" in cli()[2]
+    status, _, err = cli("ls", "--colour")
+    assert status == parser.USAGE and "--colour" in err
+    status, _, err = cli("ls", "--query", "][")
+    assert status == parser.USAGE and "--query" in err
+
+
+def test_without_an_account_it_says_what_is_missing(cli):
+    status, _, err = cli("ls")
+    assert status == 4 and "no region" in err and "--emulator" in err
+    status, _, err = cli("ls", "--region", "eu-west-1")
+    assert status == 4 and "codepipeline doctor" in err
+    status, out, _ = cli("doctor", "--region", "eu-west-1")
+    assert status == 1 and "credentials" in out
+
+
+def test_doctor_finds_an_emulator_healthy(cli, emulator):
+    assert cli("doctor")[0] == 0
+    assert json.loads(cli("doctor", "--json")[1])["healthy"] is True
+
+
+def test_the_emulator_is_one_flag_away(cli, monkeypatch):
+    status, out, _ = cli("--emulator", "ls")
+    assert status == 0 and [line.split()[:2] for line in out.splitlines()[1:]] == [
+        ["docs", "Succeeded"],
+        ["library", "Failed"],
+        ["site", "InProgress"],
+    ]
+    with codepipeline.Emulator() as running:
+        assert {name: running.environ[name] for name in OWNER} == OWNER
+        assert cli("ls", "--emulator", running.url)[2] == "no pipelines in us-east-1\n"
+    assert cli("ls", "--emulator", running.url)[0] == 4
+
+
+# ---- on a terminal ----
+
+
+def on_a_terminal(arguments, answers=b"", **environ):
+    """What the command writes to a terminal of its own, and its status."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "codepipeline.cli", *arguments]
+    path = os.path.dirname(os.path.dirname(codepipeline.__file__))
+    env = {**os.environ, "PYTHONPATH": path, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "50", **environ}
+    child = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    os.write(ours, answers)
+    said = b""
+    end = time.monotonic() + 20
+    while time.monotonic() < end and select.select([ours], [], [], 20)[0]:
+        try:
+            said += os.read(ours, 65536)
+        except OSError:  # how Linux tells that the other side is closed
+            break
+    os.close(ours)
+    return child.wait(20), said.decode()
+
+
+def test_colours_are_for_terminals_and_no_color_is_heard(site):
+    pytest.importorskip("rich")
+    site(GATE)
+    status, out = on_a_terminal(["ls"])
+    assert status == 0 and "\x1b[36m" in out
+    plain = on_a_terminal(["ls"], NO_COLOR="1")[1]
+    assert "\x1b[36m" not in plain and "site" in plain
+    assert "\x1b" not in on_a_terminal(["ls", "--json"])[1]
+
+
+def test_watch_redraws_in_place(site, client):
+    pytest.importorskip("rich")
+    site(GATE)
+    thread = approve_soon(client)
+    status, out = on_a_terminal(["watch", "site", "--interval", "0.05"])
+    thread.join()
+    assert status == 0 and "2/2 actions" in out and "Sign" in out
+
+
+def test_approve_asks_on_a_terminal(site, client):
+    site(GATE)
+    status, out = on_a_terminal(["approve"], b"n\n")
+    assert status == 1 and "approve Gate/Sign of site? [y/N]" in out and "nothing was decided" in out
+    assert on_a_terminal(["approve"], b"y\n")[0] == 0
+    assert client.approvals() == []
