@@ -72,6 +72,7 @@ setup(
     version=version(),
     package_dir={"": "python"},
     packages=["codepipeline", "codepipeline.cli", "codepipeline.notebook"],
+    data_files=[("share/man/man1", ["docs/codepipeline.1"])],
     package_data={"codepipeline": ["py.typed", "*.pyi"]},
     ext_modules=[
         Extension(

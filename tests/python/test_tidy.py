@@ -78,7 +78,15 @@ def texts(*patterns):
 CORE = ("core/**/*.[ch]",)
 BINDINGS = ("python/src/*.[ch]", "lua/src/*.[ch]")
 ALL_C = (*CORE, *BINDINGS, "tests/**/*.[ch]", "bench/**/*.[ch]", "examples/**/*.[ch]")
-ALL_PYTHON = ("*.py", "python/**/*.py", "tests/**/*.py", "bench/**/*.py", "examples/**/*.py", "core/**/*.py")
+ALL_PYTHON = (
+    "*.py",
+    "docs/*.py",
+    "python/**/*.py",
+    "tests/**/*.py",
+    "bench/**/*.py",
+    "examples/**/*.py",
+    "core/**/*.py",
+)
 ALL_LUA = ("lua/**/*.lua", "lua/bin/*", "tests/lua/*.lua", "bench/**/*.lua", "examples/**/*.lua")
 ALL_SHELL = ("dev", ".ci/run")
 ALL_CODE = (*ALL_C, *ALL_PYTHON, *ALL_LUA, *ALL_SHELL, "Makefile", "*.rockspec", "tests/js/*.*js")
