@@ -4,6 +4,7 @@
 #   make lib python lua ctests benches  one of them
 #   make rock                           the Lua module for LuaRocks, in build/rock
 #   make O=build/asan SAN=1 ctests      another tree, with AddressSanitizer and UBSan (TSAN=1: ThreadSanitizer)
+#   make O=build/lean STATIC=1 all      the libraries are linked into the modules (packaging/ makes lean ones)
 #
 # CC, CFLAGS, CPPFLAGS, LDFLAGS, LIBFLAG, LUA_INCDIR, PYTHON and PKG_CONFIG are the caller's. Everything is compiled
 # with -fvisibility=hidden; the two modules export their entry point alone.
@@ -16,7 +17,12 @@ LIBFLAG ?= -shared
 OPT ?= -O2 -g
 
 PACKAGES = libcurl libcrypto libcjson libarchive sqlite3 expat libmicrohttpd
+ifdef STATIC
+LINKED = --static $(PACKAGES)
+DEFINE_STATIC = -DCPL_STATIC
+else
 LINKED = $(filter-out libarchive,$(PACKAGES)) # libarchive is loaded when it is first needed (core/archives.c)
+endif
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla $(WERROR)
 
 # $(call once,NAME,command): NAME becomes the command's output, when it is first needed and only then
@@ -28,7 +34,7 @@ NEED_PACKAGES = $(if $(PACKAGES_THERE),,$(error install the development files of
 LUA_CFLAGS = $(call once,LUA_CFLAGS,$(PKG_CONFIG) --cflags $(LUA_PC))
 PY_CFLAGS = $(call once,PY_CFLAGS,$(PYTHON) -c 'import sysconfig as s; print("-I" + s.get_path("include"))')
 
-DEFINES = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
+DEFINES = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(DEFINE_STATIC)
 ALL_CFLAGS = $(NEED_PACKAGES)-std=c11 $(OPT) -fPIC -fvisibility=hidden -pthread $(WARN) $(SANITIZE) \
              $(DEFINES) $(PACKAGE_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 LIBS = $(PACKAGE_LIBS) -lm -ldl -pthread

@@ -22,6 +22,8 @@ LIBRARIES = [
     ("expat", "expat.h", "libexpat1-dev"),
     ("libmicrohttpd", "microhttpd.h", "libmicrohttpd-dev"),
 ]
+# With CODEPIPELINE_STATIC=1 all of them become part of the module, if there are static ones: what a wheel is made of.
+STATIC = os.environ.get("CODEPIPELINE_STATIC") == "1"
 PKG_CONFIG = os.environ.get("PKG_CONFIG", "pkg-config")
 
 
@@ -52,8 +54,12 @@ class BuildExt(build_ext):
         require_libraries()
         names = [name for name, _, _ in LIBRARIES]
         ext.extra_compile_args += shlex.split(pkg_config("--cflags", *names).stdout)
-        linked = [name for name in names if name != "libarchive"]  # which is loaded when it is first needed
-        ext.extra_link_args += shlex.split(pkg_config("--libs", *linked).stdout)
+        if STATIC:
+            ext.define_macros.append(("CPL_STATIC", None))
+            ext.extra_link_args += shlex.split(pkg_config("--static", "--libs", *names).stdout)
+        else:
+            linked = [name for name in names if name != "libarchive"]  # which is loaded when it is first needed
+            ext.extra_link_args += shlex.split(pkg_config("--libs", *linked).stdout)
         compile_all = self.compiler.compile
 
         def compile_in_parallel(sources, **options):

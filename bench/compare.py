@@ -27,6 +27,9 @@ CALL_ROUNDS, COLD_ROUNDS, WORK_ROUNDS = 7, 11, 3
 
 BOTO3, JS, CURL, UNSIGNED = "boto3", "SDK for JavaScript", "libcurl --aws-sigv4 + cJSON", "libcurl, unsigned"
 C, PYTHON, LUA = "ours, C", "ours, Python", "ours, Lua"
+# with the libraries that the wheel is made of linked into the module, instead of the distribution's
+PYTHON_WHEEL, LUA_WHEEL = "ours, Python, the wheel's", "ours, Lua, the wheel's"
+LEAN = os.path.join(ROOT, "build", "lean")
 
 
 def script(name, *interpreter):
@@ -41,6 +44,10 @@ COMMANDS = {
     C: [os.path.join(BUILT, "ours")],
     PYTHON: script("ours.py", sys.executable),
     LUA: script("ours.lua", "lua5.4"),
+}
+ELSEWHERE = {
+    PYTHON_WHEEL: (PYTHON, {"PYTHONPATH": os.path.join(LEAN, "python")}),
+    LUA_WHEEL: (LUA, {"LUA_CPATH": os.path.join(LEAN, "lua", "?.so")}),
 }
 BARE = {
     BOTO3: [sys.executable, "-c", ""],
@@ -119,15 +126,17 @@ class Bench:
 
     def cold(self):
         for turn in range(-1, COLD_ROUNDS):
-            for who, command in COMMANDS.items():
+            for who in (*COMMANDS, *ELSEWHERE):
+                same, where = ELSEWHERE.get(who, (who, {}))
+                command = COMMANDS[same]
                 if turn < 0:  # byte code is written, files are in memory from here on
-                    self.run([*command, "once"])
+                    self.run([*command, "once"], **where)
                     continue
                 if who in BARE:
                     self.spawn("bare", who, BARE[who])
-                self.spawn("http", who, [*command, "once"])
+                self.spawn("http", who, [*command, "once"], **where)
                 tls = {"AWS_ENDPOINT_URL": self.tls_url, **self.trust(who)}
-                self.spawn("https", who, [*command, "once"], **tls)
+                self.spawn("https", who, [*command, "once"], **tls, **where)
 
     def work(self):
         for _ in range(WORK_ROUNDS):
@@ -143,7 +152,8 @@ class Bench:
                 )
             with job_server(JOBS, 0) as port:
                 url = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
-                self.spawn("idle", LUA, [*COMMANDS[LUA], "idle"], **url)
+                for who, where in ((LUA, {}), (LUA_WHEEL, ELSEWHERE[LUA_WHEEL][1])):
+                    self.spawn("idle", who, [*COMMANDS[LUA], "idle"], **url, **where)
 
     def memory(self):
         for _ in range(WORK_ROUNDS):
@@ -193,7 +203,7 @@ def report(samples):
                 f"{m('http', who, 'rss_kb') / 1024:.1f}",
                 f"{m('bare', who, 'rss_kb') / 1024:.1f}" if who in BARE else "",
             ]
-            for who in COMMANDS
+            for who in (*COMMANDS, *ELSEWHERE)
         ],
     )
     table(
@@ -218,7 +228,10 @@ def report(samples):
             ["the large answer to Python objects (call less unsigned libcurl)", f"{objects_us(samples):.0f} us"],
             ["100 more clients, made", f"{m('clients', PYTHON, 'made_kb'):.0f} KB"],
             ["100 more clients, each with a call made", f"{m('clients', PYTHON, 'used_kb'):.0f} KB"],
-            ["an idle Lua worker, peak memory", f"{m('idle', LUA, 'rss_kb') / 1024:.1f} MB"],
+            *(
+                [f"an idle worker, {who}, peak memory", f"{m('idle', who, 'rss_kb') / 1024:.1f} MB"]
+                for who in (LUA, LUA_WHEEL)
+            ),
         ],
     )
 
@@ -230,12 +243,28 @@ def objects_us(samples):
     return samples.median(LARGE, PYTHON, "cpu_us") - samples.median(LARGE, UNSIGNED, "cpu_us")
 
 
+def start_goals(m):
+    """Those that depend on the libraries, with the distribution's and with the wheel's."""
+
+    def above(who, bare, key):
+        return m("http", who, key) - m("bare", bare, key)
+
+    for build, python, lua in (("", PYTHON, LUA), (" (the wheel's)", PYTHON_WHEEL, LUA_WHEEL)):
+        cold = above(BOTO3, BOTO3, "wall_ms") / above(python, PYTHON, "wall_ms")
+        yield f"cold start above the interpreter, Python{build}: boto3 / ours", 30, 60, cold, True
+        https = m("https", BOTO3, "wall_ms") / m("https", python, "wall_ms")
+        yield f"whole process over HTTPS, Python{build}: boto3 / ours", 12, 20, https, True
+        once = m("http", lua, "wall_ms") / m("http", CURL, "wall_ms")
+        yield f"whole process, Lua{build}: ours / libcurl --aws-sigv4 in C", 1.4, 1.0, once, False
+        memory = above(python, PYTHON, "rss_kb") / 1024
+        yield f"peak memory above the interpreter, Python{build}, MB", 10, 6, memory, False
+        yield f"peak memory, Lua{build}, MB", 12, 8, m("http", lua, "rss_kb") / 1024, False
+        yield f"idle worker, Lua{build}, MB", 12, 8, m("idle", lua, "rss_kb") / 1024, False
+
+
 def goals(samples):
     """(what, must, moonshot, reached, whether more is better)"""
     m = samples.median
-
-    def above(who):
-        return m("http", who, "wall_ms") - m("bare", who, "wall_ms")
 
     def call(op, peer, own):
         return m(op, peer, "cpu_us") / m(op, own, "cpu_us")
@@ -243,14 +272,7 @@ def goals(samples):
     def per_s(who):
         return m("work", who, "per_s") / m("work", BOTO3, "per_s")
 
-    yield "cold start above the interpreter, Python: boto3 / ours", 30, 60, above(BOTO3) / above(PYTHON), True
-    https = m("https", BOTO3, "wall_ms") / m("https", PYTHON, "wall_ms")
-    yield "whole process over HTTPS, Python: boto3 / ours", 12, 20, https, True
-    lua = m("http", LUA, "wall_ms") / m("http", CURL, "wall_ms")
-    yield "whole process, Lua: ours / libcurl --aws-sigv4 in C", 1.4, 1.0, lua, False
-    rss = (m("http", PYTHON, "rss_kb") - m("bare", PYTHON, "rss_kb")) / 1024
-    yield "peak memory above the interpreter, Python, MB", 10, 6, rss, False
-    yield "peak memory, Lua, MB", 12, 8, m("http", LUA, "rss_kb") / 1024, False
+    yield from start_goals(m)
     yield "small call, Python: boto3 / ours", 18, 25, call(SMALL, BOTO3, PYTHON), True
     yield "medium call, Python: boto3 / ours", 15, 22, call(MEDIUM, BOTO3, PYTHON), True
     yield "large call, Python: boto3 / ours", 8, 12, call(LARGE, BOTO3, PYTHON), True
@@ -262,7 +284,6 @@ def goals(samples):
     yield "large answer to Python objects: ours / json.loads", 1, 0.63, loads, False
     yield "worker, Python: ours / boto3, jobs a second", 10, 16, per_s(PYTHON), True
     yield "worker, Lua: ours / boto3, jobs a second", 8, 16, per_s(LUA), True
-    yield "idle worker, Lua, MB", 12, 8, m("idle", LUA, "rss_kb") / 1024, False
     yield "100 more clients, MB", 1, 0.2, m("clients", PYTHON, "made_kb") / 1024, False
 
 

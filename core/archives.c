@@ -26,7 +26,7 @@
 
 /*
  * Most processes never open an archive, and libarchive brings other libraries along, ICU among them: half as much time
- * again as loading all the rest takes, and 3 MB. See docs/adr/0009.
+ * again as loading all the rest takes, and 3 MB. See docs/adr/0009. With CPL_STATIC it is part of the module.
  */
 #define LIBARCHIVE "libarchive.so.13"
 _Static_assert(ARCHIVE_VERSION_NUMBER / 1000000 == 3, "all of libarchive 3 has this name; another may not");
@@ -54,6 +54,13 @@ static struct {
 static pthread_once_t lib_once = PTHREAD_ONCE_INIT;
 static char lib_missing[256]; /* why it cannot be used; empty: it can */
 
+#ifdef CPL_STATIC
+static void load_library(void) {
+#define X(name) lib.name = name;
+    FUNCTIONS(X)
+#undef X
+}
+#else
 static void load_library(void) {
     void *handle = dlopen(LIBARCHIVE, RTLD_LAZY | RTLD_LOCAL); /* and never closed */
     bool found = handle != NULL;
@@ -62,6 +69,7 @@ static void load_library(void) {
 #undef X
     if (!found) CPL_COPY(lib_missing, cpl_str_of(dlerror()));
 }
+#endif
 
 static cpl_status need_library(cpl_error *err) {
     pthread_once(&lib_once, load_library);

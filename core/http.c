@@ -369,6 +369,13 @@ void cpl_http_close_idle(cpl_http *http) {
 
 /* ---- the object ---- */
 
+/* What cpl_http_route_init wants to know. */
+static const char *system_ca(void) {
+    const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
+    if (built->capath) return built->capath;
+    return built->cainfo ? "" : NULL;
+}
+
 cpl_status cpl_http_new(cpl_http **out, const cpl_http_options *options, cpl_error *err) {
     static const cpl_http_options defaults;
     cpl_http *http;
@@ -384,9 +391,7 @@ cpl_status cpl_http_new(cpl_http **out, const cpl_http_options *options, cpl_err
     http->limits = (cpl_http_limits){options->connect_timeout_ms, options->read_timeout_ms, options->total_timeout_ms};
     atomic_init(&http->pool, pool_new());
     status = atomic_load(&http->pool) ? CPL_OK : cpl_fail_nomem(err);
-    if (status == CPL_OK) {
-        status = cpl_http_route_init(&http->route, options, curl_version_info(CURLVERSION_NOW)->capath, err);
-    }
+    if (status == CPL_OK) status = cpl_http_route_init(&http->route, options, system_ca(), err);
     if (status == CPL_OK) {
         *out = http;
     } else {

@@ -35,9 +35,32 @@ static cpl_status take_file(cpl_str name, const char *action, char **out, bool *
     return CPL_OK;
 }
 
+/*
+ * Where distributions keep the certificates they trust. A libcurl that was built to run on any of them (that of our
+ * wheels) was told of none. Folders first: see choose_ca.
+ */
+bool cpl_http_find_ca(const char *root, char *path, size_t size, bool *is_folder) {
+    static const char *const folders[] = {"/etc/ssl/certs", "/etc/pki/tls/certs",
+                                          "/etc/pki/ca-trust/extracted/pem/directory-hash"};
+    static const char *const files[] = {"/etc/ssl/certs/ca-certificates.crt", /* Debian, Ubuntu, Arch, Alpine */
+                                        "/etc/pki/tls/certs/ca-bundle.crt",   /* Fedora, Red Hat, Amazon Linux */
+                                        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/ca-bundle.pem",
+                                        "/etc/ssl/cert.pem"};
+    for (size_t i = 0; i < CPL_COUNT(folders) + CPL_COUNT(files); i++) {
+        *is_folder = i < CPL_COUNT(folders);
+        snprintf(path, size, "%s%s", root, *is_folder ? folders[i] : files[i - CPL_COUNT(folders)]);
+        if (*is_folder ? is_hashed_folder(path) : access(path, R_OK) == 0) return true;
+    }
+    return false;
+}
+
 static cpl_status choose_ca(cpl_http_route *route, cpl_str bundle, const char *system_ca, cpl_error *err) {
     bool is_folder = false;
+    char found[128];
     cpl_status status;
+    if (bundle.n == 0 && system_ca == NULL && cpl_http_find_ca("", found, sizeof found, &is_folder)) {
+        bundle = cpl_str_of(found);
+    }
     if (bundle.n > 0) {
         status = take_file(bundle, "read the CA bundle", &route->ca_file, &is_folder, err);
         if (!is_folder) return status;

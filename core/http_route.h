@@ -18,12 +18,15 @@ typedef struct cpl_http_route {
 } cpl_http_route;
 
 /*
- * system_ca: the folder of the system's certificates, may be NULL. CPL_CONFIG: a file cannot be read, a proxy is no URL
+ * system_ca: the folder of the system's certificates; "" when libcurl knows better, NULL when it knows of none and they
+ * are looked for where distributions keep them. CPL_CONFIG: a file cannot be read, a proxy is no URL
  * (which is not shown, for the password in it). Release it whatever the status.
  */
 cpl_status cpl_http_route_init(cpl_http_route *route, const cpl_http_options *options, const char *system_ca,
                                cpl_error *err);
 void cpl_http_route_release(cpl_http_route *route); /* wipes */
+/* The first of those places there is, below root ("" but in tests), in path; false when there is none. */
+bool cpl_http_find_ca(const char *root, char *path, size_t size, bool *is_folder);
 /* [scheme://][user:password@]host[:port], with a scheme that libcurl has for proxies. */
 bool cpl_http_is_proxy(cpl_str text);
 /* The proxy the environment names for http:// or https://, and the variable's name; NULL when none. */

@@ -6,6 +6,7 @@
 
 #include "../../core/clock.h"
 #include "../../core/http.h"
+#include "../../core/http_route.h"
 #include "../../core/sigpipe.h"
 #include "fault_server.h"
 #include "test.h"
@@ -524,6 +525,31 @@ TEST(t_http__a_ca_bundle_that_is_not_there_is_a_configuration_error) {
     CHECK(cpl_http_new(&http, &options, &err) == CPL_CONFIG && http == NULL);
     CHECK_STR(err.message, "read the CA bundle \"/nonexistent/ca.pem\": No such file or directory");
     CHECK(err.status == CPL_CONFIG);
+}
+
+/* What a wheel does on the distributions it was not built on. */
+TEST(t_http__the_system_s_certificates_are_found_in_the_usual_places) {
+    char root[] = "/tmp/cpl-ca-XXXXXX", command[512], path[256], wanted[256];
+    bool is_folder = false;
+    if (!CHECK(mkdtemp(root) != NULL)) return;
+    CHECK(!cpl_http_find_ca(root, path, sizeof path, &is_folder));
+    snprintf(command, sizeof command, "cd %s && mkdir -p etc/ssl/certs etc/pki/tls/certs && : >etc/ssl/cert.pem", root);
+    CHECK(system(command) == 0 && cpl_http_find_ca(root, path, sizeof path, &is_folder));
+    snprintf(wanted, sizeof wanted, "%s/etc/ssl/cert.pem", root);
+    CHECK_STR(path, wanted);
+    CHECK(!is_folder);
+    snprintf(command, sizeof command, ": >%s/etc/pki/tls/certs/ca-bundle.crt", root);
+    CHECK(system(command) == 0 && cpl_http_find_ca(root, path, sizeof path, &is_folder));
+    snprintf(wanted, sizeof wanted, "%s/etc/pki/tls/certs/ca-bundle.crt", root);
+    CHECK_STR(path, wanted);
+    CHECK(!is_folder);
+    snprintf(command, sizeof command, ": >%s/etc/pki/tls/certs/0a1b2c3d.0", root);
+    CHECK(system(command) == 0 && cpl_http_find_ca(root, path, sizeof path, &is_folder));
+    snprintf(wanted, sizeof wanted, "%s/etc/pki/tls/certs", root);
+    CHECK_STR(path, wanted);
+    CHECK(is_folder);
+    snprintf(command, sizeof command, "rm -r %s", root);
+    CHECK(system(command) == 0);
 }
 
 static cpl_status get_over_tls(const tls_server *s, cpl_str ca_bundle, cpl_http_response *response, cpl_error *err) {
