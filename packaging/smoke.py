@@ -34,9 +34,13 @@ def call_the_emulator():
             assert "nowhere" in str(error)
         else:
             raise AssertionError("a pipeline that is not there was found")
-        # a journal: SQLite works
+        artifacts = {"minimumCount": 0, "maximumCount": 0}
+        smoke = {"category": "Build", "provider": "Smoke", "version": "1"}
+        client.create_custom_action_type(**smoke, inputArtifactDetails=artifacts, outputArtifactDetails=artifacts)
         journal = os.path.join(tempfile.mkdtemp(), "jobs.db")
-        codepipeline.Worker(client, journal=journal).close()
+        worker = codepipeline.Worker(client, journal=journal)
+        worker.job(**smoke)(print)
+        assert worker.run_once(timeout=0.1) is None
         assert os.path.getsize(journal) > 0
 
 
