@@ -38,6 +38,7 @@ build = {
       ["codepipeline.run"] = "lua/codepipeline/run.lua",
       ["codepipeline.child"] = "lua/codepipeline/child.lua",
       ["codepipeline.runtime"] = "lua/codepipeline/runtime.lua",
+      ["codepipeline.submit"] = "lua/codepipeline/submit.lua",
       ["codepipeline.types"] = "lua/codepipeline/types.d.lua",
       ["codepipeline.paging"] = "lua/codepipeline/paging.lua",
       ["codepipeline.worker"] = "lua/codepipeline/worker.lua",

@@ -102,6 +102,7 @@ from typing import Literal, overload
 
 from typing_extensions import NotRequired, TypeAlias, TypedDict
 
+from ._async import AsyncItems
 from ._paging import Items
 
 class Metadata(TypedDict):
@@ -133,12 +134,12 @@ def py_parameters(model: Model, members: list[Member]) -> list[str]:
     return [f"{m.name}: {py_type(model, m.shape, True)}{'' if m.required else ' = ...'}" for m in ordered]
 
 
-def py_def(name: str, parameters: list[str], returns: str) -> str:
+def py_def(name: str, parameters: list[str], returns: str, define: str = "def") -> str:
     """The head of a method, without its colon; one parameter a line when it would be too wide."""
-    line = f"    def {name}({', '.join(parameters)}) -> {returns}"
+    line = f"    {define} {name}({', '.join(parameters)}) -> {returns}"
     if len(line) <= WIDTH:
         return line
-    return "\n".join([f"    def {name}(", *(f"        {p}," for p in parameters), f"    ) -> {returns}"])
+    return "\n".join([f"    {define} {name}(", *(f"        {p}," for p in parameters), f"    ) -> {returns}"])
 
 
 def py_method(model: Model, op: Operation) -> list[str]:
@@ -148,10 +149,16 @@ def py_method(model: Model, op: Operation) -> list[str]:
     return [*lines, f"        Raises {', '.join(sorted(op.errors))}.", '        """']
 
 
+def py_async_method(model: Model, op: Operation) -> list[str]:
+    parameters = ["self", "*", *py_parameters(model, model.shapes[op.input].members)]
+    head = py_def(op.method, parameters, op.output or "EmptyOutput", "async def")
+    return ["", f"{head}:", f'        """{op.doc}', "", f"        As Client.{op.method}().", '        """']
+
+
 PY_PAGING = ["page_size: int | None = ...", "max_items: int | None = ...", "starting_token: str | None = ..."]
 
 
-def py_paginate(model: Model, op: Operation) -> list[str]:
+def py_paginate(model: Model, op: Operation, answer: str) -> list[str]:
     items = next(m.shape for m in model.shapes[op.output].members if m.name == op.pages["result_key"])
     chosen = [m for m in model.shapes[op.input].members if m.name != op.pages["input_token"]]
     which = f"operation: {literals([op.method, op.name])}"
@@ -164,7 +171,7 @@ def py_paginate(model: Model, op: Operation) -> list[str]:
         *PY_PAGING[0 if "limit_key" in op.pages else 1 :],
     ]
     item = py_type(model, model.shapes[items].value, False)
-    return ["    @overload", py_def("paginate", parameters, f"Items[{item}]") + ": ..."]
+    return ["    @overload", py_def("paginate", parameters, f"{answer}[{item}]") + ": ..."]
 
 
 def py_structure(model: Model, shape: Shape, only_input: bool, output: bool) -> list[str]:
@@ -196,7 +203,13 @@ def emit_pyi(model: Model) -> str:
         out += py_method(model, op)
     out.append("")
     for op in ops:
-        out += py_paginate(model, op) if op.pages else []
+        out += py_paginate(model, op, "Items") if op.pages else []
+    out += ["", "class AsyncOperations:", '    """The same of codepipeline.AsyncClient."""']
+    for op in ops:
+        out += py_async_method(model, op)
+    out.append("")
+    for op in ops:
+        out += py_paginate(model, op, "AsyncItems") if op.pages else []
     return "\n".join(out) + "\n"
 
 
@@ -271,6 +284,47 @@ LUA_PAGES = [
     "---@param options? codepipeline.Paging",
     "---@return codepipeline.Pages|fun(): table?",
     "function Client:pages(operation, params, options) end",
+    "",
+    "---Begins an operation; callback(answer) or callback(nil, err) is called by poll(), drain() or loop().",
+    "---@param operation string",
+    "---@param params? table",
+    "---@param callback? fun(answer: table?, err: codepipeline.Error?)",
+    "---@return integer? id",
+    "---@return codepipeline.Error? err",
+    "function Client:submit(operation, params, callback) end",
+    "",
+    "---Gives a call up; false when it had ended already.",
+    "---@param id integer",
+    "---@return boolean",
+    "function Client:cancel(id) end",
+    "",
+    "---How many calls are under way.",
+    "---@return integer",
+    "function Client:pending() end",
+    "",
+    "---Moves the calls and calls the callbacks of those that ended; how many did.",
+    "---@param seconds? number",
+    "---@return integer? count",
+    "---@return codepipeline.Error? err",
+    "function Client:poll(seconds) end",
+    "",
+    "---The same until nothing is under way.",
+    "---@return integer? count",
+    "---@return codepipeline.Error? err",
+    "function Client:drain() end",
+    "",
+    "---In a function of loop(): the answer; the other functions go on meanwhile.",
+    "---@param operation string",
+    "---@param params? table",
+    "---@return table? answer",
+    "---@return codepipeline.Error? err",
+    "function Client:await(operation, params) end",
+    "",
+    "---Runs functions side by side, as coroutines, until all have returned.",
+    "---@param ... fun()",
+    "---@return boolean? ok",
+    "---@return codepipeline.Error? err",
+    "function Client:loop(...) end",
 ]
 
 

@@ -13,6 +13,7 @@ local core = require "codepipeline.core"
 local events = require "codepipeline.event"
 local paging = require "codepipeline.paging"
 local run = require "codepipeline.run"
+require "codepipeline.submit" -- adds to the client's methods
 local worker = require "codepipeline.worker"
 
 local codepipeline = {
@@ -79,6 +80,12 @@ end
 -- @return table, or nil and err
 function codepipeline.sample_event(options)
   return events.sample(options)
+end
+
+--- Follows many runs in one loop: for event in codepipeline.follow(runs) do print(event.run.pipeline, event) end
+-- @param options timeout (seconds without an event, after which it ends)
+function codepipeline.follow(runs, options)
+  return run.follow(runs, options)
 end
 
 --- What the service would refuse a pipeline for, without asking it; action types that are not of AWS are taken on

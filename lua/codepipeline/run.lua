@@ -206,6 +206,26 @@ function run.open(client, pipeline, id, options)
   return new_run(core.run_open(client, pipeline, id, options))
 end
 
+--- Follows many runs at once: an iterator over what happens in any of them, until all have ended; event.run tells which
+-- it was. What goes wrong raises err.
+-- @param options timeout: the iteration also ends when nothing happened for so many seconds
+function run.follow(runs, options)
+  local handles = {}
+  for i, one in ipairs(runs) do
+    handles[i] = one.core
+  end
+  return function()
+    local index, event = core.runs_next(handles, options and options.timeout)
+    if index == nil then
+      error(event, 0)
+    elseif not index then
+      return nil
+    end
+    event.run = runs[index]
+    return setmetatable(event, Event)
+  end
+end
+
 --- The approvals that wait.
 -- @param pipeline of this one alone; of all when nil
 -- @return list, or nil and err

@@ -1214,6 +1214,47 @@ function Client:paginate(operation, params, options) end
 ---@return codepipeline.Pages|fun(): table?
 function Client:pages(operation, params, options) end
 
+---Begins an operation; callback(answer) or callback(nil, err) is called by poll(), drain() or loop().
+---@param operation string
+---@param params? table
+---@param callback? fun(answer: table?, err: codepipeline.Error?)
+---@return integer? id
+---@return codepipeline.Error? err
+function Client:submit(operation, params, callback) end
+
+---Gives a call up; false when it had ended already.
+---@param id integer
+---@return boolean
+function Client:cancel(id) end
+
+---How many calls are under way.
+---@return integer
+function Client:pending() end
+
+---Moves the calls and calls the callbacks of those that ended; how many did.
+---@param seconds? number
+---@return integer? count
+---@return codepipeline.Error? err
+function Client:poll(seconds) end
+
+---The same until nothing is under way.
+---@return integer? count
+---@return codepipeline.Error? err
+function Client:drain() end
+
+---In a function of loop(): the answer; the other functions go on meanwhile.
+---@param operation string
+---@param params? table
+---@return table? answer
+---@return codepipeline.Error? err
+function Client:await(operation, params) end
+
+---Runs functions side by side, as coroutines, until all have returned.
+---@param ... fun()
+---@return boolean? ok
+---@return codepipeline.Error? err
+function Client:loop(...) end
+
 ---Takes a job that poll_for_jobs offered: with the job's latest nonce it becomes this worker's, and InProgress.
 ---@param params codepipeline.types.AcknowledgeJobInput
 ---@return codepipeline.types.AcknowledgeJobOutput? result

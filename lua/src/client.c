@@ -202,31 +202,19 @@ static void add_metadata(lua_State *L, const cpl_reply *reply) {
     lua_setfield(L, -2, "ResponseMetadata");
 }
 
-static int call(lua_State *L, lua_client *self, cpl_str operation, int params) {
-    lua_scratch *scratch = &self->scratch;
-    cpl_call_options options = {.flags = CPL_CALL_EMPTY_TABLES | CPL_CALL_UNCHECKED};
-    cpl_error err;
-    cpl_status status;
-    cpl_str text = {NULL, 0};
-    lua_tick tick;
-    lua_watch watch;
-    if (self->calling) return luaL_error(L, "a client cannot be called by a function that looks on; a view of it can");
-    scratch_clear(scratch);
-    if (!lua_isnoneornil(L, params)) {
-        cpl_writer *writer = scratch_writer(L, scratch);
-        if (!lua_istable(L, params)) {
-            return luaL_error(L, "%s takes a table of parameters, not a %s", operation.p, luaL_typename(L, params));
-        }
-        write_value(L, params, writer);
-        if (cpl_writer_text(writer, &text, &err)) return push_failure(L, &err);
+cpl_status check_params(lua_State *L, lua_scratch *scratch, int params, cpl_str *text, cpl_error *err) {
+    *text = (cpl_str){NULL, 0};
+    if (lua_isnoneornil(L, params)) return CPL_OK;
+    cpl_writer *writer = scratch_writer(L, scratch);
+    if (!lua_istable(L, params)) {
+        luaL_error(L, "parameters are a table, not a %s", luaL_typename(L, params));
     }
-    options.wait = tick_wait(&tick, L, 0);
-    options.observer = watch_begin(&watch, L, &tick);
-    self->calling = true;
-    status = cpl_client_call(self->client, operation, text, &options, &scratch->reply, &err);
-    self->calling = false;
-    tick_raise(&tick);
-    if (status) return push_failure(L, &err);
+    write_value(L, params, writer);
+    return cpl_writer_text(writer, text, err);
+}
+
+int push_answer(lua_State *L, lua_scratch *scratch) {
+    cpl_error err;
     cpl_reply_cursor(scratch->reply, &scratch->cursor);
     scratch->cursor_used = true;
     if (!try_document(L, &scratch->cursor)) {
@@ -236,6 +224,26 @@ static int call(lua_State *L, lua_client *self, cpl_str operation, int params) {
     add_metadata(L, scratch->reply);
     scratch_clear(scratch);
     return 1;
+}
+
+static int call(lua_State *L, lua_client *self, cpl_str operation, int params) {
+    lua_scratch *scratch = &self->scratch;
+    cpl_call_options options = {.flags = CPL_CALL_EMPTY_TABLES | CPL_CALL_UNCHECKED};
+    cpl_error err;
+    cpl_status status;
+    cpl_str text;
+    lua_tick tick;
+    lua_watch watch;
+    if (self->calling) return luaL_error(L, "a client cannot be called by a function that looks on; a view of it can");
+    scratch_clear(scratch);
+    if (check_params(L, scratch, params, &text, &err)) return push_failure(L, &err);
+    options.wait = tick_wait(&tick, L, 0);
+    options.observer = watch_begin(&watch, L, &tick);
+    self->calling = true;
+    status = cpl_client_call(self->client, operation, text, &options, &scratch->reply, &err);
+    self->calling = false;
+    tick_raise(&tick);
+    return status ? push_failure(L, &err) : push_answer(L, scratch);
 }
 
 /* client:call("ListPipelines" or "list_pipelines", {params}) -> answer | nil, err */

@@ -75,7 +75,12 @@ void open_run(lua_State *L);
 void open_emulator(lua_State *L);
 void open_event(lua_State *L);
 void open_runtime(lua_State *L);
+void open_queue(lua_State *L);
 cpl_client *check_client(lua_State *L, int index);
+/* The table of parameters at an index, or none, as text that scratch keeps; raises on what JSON cannot hold. */
+cpl_status check_params(lua_State *L, lua_scratch *scratch, int params, cpl_str *text, cpl_error *err);
+/* The reply in scratch, which is cleared: answer | nil, err. */
+int push_answer(lua_State *L, lua_scratch *scratch);
 cpl_job **new_job(lua_State *L); /* pushes a job that is still empty */
 /* Runs a command of the core with the arguments in the table at 1; pushes its exit status, returns 1. */
 int run_command(lua_State *L, const char *name, int (*command)(int, char **));

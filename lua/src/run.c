@@ -149,6 +149,41 @@ static int run_next(lua_State *L) {
     return 1;
 }
 
+/* Pushes the handles of the list of runs at index, as memory that goes with the stack. */
+static cpl_run **check_runs(lua_State *L, int index, size_t *count) {
+    luaL_checktype(L, index, LUA_TTABLE);
+    *count = (size_t)lua_rawlen(L, index);
+    cpl_run **runs = lua_newuserdatauv(L, (*count + 1) * sizeof *runs, 0);
+    for (size_t i = 0; i < *count; i++) {
+        lua_rawgeti(L, index, (lua_Integer)i + 1);
+        lua_run *run = luaL_testudata(L, -1, RUN_CLASS);
+        if (run == NULL || run->run == NULL) luaL_error(L, "runs[%d]: not a run, or one that is closed", (int)i + 1);
+        runs[i] = run->run;
+        lua_pop(L, 1); /* the list keeps it */
+    }
+    return runs;
+}
+
+/* runs_next({run, ...}, seconds) -> index, event | false (nothing until then, or all have ended) | nil, err */
+static int run_next_of(lua_State *L) {
+    size_t count, which = 0;
+    const cpl_event *event = NULL;
+    lua_tick tick;
+    cpl_error err;
+    cpl_wait wait = tick_wait(&tick, L, check_timeout(L, 2));
+    cpl_run **runs = check_runs(L, 1, &count);
+    cpl_status status = cpl_runs_next(runs, count, &wait, &which, &event, &err);
+    tick_raise(&tick);
+    if (status) return push_failure(L, &err);
+    if (event == NULL) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
+    lua_pushinteger(L, (lua_Integer)which + 1);
+    push_event(L, event);
+    return 2;
+}
+
 /* run:wait(seconds) -> status | nil, err */
 static int run_wait(lua_State *L) {
     cpl_run *run = check_run(L);
@@ -295,8 +330,8 @@ static const luaL_Reg methods[] = {
 };
 
 static const luaL_Reg functions[] = {
-    {"run_start", run_start},     {"run_open", run_open}, {"run_approvals", run_approvals},
-    {"run_metrics", run_metrics}, {NULL, NULL},
+    {"run_start", run_start},     {"run_open", run_open},     {"run_approvals", run_approvals},
+    {"run_metrics", run_metrics}, {"runs_next", run_next_of}, {NULL, NULL},
 };
 
 void open_run(lua_State *L) {

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from . import session as session
     from ._archive import extract, pack
     from ._artifacts import Input, Output
+    from ._async import AsyncClient, AsyncRun
     from ._client import Client
     from ._doctor import doctor
     from ._emulator import Emulator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ._lint import Complaint, lint
     from ._metrics import ActionMetrics, Durations, Metrics, PipelineMetrics, StageMetrics, metrics
     from ._observe import CallEvent
-    from ._run import Approval, Explanation, Finding, Run, RunEvent, RunOutcome
+    from ._run import Approval, Explanation, Finding, Run, RunEvent, RunOutcome, follow
     from ._worker import EventJob, Job, Outcome, Result, Summary, Worker
     from .exceptions import (
         ArchiveError,
@@ -48,6 +49,8 @@ __all__ = [
     "ActionMetrics",
     "Approval",
     "ArchiveError",
+    "AsyncClient",
+    "AsyncRun",
     "CallEvent",
     "CancelledError",
     "Client",
@@ -88,6 +91,7 @@ __all__ = [
     "doctor",
     "exceptions",
     "extract",
+    "follow",
     "lint",
     "metrics",
     "pack",
@@ -101,6 +105,8 @@ __all__ = [
 _MODULES = {
     "ActionMetrics": "_metrics",
     "Approval": "_run",
+    "AsyncClient": "_async",
+    "AsyncRun": "_async",
     "CallEvent": "_observe",
     "Client": "_client",
     "Complaint": "_lint",
@@ -128,6 +134,7 @@ _MODULES = {
     "client": "session",
     "doctor": "_doctor",
     "extract": "_archive",
+    "follow": "_run",
     "lint": "_lint",
     "metrics": "_metrics",
     "pack": "_archive",

@@ -101,6 +101,7 @@ class Client:
     """
 
     _hooks = None  # those who look on, see on()
+    _pump = None  # what moves submitted calls, see submit()
 
     def __init__(self, region=None, **options):
         if region is not None:
@@ -111,6 +112,19 @@ class Client:
     def call(self, operation, /, **params):
         """Runs an operation by its name, "ListPipelines" or "list_pipelines"."""
         return self._call(operation, params)
+
+    def submit(self, operation, /, **params):
+        """Begins an operation: a concurrent.futures.Future of its answer.
+
+            client.submit("list_pipelines").add_done_callback(lambda done: print(done.result()))
+
+        Hundreds may be under way; one thread of the client's own moves them all. What is wrong with the parameters is
+        raised here. close() lets what was submitted finish, and so does the end of the program; a future's cancel()
+        does not. Done-callbacks run on that thread, and hold up the other calls.
+        """
+        from ._submit import submit
+
+        return submit(self, operation, params)
 
     def paginate(self, operation, /, *, max_items=None, page_size=None, starting_token=None, **params):
         """Iterates over the items of all pages: ``for pipeline in client.paginate("list_pipelines")``.
@@ -162,6 +176,7 @@ class Client:
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
         view._core = self._core.with_options(**own_names(options))
+        view._pump = None
         view._watch(self._hooks)
         return view
 

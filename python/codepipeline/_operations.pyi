@@ -7,6 +7,7 @@ from typing import Literal, overload
 
 from typing_extensions import NotRequired, TypeAlias, TypedDict
 
+from ._async import AsyncItems
 from ._paging import Items
 
 class Metadata(TypedDict):
@@ -2199,3 +2200,553 @@ class Operations:
         max_items: int | None = ...,
         starting_token: str | None = ...,
     ) -> Items[ListWebhookItem]: ...
+
+class AsyncOperations:
+    """The same of codepipeline.AsyncClient."""
+
+    async def acknowledge_job(self, *, jobId: str, nonce: str) -> AcknowledgeJobOutput:
+        """Takes a job that poll_for_jobs offered: with the job's latest nonce it becomes this worker's, and InProgress.
+
+        As Client.acknowledge_job().
+        """
+
+    async def acknowledge_third_party_job(
+        self,
+        *,
+        jobId: str,
+        nonce: str,
+        clientToken: str,
+    ) -> AcknowledgeThirdPartyJobOutput:
+        """Takes a third-party job; the nonce comes from get_third_party_job_details.
+
+        As Client.acknowledge_third_party_job().
+        """
+
+    async def create_custom_action_type(
+        self,
+        *,
+        category: ActionCategory,
+        provider: str,
+        version: str,
+        inputArtifactDetails: ArtifactDetails,
+        outputArtifactDetails: ArtifactDetails,
+        settings: ActionTypeSettings = ...,
+        configurationProperties: list[ActionConfigurationProperty] = ...,
+        tags: list[Tag] = ...,
+    ) -> CreateCustomActionTypeOutput:
+        """Registers an action type of your own, so that pipelines can use it and your workers can poll for its jobs.
+
+        As Client.create_custom_action_type().
+        """
+
+    async def create_pipeline(self, *, pipeline: PipelineDeclaration, tags: list[Tag] = ...) -> CreatePipelineOutput:
+        """Creates a pipeline as version 1 and starts its first execution.
+
+        As Client.create_pipeline().
+        """
+
+    async def delete_custom_action_type(
+        self,
+        *,
+        category: ActionCategory,
+        provider: str,
+        version: str,
+    ) -> EmptyOutput:
+        """Marks a custom action type deleted; pipelines that use it cannot run that action any more.
+
+        As Client.delete_custom_action_type().
+        """
+
+    async def delete_pipeline(self, *, name: str) -> EmptyOutput:
+        """Deletes a pipeline and its history; a pipeline that does not exist is no error.
+
+        As Client.delete_pipeline().
+        """
+
+    async def delete_webhook(self, *, name: str) -> DeleteWebhookOutput:
+        """Deletes a webhook; deleting one that is already gone is no error.
+
+        As Client.delete_webhook().
+        """
+
+    async def deregister_webhook_with_third_party(
+        self,
+        *,
+        webhookName: str = ...,
+    ) -> DeregisterWebhookWithThirdPartyOutput:
+        """Removes the webhook from the system that calls it (GitHub); the webhook itself stays until delete_webhook.
+
+        As Client.deregister_webhook_with_third_party().
+        """
+
+    async def disable_stage_transition(
+        self,
+        *,
+        pipelineName: str,
+        stageName: str,
+        transitionType: StageTransitionType,
+        reason: str,
+    ) -> EmptyOutput:
+        """Stops executions from entering (Inbound) or leaving (Outbound) a stage, until enable_stage_transition.
+
+        As Client.disable_stage_transition().
+        """
+
+    async def enable_stage_transition(
+        self,
+        *,
+        pipelineName: str,
+        stageName: str,
+        transitionType: StageTransitionType,
+    ) -> EmptyOutput:
+        """Lets executions enter or leave a stage again after disable_stage_transition.
+
+        As Client.enable_stage_transition().
+        """
+
+    async def get_action_type(
+        self,
+        *,
+        category: ActionCategory,
+        owner: str,
+        provider: str,
+        version: str,
+    ) -> GetActionTypeOutput:
+        """Describes an action type that its provider made for others (owner ThirdParty, or AWS).
+
+        As Client.get_action_type().
+        """
+
+    async def get_job_details(self, *, jobId: str) -> GetJobDetailsOutput:
+        """Returns a job of a custom action again, with fresh artifact credentials; works only while the job is open.
+
+        As Client.get_job_details().
+        """
+
+    async def get_pipeline(self, *, name: str, version: int = ...) -> GetPipelineOutput:
+        """Returns a pipeline's structure, newest version or a given one, in the form update_pipeline takes.
+
+        As Client.get_pipeline().
+        """
+
+    async def get_pipeline_execution(
+        self,
+        *,
+        pipelineName: str,
+        pipelineExecutionId: str,
+    ) -> GetPipelineExecutionOutput:
+        """Returns one execution: status, source revisions, variables and what started it.
+
+        As Client.get_pipeline_execution().
+        """
+
+    async def get_pipeline_state(self, *, name: str) -> GetPipelineStateOutput:
+        """Returns what every stage and action of a pipeline is doing now, with approval tokens and transitions.
+
+        As Client.get_pipeline_state().
+        """
+
+    async def get_third_party_job_details(self, *, jobId: str, clientToken: str) -> GetThirdPartyJobDetailsOutput:
+        """Returns a third-party job: its data, fresh artifact credentials, and the nonce to acknowledge it with.
+
+        As Client.get_third_party_job_details().
+        """
+
+    async def list_action_executions(
+        self,
+        *,
+        pipelineName: str,
+        filter: ActionExecutionFilter = ...,
+        maxResults: int = ...,
+        nextToken: str = ...,
+    ) -> ListActionExecutionsOutput:
+        """Lists the action executions of a pipeline, newest first, with inputs, outputs and results; the last 12 months.
+
+        As Client.list_action_executions().
+        """
+
+    async def list_action_types(
+        self,
+        *,
+        actionOwnerFilter: ActionOwner = ...,
+        nextToken: str = ...,
+        regionFilter: str = ...,
+    ) -> ListActionTypesOutput:
+        """Lists the action types this account can use in a pipeline, its own custom ones included.
+
+        As Client.list_action_types().
+        """
+
+    async def list_deploy_action_execution_targets(
+        self,
+        *,
+        actionExecutionId: str,
+        pipelineName: str = ...,
+        filters: list[TargetFilter] = ...,
+        maxResults: int = ...,
+        nextToken: str = ...,
+    ) -> ListDeployActionExecutionTargetsOutput:
+        """Lists the targets (instances) of one deploy action execution and what happened on each.
+
+        As Client.list_deploy_action_execution_targets().
+        """
+
+    async def list_pipeline_executions(
+        self,
+        *,
+        pipelineName: str,
+        maxResults: int = ...,
+        filter: PipelineExecutionFilter = ...,
+        nextToken: str = ...,
+    ) -> ListPipelineExecutionsOutput:
+        """Lists the executions of a pipeline, newest first, for the last 12 months.
+
+        As Client.list_pipeline_executions().
+        """
+
+    async def list_pipelines(self, *, nextToken: str = ..., maxResults: int = ...) -> ListPipelinesOutput:
+        """Lists the pipelines of this account in this region; names and versions, not structures.
+
+        As Client.list_pipelines().
+        """
+
+    async def list_rule_executions(
+        self,
+        *,
+        pipelineName: str,
+        filter: RuleExecutionFilter = ...,
+        maxResults: int = ...,
+        nextToken: str = ...,
+    ) -> ListRuleExecutionsOutput:
+        """Lists the condition rules that ran in a pipeline, newest first, with their inputs and results.
+
+        As Client.list_rule_executions().
+        """
+
+    async def list_rule_types(
+        self,
+        *,
+        ruleOwnerFilter: RuleOwner = ...,
+        regionFilter: str = ...,
+    ) -> ListRuleTypesOutput:
+        """Lists the rule types that stage conditions can use. All in one answer: there are no pages.
+
+        As Client.list_rule_types().
+        """
+
+    async def list_tags_for_resource(
+        self,
+        *,
+        resourceArn: str,
+        nextToken: str = ...,
+        maxResults: int = ...,
+    ) -> ListTagsForResourceOutput:
+        """Lists the tags of a pipeline, custom action type or webhook.
+
+        As Client.list_tags_for_resource().
+        """
+
+    async def list_webhooks(self, *, NextToken: str = ..., MaxResults: int = ...) -> ListWebhooksOutput:
+        """Lists the webhooks of this account in this region, with their URLs.
+
+        As Client.list_webhooks().
+        """
+
+    async def override_stage_condition(
+        self,
+        *,
+        pipelineName: str,
+        stageName: str,
+        pipelineExecutionId: str,
+        conditionType: ConditionType,
+    ) -> EmptyOutput:
+        """Lets an execution pass a stage condition that failed and holds it.
+
+        As Client.override_stage_condition().
+        """
+
+    async def poll_for_jobs(
+        self,
+        *,
+        actionTypeId: ActionTypeId,
+        maxBatchSize: int = ...,
+        queryParam: dict[str, str] = ...,
+    ) -> PollForJobsOutput:
+        """Asks for jobs of one custom action type. Returns at once, often with none; what it returns must be acknowledged.
+
+        As Client.poll_for_jobs().
+        """
+
+    async def poll_for_third_party_jobs(
+        self,
+        *,
+        actionTypeId: ActionTypeId,
+        maxBatchSize: int = ...,
+    ) -> PollForThirdPartyJobsOutput:
+        """Asks for jobs of a third-party action type. Returns only ids; get_third_party_job_details has the rest.
+
+        As Client.poll_for_third_party_jobs().
+        """
+
+    async def put_action_revision(
+        self,
+        *,
+        pipelineName: str,
+        stageName: str,
+        actionName: str,
+        actionRevision: ActionRevision,
+    ) -> PutActionRevisionOutput:
+        """Tells a pipeline about a new revision of a source action, which starts an execution if it is new.
+
+        As Client.put_action_revision().
+        """
+
+    async def put_approval_result(
+        self,
+        *,
+        pipelineName: str,
+        stageName: str,
+        actionName: str,
+        result: ApprovalResult,
+        token: str,
+    ) -> PutApprovalResultOutput:
+        """Approves or rejects a waiting approval action, with the token that get_pipeline_state shows for it.
+
+        As Client.put_approval_result().
+        """
+
+    async def put_job_failure_result(self, *, jobId: str, failureDetails: FailureDetails) -> EmptyOutput:
+        """Ends a job as failed; its action, stage and execution fail.
+
+        As Client.put_job_failure_result().
+        """
+
+    async def put_job_success_result(
+        self,
+        *,
+        jobId: str,
+        currentRevision: CurrentRevision = ...,
+        continuationToken: str = ...,
+        executionDetails: ExecutionDetails = ...,
+        outputVariables: dict[str, str] = ...,
+    ) -> EmptyOutput:
+        """Ends a job as succeeded, or, with a continuation token, asks to be offered it again later as a new job.
+
+        As Client.put_job_success_result().
+        """
+
+    async def put_third_party_job_failure_result(
+        self,
+        *,
+        jobId: str,
+        clientToken: str,
+        failureDetails: FailureDetails,
+    ) -> EmptyOutput:
+        """Ends a third-party job as failed; its action, stage and execution fail.
+
+        As Client.put_third_party_job_failure_result().
+        """
+
+    async def put_third_party_job_success_result(
+        self,
+        *,
+        jobId: str,
+        clientToken: str,
+        currentRevision: CurrentRevision = ...,
+        continuationToken: str = ...,
+        executionDetails: ExecutionDetails = ...,
+    ) -> EmptyOutput:
+        """Ends a third-party job as succeeded, or continues it later with a continuation token. Takes no output variables.
+
+        As Client.put_third_party_job_success_result().
+        """
+
+    async def put_webhook(self, *, webhook: WebhookDefinition, tags: list[Tag] = ...) -> PutWebhookOutput:
+        """Creates or replaces a webhook: a URL that starts a pipeline when an accepted event is posted to it.
+
+        As Client.put_webhook().
+        """
+
+    async def register_webhook_with_third_party(
+        self,
+        *,
+        webhookName: str = ...,
+    ) -> RegisterWebhookWithThirdPartyOutput:
+        """Tells the webhook's source system (GitHub) to call its URL from now on.
+
+        As Client.register_webhook_with_third_party().
+        """
+
+    async def retry_stage_execution(
+        self,
+        *,
+        pipelineName: str,
+        stageName: str,
+        pipelineExecutionId: str,
+        retryMode: StageRetryMode,
+    ) -> RetryStageExecutionOutput:
+        """Runs a failed stage of an execution again: its failed actions only, or all of them.
+
+        As Client.retry_stage_execution().
+        """
+
+    async def rollback_stage(
+        self,
+        *,
+        pipelineName: str,
+        stageName: str,
+        targetPipelineExecutionId: str,
+    ) -> RollbackStageOutput:
+        """Runs a stage again with the revisions of an earlier execution that succeeded in it.
+
+        As Client.rollback_stage().
+        """
+
+    async def start_pipeline_execution(
+        self,
+        *,
+        name: str,
+        variables: list[PipelineVariable] = ...,
+        clientRequestToken: str = ...,
+        sourceRevisions: list[SourceRevisionOverride] = ...,
+    ) -> StartPipelineExecutionOutput:
+        """Starts an execution with the newest source revisions, or those given, and returns its id.
+
+        As Client.start_pipeline_execution().
+        """
+
+    async def stop_pipeline_execution(
+        self,
+        *,
+        pipelineName: str,
+        pipelineExecutionId: str,
+        abandon: bool = ...,
+        reason: str = ...,
+    ) -> StopPipelineExecutionOutput:
+        """Stops an execution: after the actions under way finish, or at once when abandon is set.
+
+        As Client.stop_pipeline_execution().
+        """
+
+    async def tag_resource(self, *, resourceArn: str, tags: list[Tag]) -> TagResourceOutput:
+        """Adds tags to a pipeline, custom action type or webhook; existing keys get the new value.
+
+        As Client.tag_resource().
+        """
+
+    async def untag_resource(self, *, resourceArn: str, tagKeys: list[str]) -> UntagResourceOutput:
+        """Removes tags from a pipeline, custom action type or webhook; keys that are not there are ignored.
+
+        As Client.untag_resource().
+        """
+
+    async def update_action_type(self, *, actionType: ActionTypeDeclaration) -> EmptyOutput:
+        """Changes an action type that you provide for others; the whole declaration is replaced.
+
+        As Client.update_action_type().
+        """
+
+    async def update_pipeline(self, *, pipeline: PipelineDeclaration) -> UpdatePipelineOutput:
+        """Replaces a pipeline's structure and counts its version up by one. Does not start an execution.
+
+        As Client.update_pipeline().
+        """
+
+    @overload
+    def paginate(
+        self,
+        operation: Literal["list_action_executions", "ListActionExecutions"],
+        /,
+        *,
+        pipelineName: str,
+        filter: ActionExecutionFilter = ...,
+        maxResults: int = ...,
+        page_size: int | None = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> AsyncItems[ActionExecutionDetail]: ...
+    @overload
+    def paginate(
+        self,
+        operation: Literal["list_action_types", "ListActionTypes"],
+        /,
+        *,
+        actionOwnerFilter: ActionOwner = ...,
+        regionFilter: str = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> AsyncItems[ActionType]: ...
+    @overload
+    def paginate(
+        self,
+        operation: Literal["list_deploy_action_execution_targets", "ListDeployActionExecutionTargets"],
+        /,
+        *,
+        actionExecutionId: str,
+        pipelineName: str = ...,
+        filters: list[TargetFilter] = ...,
+        maxResults: int = ...,
+        page_size: int | None = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> AsyncItems[DeployActionExecutionTarget]: ...
+    @overload
+    def paginate(
+        self,
+        operation: Literal["list_pipeline_executions", "ListPipelineExecutions"],
+        /,
+        *,
+        pipelineName: str,
+        maxResults: int = ...,
+        filter: PipelineExecutionFilter = ...,
+        page_size: int | None = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> AsyncItems[PipelineExecutionSummary]: ...
+    @overload
+    def paginate(
+        self,
+        operation: Literal["list_pipelines", "ListPipelines"],
+        /,
+        *,
+        maxResults: int = ...,
+        page_size: int | None = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> AsyncItems[PipelineSummary]: ...
+    @overload
+    def paginate(
+        self,
+        operation: Literal["list_rule_executions", "ListRuleExecutions"],
+        /,
+        *,
+        pipelineName: str,
+        filter: RuleExecutionFilter = ...,
+        maxResults: int = ...,
+        page_size: int | None = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> AsyncItems[RuleExecutionDetail]: ...
+    @overload
+    def paginate(
+        self,
+        operation: Literal["list_tags_for_resource", "ListTagsForResource"],
+        /,
+        *,
+        resourceArn: str,
+        maxResults: int = ...,
+        page_size: int | None = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> AsyncItems[Tag]: ...
+    @overload
+    def paginate(
+        self,
+        operation: Literal["list_webhooks", "ListWebhooks"],
+        /,
+        *,
+        MaxResults: int = ...,
+        page_size: int | None = ...,
+        max_items: int | None = ...,
+        starting_token: str | None = ...,
+    ) -> AsyncItems[ListWebhookItem]: ...

@@ -86,41 +86,9 @@ class Pages:
 
     def walk(self) -> Iterator[tuple[Page, str | None, int]]:
         """Each page with the token that led to it, and how many items were skipped."""
-        operation, params = self._operation, dict(self._params)
-        name, key = operation.input_token, operation.result_key
-        token, skip = params.get(name), 0
-        left = self._max_items
-        if self.starting_token is not None:
-            token, skip = _decode(name, self.starting_token)
-        self.resume_token = None
-        while True:
-            if token:
-                params[name] = token
-            else:
-                params.pop(name, None)
-            page = self._call(operation.name, params)
-            count = len(page.get(key, ()))
-            beyond = max(skip - count, 0)  # the pages were larger when the token was made
-            if skip:
-                page[key] = page.get(key, [])[skip:]
-                count = len(page[key])
-            if left is not None and count > left:
-                page[key] = page[key][:left]
-                self.resume_token = _encode(name, token, skip + left)
-                yield page, token, skip
-                return
-            yield page, token, skip
-            following = page.get(operation.output_token)
-            if not following:
-                return
-            if left is not None:
-                left -= count
-                if left == 0:
-                    self.resume_token = _encode(name, following, beyond or None)
-                    return
-            if following == token:
-                raise ProtocolError("the service repeated a page token", operation=operation.name)
-            token, skip = following, beyond
+        walk = Walk(self)
+        while (params := walk.ask()) is not None:
+            yield walk.take(self._call(self._operation.name, params))
 
     def build_full_result(self) -> dict[str, Any]:
         """All items in one dict, with NextToken when max_items ended it."""
@@ -144,6 +112,74 @@ class Pages:
                 yield found
 
 
+class Walk:
+    """Where somebody is in the pages, whatever way they are asked for."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._operation = pages._operation
+        self._left = pages._max_items
+        self._token, self._skip = pages._params.get(self._operation.input_token), 0
+        if pages.starting_token is not None:
+            self._token, self._skip = _decode(self._operation.input_token, pages.starting_token)
+        pages.resume_token = None
+        self._over = self._repeated = False
+
+    def ask(self) -> dict[str, Any] | None:
+        """The parameters of the next page, None at the end."""
+        if self._repeated:
+            raise ProtocolError("the service repeated a page token", operation=self._operation.name)
+        if self._over:
+            return None
+        params = dict(self._pages._params)
+        params.pop(self._operation.input_token, None)
+        if self._token:
+            params[self._operation.input_token] = self._token
+        return params
+
+    def take(self, page: Page) -> tuple[Page, str | None, int]:
+        """What is wanted of the answer to ask(), the token that led to it, and how many items were skipped."""
+        name, key = self._operation.input_token, self._operation.result_key
+        token, skip = self._token, self._skip
+        count = len(page.get(key, ()))
+        beyond = max(skip - count, 0)  # the pages were larger when the token was made
+        self._over = True
+        if skip:
+            page[key] = page.get(key, [])[skip:]
+            count = len(page[key])
+        if self._left is not None and count > self._left:
+            page[key] = page[key][: self._left]
+            self._pages.resume_token = _encode(name, token, skip + self._left)
+            return page, token, skip
+        following = page.get(self._operation.output_token)
+        if not following:
+            return page, token, skip
+        if self._left is not None:
+            self._left -= count
+            if self._left == 0:
+                self._pages.resume_token = _encode(name, following, beyond or None)
+                return page, token, skip
+        self._over, self._repeated = False, following == token
+        self._token, self._skip = following, beyond
+        return page, token, skip
+
+
+def token_after(pages: Pages, operation: Operation, page: Page) -> str | None:
+    """Where to go on after the page that was taken last."""
+    following = page.get(operation.output_token)
+    return pages.resume_token or (_encode(operation.input_token, following) if following else None)
+
+
+def items_of(
+    pages: Pages, operation: Operation, step: tuple[Page, str | None, int]
+) -> Iterator[tuple[Any, str | None]]:
+    """The items of that page, each with where to go on after it."""
+    page, token, skipped = step
+    items, last = page.get(operation.result_key, ()), token_after(pages, operation, page)
+    for i, item in enumerate(items, 1):
+        yield item, last if i == len(items) else _encode(operation.input_token, token, skipped + i)
+
+
 class Items(Generic[Item]):
     """The items of all pages, one by one; pages are asked for as the iteration gets there."""
 
@@ -163,15 +199,11 @@ class Items(Generic[Item]):
         return self._token
 
     def _walk(self) -> Iterator[Item]:
-        name, key = self._operation.input_token, self._operation.result_key
-        for page, token, skipped in self._pages.walk():
-            items = page.get(key, ())
-            following = page.get(self._operation.output_token)
-            last = self._pages.resume_token or (_encode(name, following) if following else None)
-            for i, item in enumerate(items, 1):
-                self._token = last if i == len(items) else _encode(name, token, skipped + i)
+        for step in self._pages.walk():
+            for item, token in items_of(self._pages, self._operation, step):
+                self._token = token
                 yield item
-            self._token = last
+            self._token = token_after(self._pages, self._operation, step[0])
 
     def __iter__(self) -> Items[Item]:
         return self

@@ -7,7 +7,7 @@ from . import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from typing import Any
 
@@ -295,3 +295,18 @@ def open_run(
 
 def approvals(client: Client, pipeline: str | None) -> list[Approval]:
     return [Approval(client, details) for details in _core.approvals(client._core, pipeline)]
+
+
+def follow(runs: Iterable[Run], timeout: float | None = None) -> Iterator[RunEvent]:
+    """Follows many runs in one thread: what happens in any of them, until all have ended. event.run tells which it was.
+
+        for event in codepipeline.follow([client.start(name) for name in names]):
+            print(event.run.pipeline, event)
+
+    With a timeout, the iteration also ends when nothing happened for so many seconds. One request answers all runs that
+    want to know the same. No run may be in use elsewhere meanwhile.
+    """
+    runs = list(runs)
+    handles = [run._core for run in runs]
+    while (moved := _core.runs_next(handles, timeout)) is not None:
+        yield RunEvent(runs[moved[0]], moved[1])

@@ -10,7 +10,7 @@
  *     def metrics(client, pipelines, since), def lint(document, region)
  *     def emulator_main(argv) -> int: ...
  *     def read_event(event), event_id(event), sample_event(**options), job_from_event(client, event), event_main(argv)
- *     class Client, Worker, Job, Emulator           # handles of the core
+ *     class Client, Queue, Worker, Job, Emulator          # handles of the core
  *
  * The package codepipeline around it gives these their public form.
  */
@@ -161,6 +161,8 @@ static PyMethodDef functions[] = {
      "run_start(client, pipeline, variables, revisions, token, poll_interval, unclaimed_after, /)\n--\n\nA new Run."},
     {"run_open", run_open, METH_VARARGS,
      "run_open(client, pipeline, execution_id, poll_interval, unclaimed_after, /)\n--\n\nA Run of an execution."},
+    {"runs_next", run_next_of, METH_VARARGS,
+     "runs_next(runs, timeout, /)\n--\n\n(index, event) of one of them, or None."},
     {"approvals", run_approvals, METH_VARARGS, "approvals(client, pipeline, /)\n--\n\nThose that wait, as dicts."},
     {"metrics", run_metrics, METH_VARARGS,
      "metrics(client, pipelines, since, /)\n--\n\nWhat the past of pipelines says in numbers, as a dict."},
@@ -209,10 +211,12 @@ static int module_exec(PyObject *module) {
     state->run_type = module_add_type(module, &run_spec, "Run");
     if (!state->client_type || !state->job_type || !state->run_type) return -1;
     PyObject *worker = module_add_type(module, &worker_spec, "Worker");
+    PyObject *queue = module_add_type(module, &queue_spec, "Queue");
     PyObject *emulator = module_add_type(module, &emulator_spec, "Emulator");
     Py_XDECREF(worker);
+    Py_XDECREF(queue);
     Py_XDECREF(emulator);
-    if (!worker || !emulator || add_keys(state) < 0) return -1;
+    if (!worker || !queue || !emulator || add_keys(state) < 0) return -1;
     return PyModule_AddStringConstant(module, "version", CPL_VERSION);
 }
 

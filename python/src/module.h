@@ -114,7 +114,7 @@ void observe_end(observe_context *context);
 
 /* ---- the types, and functions of the module ---- */
 
-extern PyType_Spec client_spec, worker_spec, job_spec, run_spec, emulator_spec;
+extern PyType_Spec client_spec, worker_spec, job_spec, run_spec, queue_spec, emulator_spec;
 
 cpl_client *client_handle(PyObject *client);
 /* Takes job over, also when it fails. */
@@ -129,6 +129,8 @@ PyObject *emulator_command(PyObject *module, PyObject *argv);
 PyObject *run_start(PyObject *module, PyObject *args);
 PyObject *run_open(PyObject *module, PyObject *args);
 PyObject *run_approvals(PyObject *module, PyObject *args);
+/* The module function runs_next(runs, timeout): (index, event) of the run in which something moved, or None. */
+PyObject *run_next_of(PyObject *module, PyObject *args);
 /* The module functions metrics(client, pipelines, since) and lint(document, region). */
 PyObject *run_metrics(PyObject *module, PyObject *args);
 PyObject *emulator_lint(PyObject *module, PyObject *args);

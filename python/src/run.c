@@ -203,6 +203,52 @@ static PyObject *run_next(PyObject *self, PyObject *timeout) {
     return event ? event_object(event) : module_text(NULL);
 }
 
+/* The handles of a list of runs, each of which becomes busy; NULL, and none is, with an exception set. */
+static cpl_run **runs_begin(module_state *state, PyObject *list) {
+    Py_ssize_t count = PyList_Size(list), i = 0;
+    cpl_run **runs = PyMem_Calloc((size_t)count + 1, sizeof *runs);
+    if (!runs) PyErr_NoMemory();
+    for (; runs && i < count; i++) {
+        PyObject *run = PyList_GetItem(list, i); /* borrowed */
+        if ((PyObject *)Py_TYPE(run) != state->run_type) {
+            PyErr_SetString(PyExc_TypeError, "runs must be Run objects");
+            break;
+        }
+        if (((run_object *)run)->busy) {
+            error_state("a run is given twice, or another thread is using it");
+            break;
+        }
+        ((run_object *)run)->busy = true;
+        runs[i] = handle_of(run);
+    }
+    if (runs && i == count) return runs;
+    while (runs && i-- > 0) ((run_object *)PyList_GetItem(list, i))->busy = false;
+    PyMem_Free(runs);
+    return NULL;
+}
+
+/* A copy of the list, so that nobody changes it while the core waits. */
+PyObject *run_next_of(PyObject *module, PyObject *args) {
+    PyObject *given, *made = NULL;
+    const cpl_event *event = NULL;
+    int64_t timeout_ms;
+    size_t which = 0;
+    turn t;
+    if (!PyArg_ParseTuple(args, "OO&:runs_next", &given, module_milliseconds, &timeout_ms)) return NULL;
+    PyObject *list = PySequence_List(given);
+    cpl_run **runs = list ? runs_begin(PyModule_GetState(module), list) : NULL;
+    if (runs && turn_begin(&t, NULL, timeout_ms)) {
+        size_t count = (size_t)PyList_Size(list);
+        cpl_status status = cpl_runs_next(runs, count, &t.wait, &which, &event, &t.err);
+        bool done = turn_end(&t, status);
+        for (Py_ssize_t i = 0; i < (Py_ssize_t)count; i++) ((run_object *)PyList_GetItem(list, i))->busy = false;
+        if (done) made = event ? Py_BuildValue("(nN)", (Py_ssize_t)which, event_object(event)) : module_text(NULL);
+    }
+    PyMem_Free(runs);
+    Py_XDECREF(list);
+    return made;
+}
+
 /* ---- acting ---- */
 
 static PyObject *run_wait(PyObject *self, PyObject *timeout) {

@@ -1,0 +1,172 @@
+-- SPDX-License-Identifier: MIT
+--- Many calls under way at once in Lua's one thread: callbacks and coroutines.
+--
+--     client:submit("get_pipeline_state", { name = "site" }, function(state, err) ... end)
+--     client:drain()
+--
+-- Nothing moves but while the program is in poll(), drain() or loop().
+
+local core = require "codepipeline.core"
+
+local submit = {}
+
+-- What each client has under way: its queue, and by the id of a call who wants to know. A client that is collected
+-- takes it along.
+local states = setmetatable({}, { __mode = "k" })
+
+local function state_of(client)
+  local state = states[client]
+  if not state then
+    local queue, err = core.queue(client)
+    if not queue then
+      return nil, err
+    end
+    state = { queue = queue, callbacks = {}, count = 0 }
+    states[client] = state
+  end
+  return state
+end
+
+--- Begins an operation.
+-- @param operation "list_pipelines" or "ListPipelines"
+-- @param callback is called as callback(answer) or callback(nil, err) from poll(), drain() or loop(); optional
+-- @return a number for cancel(), or nil and err: what is wrong with the parameters is told here, and nothing is sent
+function submit:submit(operation, params, callback)
+  local state, err = state_of(self)
+  if not state then
+    return nil, err
+  end
+  local id
+  id, err = state.queue:submit(operation, params)
+  if not id then
+    return nil, err
+  end
+  state.callbacks[id] = callback or false
+  state.count = state.count + 1
+  return id
+end
+
+--- Gives a call up; its callback gets an error of status "CANCELLED". Whether the service has heard of it, nobody
+-- knows.
+-- @return false when it had ended already
+function submit:cancel(id)
+  local state = states[self]
+  return state ~= nil and state.queue:cancel(id)
+end
+
+--- How many calls are under way.
+function submit:pending()
+  local state = states[self]
+  return state and state.count or 0
+end
+
+-- Hands out one call that ends within so many seconds: true, false when none did, or nil and err.
+local function step(state, seconds)
+  local id, answer, err = state.queue:next(seconds)
+  if not id then
+    if answer then -- nil, err: the queue itself failed
+      return nil, answer
+    end
+    return false
+  end
+  local callback = state.callbacks[id]
+  state.callbacks[id] = nil
+  state.count = state.count - 1
+  if callback then
+    callback(answer, err)
+  end
+  return true
+end
+
+--- Moves the calls, waits up to so many seconds (default 0) for one that ends, and calls the callbacks of all that
+-- have. What a callback raises comes out of here; the others are called by the next poll().
+-- @return how many ended, or nil and err
+function submit:poll(seconds)
+  local state = states[self]
+  local count = 0
+  while state and state.count > 0 do
+    local ended, err = step(state, count == 0 and seconds or 0)
+    if ended == nil then
+      return nil, err
+    elseif not ended then
+      break
+    end
+    count = count + 1
+  end
+  return count
+end
+
+--- poll() until nothing is under way, also nothing that callbacks have begun.
+-- @return how many ended, or nil and err
+function submit:drain()
+  local state = states[self]
+  local count = 0
+  while state and state.count > 0 do
+    local ended, err = step(state, 60)
+    if ended == nil then
+      return nil, err
+    end
+    count = count + (ended and 1 or 0)
+  end
+  return count
+end
+
+--- In a function that loop() runs: begins an operation and lets the others go on until its answer is there.
+-- @return answer, or nil and err
+function submit:await(operation, params)
+  local thread, main = coroutine.running()
+  if main then
+    error("await() is for a coroutine; see loop()", 2)
+  end
+  local answered, answer, err
+  local id, refused = self:submit(operation, params, function(...)
+    answer, err = ...
+    answered = true
+    if coroutine.status(thread) == "suspended" then
+      submit.resume(thread)
+    end
+  end)
+  if not id then
+    return nil, refused
+  end
+  while not answered do
+    coroutine.yield()
+  end
+  return answer, err
+end
+
+-- Goes on with a coroutine; what it raises is raised here, with where it was raised.
+function submit.resume(thread)
+  local ok, raised = coroutine.resume(thread)
+  if not ok then
+    error(type(raised) == "string" and debug.traceback(thread, raised) or raised, 0)
+  end
+end
+
+--- Runs functions side by side, each as a coroutine in which await() lets the others go on, until all have returned.
+-- @return true, or nil and err
+function submit:loop(...)
+  local threads = {}
+  for i = 1, select("#", ...) do
+    threads[i] = coroutine.create((select(i, ...)))
+  end
+  for _, thread in ipairs(threads) do
+    submit.resume(thread)
+  end
+  local count, err = self:drain()
+  if not count then
+    return nil, err
+  end
+  for _, thread in ipairs(threads) do
+    if coroutine.status(thread) ~= "dead" then
+      error("a function of loop() waits for something that is not await()", 2)
+    end
+  end
+  return true
+end
+
+for _, name in ipairs { "submit", "cancel", "pending", "poll", "drain", "await", "loop" } do
+  core.client_methods[name] = submit[name]
+end
+
+return submit
