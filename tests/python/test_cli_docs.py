@@ -2,12 +2,16 @@
 """docs/cli.md and the manual page tell of the command that there is."""
 
 import argparse
+import os
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 
 import pytest
 
+import codepipeline
 import test_cli
 from codepipeline.cli import parser
 from conftest import ROOT
@@ -56,6 +60,20 @@ def test_the_manual_page_is_fresh():
     pytest.importorskip("argparse_manpage")
     made = runpy.run_path(str(ROOT / "docs/make_manual.py"))
     assert made["text"]() == made["TARGET"].read_text(encoding="utf-8"), "run ./dev python docs/make_manual.py"
+
+
+def test_the_recording_of_the_readme_can_be_made_again(tmp_path):
+    pytest.importorskip("rich")
+    command = [sys.executable, str(ROOT / "docs/record.py"), str(tmp_path / "terminal.svg")]
+    path = os.path.dirname(os.path.dirname(codepipeline.__file__))
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, check=True, timeout=60)
+
+    def words(file):
+        text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", file.read_text("utf-8"))
+        return set(re.findall(r">([^<>]*(?:docs|Succeeded|Failed|tests)[^<>]*)</text>", text))
+
+    made, kept = words(tmp_path / "terminal.svg"), words(ROOT / "docs/terminal.svg")
+    assert made and made == kept
 
 
 def test_the_exit_statuses_are_those_of_the_help():

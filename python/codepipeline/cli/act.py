@@ -91,7 +91,7 @@ def follow(session: Session, run: Run) -> int:
         session.out.data({**details, "explanation": explanation_data(outcome.explanation)})
     else:
         if not outcome:
-            print(outcome.explanation)
+            session.out.say(str(outcome.explanation))
         session.out.lines([view.progress()] if not live else [])
     return STATUSES.get(outcome.status, 1)
 

@@ -12,6 +12,8 @@ from .. import Emulator, Worker, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from .. import Job, Outcome, Run
 
 OWNER = {
@@ -97,6 +99,12 @@ class Demo:
         self._worker.start()
         self._run()
         self._pause = 1.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
 
     def close(self) -> None:
         self._ended.set()

@@ -83,7 +83,7 @@ def explain(session: Session) -> None:
     if session.out.for_programs:
         session.out.data(explanation_data(explanation))
     else:
-        print(explanation)
+        session.out.say(str(explanation))
 
 
 def explanation_data(explanation: Any) -> dict[str, Any]:

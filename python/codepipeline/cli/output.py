@@ -169,4 +169,4 @@ def styled(line: Line) -> Any:
     """A line for rich; nothing in it is taken for markup."""
     from rich.text import Text
 
-    return Text.assemble(*((text, style) for text, style in line))
+    return Text.assemble(*((text, style) for text, style in line), overflow="ellipsis", no_wrap=True)

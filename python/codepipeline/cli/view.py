@@ -131,7 +131,7 @@ class View:
             if stage["name"] in self.held:
                 why = self.held[stage["name"]]
                 yield [("┊ ", "yellow"), ("transition off" + (f": {why}" if why else ""), "yellow")]
-            yield self._row("", stage["name"], self.step(stage["name"]), now, "bold")
+            yield self._row("", stage["name"], self.step(stage["name"]), now)
             yield from self._actions(stage, now)
 
     def _actions(self, stage: Mapping[str, Any], now: datetime) -> Iterator[Line]:
@@ -143,17 +143,20 @@ class View:
             after = number + 1 < len(actions) and orders[number + 1] == orders[number]
             bracket = {(False, True): "┌ ", (True, True): "├ ", (True, False): "└ "}.get((before, after), "  ")
             step = self.step(stage["name"], action["name"])
-            line = list(self._row(f"│ {bracket}", action["name"], step, now, ""))
-            line.insert(2, (f"{action['actionTypeId']['provider']:<14.14} ", "dim"))
+            line = self._row(f"│ {bracket}", action["name"], step, now, action["actionTypeId"]["provider"])
             if (stage["name"], action["name"]) in self.approvals and step.open:
                 line.append((f"waits for codepipeline approve {self.name}", "yellow"))
             yield line
 
-    def _row(self, lead: str, name: str, step: Step, now: datetime, style: str) -> Line:
+    def _row(self, lead: str, name: str, step: Step, now: datetime, provider: str = "") -> list[tuple[str, str]]:
         colour = STYLES.get(step.status, "dim")
         mark = MARKS.get(step.status, "○")
         width = 24 - len(lead)
-        row = [(lead, "dim"), (f"{mark} {name:<{width}.{width}} ", f"{style} {colour}".strip())]
+        row = [
+            (lead, "dim"),
+            (f"{mark} {name:<{width}.{width}} ", colour if provider else f"bold {colour}"),
+            (f"{provider:<14.14} ", "dim"),
+        ]
         row.append((f"{step.status or 'not run':<11} ", colour))
         row.append((f"{took(step.seconds(now)):>8}  ", ""))
         if step.percent and step.open:
