@@ -181,12 +181,25 @@ typedef struct stage_view {
     int next; /* the lowest run order with an action that was not started; 0: none */
 } stage_view;
 
+/*
+ * The record of that id, looked for from *near on first, and *near moved behind it: the actions of a stage were started
+ * one after the other, and an execution may have hundreds of records.
+ */
+static const cpl_json *record_near(const cpl_json *execution, const char *id, const cpl_json **near) {
+    const cpl_json *i = *near;
+    while (i && !emu_is(i, "id", id)) i = cpl_json_next(i);
+    if (i == NULL) return emu_record_get(execution, id);
+    *near = cpl_json_next(i);
+    return i;
+}
+
 static stage_view view_stage(const cpl_json *execution, const cpl_json *stage) {
     const cpl_json *started = cpl_json_get(stage_record(execution), "actions");
+    const cpl_json *near = cpl_json_first(cpl_json_get(execution, "actions"));
     stage_view view = {0};
     for (const cpl_json *i = cpl_json_first(cpl_json_get(stage, "actions")); i; i = cpl_json_next(i)) {
         const char *id = cpl_json_get_cstr(started, EMU_GET(i, "name"), NULL);
-        const cpl_json *record = id ? emu_record_get(execution, id) : NULL;
+        const cpl_json *record = id ? record_near(execution, id, &near) : NULL;
         int run_order = (int)cpl_json_get_number(i, "runOrder", 1);
         if (record == NULL)
             view.next = view.next == 0 || run_order < view.next ? run_order : view.next;
