@@ -9,6 +9,8 @@ from . import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from typing_extensions import Self, Unpack
 
     from ._client import Client
@@ -73,7 +75,7 @@ class Emulator:
         from ._client import Client, own_names
 
         environ = self.environ
-        ours = {
+        ours: dict[str, Any] = {
             "region": environ["AWS_REGION"],
             "access_key_id": environ["AWS_ACCESS_KEY_ID"],
             "secret_access_key": environ["AWS_SECRET_ACCESS_KEY"],

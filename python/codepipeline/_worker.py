@@ -360,7 +360,7 @@ class Worker:
         self._invoked: Handler | None = None
         self._on_shutdown = on_shutdown
         self._unanswered: dict[str, Job] = {}  # by id: whoever takes a job out answers it
-        self._counts = dict.fromkeys(("succeeded", "failed", "continued", "unreported"), 0)
+        self._counts: dict[str, int] = dict.fromkeys(("succeeded", "failed", "continued", "unreported"), 0)
         self._lock = threading.Lock()
         if IN_CHILD:
             return

@@ -59,7 +59,7 @@ def _property(name: str, hint: Any, required: bool) -> dict[str, Any]:
 
 
 def _properties(kind: Any) -> list[dict[str, Any]]:
-    hints = _hints(kind)
+    hints, title = _hints(kind), kind.__name__
     if dataclasses.is_dataclass(kind):
         empty = dataclasses.MISSING
         optional = {f.name for f in dataclasses.fields(kind) if not f.default is f.default_factory is empty}
@@ -67,9 +67,9 @@ def _properties(kind: Any) -> list[dict[str, Any]]:
         optional = set(kind.__optional_keys__)
     found = [_property(name, hint, name not in optional) for name, hint in hints.items()]
     if len(found) > LIMIT:
-        raise Misuse(f"{kind.__name__} has {len(found)} properties; the service takes {LIMIT}")
+        raise Misuse(f"{title} has {len(found)} properties; the service takes {LIMIT}")
     if sum(one["queryable"] for one in found) > 1:
-        raise Misuse(f"{kind.__name__}: one property can be queryable")
+        raise Misuse(f"{title}: one property can be queryable")
     return found
 
 
