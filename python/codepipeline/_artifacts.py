@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 
 class Input:
-    """An input artifact. It is fetched once, when first asked for, with the job's own credentials."""
+    """An input artifact. It is fetched once, when first asked for, with the job's own credentials.
+
+    >>> job = client.job(codepipeline.sample_event(user_parameters='{"level": 3}'))
+    >>> [job.input(name) for name in job.inputs]
+    [<codepipeline.Input 'input-artifact'>]
+    """
 
     def __init__(self, core: _core.Job, name: str) -> None:
         self._core = core
@@ -39,7 +44,13 @@ class Input:
 
 
 class Output:
-    """An output artifact. What is staged here is sent before the job's result."""
+    """An output artifact. What is staged here is sent before the job's result.
+
+    >>> job = client.job(codepipeline.sample_event(user_parameters='{"level": 3}'))
+    >>> job.output().write(b"bytes")
+    >>> len(job.output().digest())
+    64
+    """
 
     def __init__(self, core: _core.Job, name: str) -> None:
         self._core = core

@@ -77,6 +77,13 @@ class AsyncRun:
 
     A run that is waited for keeps a thread of the loop's default executor; for many runs at once there is
     codepipeline.follow().
+
+        >>> async def how():
+        ...     async with codepipeline.AsyncClient() as client:
+        ...         run = await client.run("docs")
+        ...         return str(await run.wait())
+        >>> asyncio.run(how())
+        'Succeeded'
     """
 
     def __init__(self, run):
@@ -148,6 +155,12 @@ class AsyncClient:
 
         async with codepipeline.AsyncClient() as client:
             states = await asyncio.gather(*(client.get_pipeline_state(name=name) for name in names))
+
+        >>> async def count():
+        ...     async with codepipeline.AsyncClient() as client:
+        ...         return len((await client.list_pipelines())["pipelines"])
+        >>> asyncio.run(count())
+        3
     """
 
     def __init__(self, region=None, **options):

@@ -98,6 +98,12 @@ class Client:
     Raises ConfigurationError when there is no region or the profile cannot be read, ParamValidationError when an option
     is malformed. A call raises a subclass of exceptions.ClientError when the service refuses it, ParamValidationError
     when an argument is wrong (nothing is sent then), NetworkError or TimeoutError when the service cannot be reached.
+
+        >>> client = codepipeline.Client()
+        >>> client.get_pipeline(name="docs")["pipeline"]["version"]
+        2
+        >>> [pipeline["name"] for pipeline in client.paginate("list_pipelines")]
+        ['docs', 'library', 'site']
     """
 
     _hooks = None  # those who look on, see on()

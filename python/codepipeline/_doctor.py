@@ -22,6 +22,9 @@ def doctor(*, file: TextIO | None = None, **options: Unpack[AllOptions]) -> dict
     (profile, region, endpoint, credentials), whether the service answers, the clock, and what is wrong; secrets masked.
 
     Answers the same as a dict: "healthy", "problems" (a list of texts), "text", and one entry for each finding.
+
+        >>> codepipeline.doctor(file=io.StringIO())["healthy"]
+        True
     """
     report = _core.doctor(**own_names(options))
     print(report["text"], end="", file=file or sys.stdout)

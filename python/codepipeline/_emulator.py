@@ -33,6 +33,10 @@ class Emulator:
 
     Raises SystemFailure when the port is in use or the file cannot be opened. It is a context manager; leaving it stops
     it. For tests, not for the internet.
+
+        >>> with codepipeline.Emulator() as emulator:
+        ...     emulator.client().list_pipelines()["pipelines"]
+        []
     """
 
     def __init__(

@@ -51,6 +51,10 @@ class Event:
     continuation_token  what the job before this one left, or None
 
     An event that is none raises ParamValidationError, with the path of the member at fault.
+
+        >>> event = codepipeline.Event(codepipeline.sample_event(user_parameters='{"level": 3}'))
+        >>> event.user_parameters_json()
+        {'level': 3}
     """
 
     def __init__(self, event: dict[str, Any] | str | bytes) -> None:
@@ -118,6 +122,10 @@ def sample_event(
     encryption_key: str | None = None,
 ) -> dict[str, Any]:
     """An event for tests. What is not given gets an example's value; user_parameters, continuation_token and
-    encryption_key (the ARN of a KMS key) are left out."""
+    encryption_key (the ARN of a KMS key) are left out.
+
+        >>> codepipeline.sample_event(function_name="check")["CodePipeline.job"]["data"]["actionConfiguration"]
+        {'configuration': {'FunctionName': 'check'}}
+    """
     options = {name: value for name, value in locals().items() if value is not None}
     return _core.sample_event(**options)

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 class Complaint:
     """What the service would refuse a pipeline for: path ("pipeline.stages[0].name"), message, line and column in the
-    text, and code, the error that it would answer."""
+    text, and code, the error that it would answer.
+
+        >>> complaint = codepipeline.lint('{"name": "site",\\n "stages": []}')[0]
+        >>> complaint.line, complaint.path, complaint.message
+        (1, 'roleArn', 'missing')
+    """
 
     def __init__(self, details: dict[str, Any]) -> None:
         self.path: str = details["path"]

@@ -15,18 +15,26 @@ if TYPE_CHECKING:
     from ._client import Client
 
 
+def _number(details: dict[str, Any], name: str) -> float | None:
+    return float(details[name]) if name in details else None
+
+
 class Durations:
     """Times that were measured: count, and in seconds total, mean, median, p90 and max. True if there were any; without
-    them the seconds are None."""
+    them the seconds are None.
+
+        >>> codepipeline.metrics(client, "docs").total.duration.count
+        2
+    """
 
     def __init__(self, details: dict[str, Any] | None) -> None:
         details = details or {}
         self.count: int = details.get("count", 0)
-        self.total: float | None = details.get("total")
-        self.mean: float | None = details.get("mean")
-        self.median: float | None = details.get("median")
-        self.p90: float | None = details.get("p90")
-        self.max: float | None = details.get("max")
+        self.total = _number(details, "total")
+        self.mean = _number(details, "mean")
+        self.median = _number(details, "median")
+        self.p90 = _number(details, "p90")
+        self.max = _number(details, "max")
 
     def __bool__(self) -> bool:
         return self.count > 0
@@ -36,7 +44,12 @@ class Durations:
 
 
 class ActionMetrics:
-    """An action: stage, action, category, provider, executions, failed, and time (Durations)."""
+    """An action: stage, action, category, provider, executions, failed, and time (Durations).
+
+    >>> stage = codepipeline.metrics(client, "library").pipelines["library"].stages[1]
+    >>> [(action.action, action.failed) for action in stage.actions]
+    [('Unit', 1)]
+    """
 
     def __init__(self, stage: str, details: dict[str, Any]) -> None:
         self.stage = stage
@@ -52,7 +65,11 @@ class ActionMetrics:
 
 
 class StageMetrics:
-    """A stage: stage, time (Durations, from the first action's start to the last one's end) and actions."""
+    """A stage: stage, time (Durations, from the first action's start to the last one's end) and actions.
+
+    >>> [stage.stage for stage in codepipeline.metrics(client, "docs").pipelines["docs"].stages]
+    ['Source', 'Build', 'Ship']
+    """
 
     def __init__(self, details: dict[str, Any]) -> None:
         self.stage: str = details["stage"]
@@ -77,6 +94,10 @@ class PipelineMetrics:
     approvals            waiting on approvals that were answered
     broken_since         when it failed, if it did not succeed since: an aware datetime
     stages               a list of StageMetrics, in the order in which they ran
+
+        >>> library = codepipeline.metrics(client, "library").pipelines["library"]
+        >>> library.deployments, library.failure_rate, library.broken_since is None
+        (0, 1.0, False)
     """
 
     def __init__(self, details: dict[str, Any]) -> None:
@@ -90,8 +111,8 @@ class PipelineMetrics:
         self.in_progress: int = details["in_progress"]
         self.rollbacks: int = details["rollbacks"]
         self.deployments: int = details["deployments"]
-        self.deployment_frequency: float = details["deployments_per_day"]
-        self.failure_rate: float | None = details.get("failure_rate")
+        self.deployment_frequency = float(details["deployments_per_day"])
+        self.failure_rate = _number(details, "failure_rate")
         self.lead_time = Durations(details.get("lead_time"))
         self.duration = Durations(details.get("duration"))
         self.time_to_restore = Durations(details.get("time_to_restore"))
@@ -107,7 +128,12 @@ class PipelineMetrics:
 
 class Metrics:
     """From metrics(): since and until (aware datetimes), calls (how many requests it took), total (PipelineMetrics of
-    all together) and pipelines (a dict of PipelineMetrics by name); raw is all of it as the core answered it."""
+    all together) and pipelines (a dict of PipelineMetrics by name); raw is all of it as the core answered it.
+
+        >>> report = codepipeline.metrics(client, since=datetime.timedelta(days=7))
+        >>> sorted(report.pipelines)
+        ['docs', 'library', 'site']
+    """
 
     def __init__(self, details: dict[str, Any]) -> None:
         self.raw = details

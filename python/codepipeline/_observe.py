@@ -30,6 +30,11 @@ class CallEvent:
     http_status  0 when no answer arrived
     duration     of the attempt, in seconds
     request_id, code, message
+
+        >>> watched = codepipeline.Client()
+        >>> tell = watched.on("response", lambda event: print(event.operation, event.status, event.http_status))
+        >>> answer = watched.list_pipelines()
+        ListPipelines OK 200
     """
 
     stage: str

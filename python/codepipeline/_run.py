@@ -43,6 +43,10 @@ class RunEvent:
     external_execution_id, by
     percent  of an action's progress
     run      the Run
+
+        >>> events = client.run("docs").follow()
+        >>> [event.stage for event in events if event.kind == "stage" and event.status == "Succeeded"]
+        ['Source', 'Build', 'Ship']
     """
 
     kind: str
@@ -83,6 +87,10 @@ class Finding:
     stage, action, owner, category, provider, code, message, external_execution_id, url, by
     since    an aware datetime
     execution_id  the other execution: the one in the way, the one that overtook this one
+
+        >>> finding = client.run("library").explain().findings[0]
+        >>> finding.kind, finding.stage, finding.action
+        ('failed_action', 'Test', 'Unit')
     """
 
     def __init__(self, details: dict[str, Any]) -> None:
@@ -110,7 +118,11 @@ class Finding:
 
 
 class Explanation:
-    """Why a run is stuck, or how it ended: summary (one sentence), findings, and as str() all of it to print."""
+    """Why a run is stuck, or how it ended: summary (one sentence), findings, and as str() all of it to print.
+
+    >>> print(client.run("library").explain().summary)
+    execution "..." of pipeline "library" is Failed: action "Unit" of stage "Test" failed: ...
+    """
 
     def __init__(self, details: dict[str, Any]) -> None:
         self.pipeline: str = details["pipeline"]
@@ -139,7 +151,12 @@ class Explanation:
 
 
 class RunOutcome:
-    """How a run ended: status is Succeeded, Failed, Stopped, Superseded or Cancelled. True only if it succeeded."""
+    """How a run ended: status is Succeeded, Failed, Stopped, Superseded or Cancelled. True only if it succeeded.
+
+    >>> outcome = client.run("library").wait()
+    >>> bool(outcome), outcome.status
+    (False, 'Failed')
+    """
 
     def __init__(self, run: Run, status: str) -> None:
         self.run = run
@@ -172,6 +189,9 @@ class Run:
             print(event)
         if not run.wait():
             print(run.explain())
+
+        >>> client.run("docs").status
+        'Succeeded'
     """
 
     def __init__(self, core: _core.Run, client: Client) -> None:
@@ -258,7 +278,12 @@ class Run:
 
 
 class Approval:
-    """An approval that waits: pipeline, stage, action, execution_id, since (datetime), message and url."""
+    """An approval that waits: pipeline, stage, action, execution_id, since (datetime), message and url.
+
+    >>> approval = client.approvals("site")[0]
+    >>> approval.stage, approval.action, approval.message
+    ('Gate', 'Sign', 'look twice')
+    """
 
     def __init__(self, client: Client, details: dict[str, Any]) -> None:
         self._client = client
@@ -305,6 +330,10 @@ def follow(runs: Iterable[Run], timeout: float | None = None) -> Iterator[RunEve
 
     With a timeout, the iteration also ends when nothing happened for so many seconds. One request answers all runs that
     want to know the same. No run may be in use elsewhere meanwhile.
+
+        >>> runs = [client.run("docs"), client.run("library")]
+        >>> sorted((event.run.pipeline, event.status) for event in codepipeline.follow(runs) if event.kind == "end")
+        [('docs', 'Succeeded'), ('library', 'Failed')]
     """
     runs = list(runs)
     handles = [run._core for run in runs]

@@ -37,7 +37,12 @@ _SHUT_DOWN = "the worker was shut down before the job finished"
 
 
 class Outcome:
-    """What becomes of a job: made by job.succeed(), job.fail() and job.later(), sent when the handler has returned."""
+    """What becomes of a job: made by job.succeed(), job.fail() and job.later(), sent when the handler has returned.
+
+    >>> job = client.job(codepipeline.sample_event(user_parameters='{"level": 3}'))
+    >>> isinstance(job.fail("no"), codepipeline.Outcome)
+    True
+    """
 
     name: str
 
@@ -54,6 +59,9 @@ class Result(Outcome):
     percent_complete       1 to 100
     revision, change_identifier, revision_summary
                            Source actions: the revision that was found
+
+        >>> codepipeline.Result({"digest": "1b2c"}, summary="made")
+        Result(output_variables={'digest': '1b2c'}, summary='made')
     """
 
     name = "succeeded"
@@ -142,6 +150,10 @@ class Job:
 
     A handler returns None (success), a dict of output variables, or what succeed(), fail() or later() answers; or it
     calls one of these and returns nothing.
+
+        >>> job = client.job(codepipeline.sample_event(user_parameters='{"level": 3}'))
+        >>> job.user_parameters_json()
+        {'level': 3}
     """
 
     def __init__(self, core: _core.Job) -> None:
@@ -244,6 +256,9 @@ class EventJob(Job):
 
     When the block ends the outcome is sent: what succeed(), fail() or later() was called with last, success when none
     was, and a failure when the block raised. The exception goes on; so does what kept the result from being sent.
+
+        >>> job = client.job(codepipeline.sample_event(user_parameters='{"level": 3}'))
+        >>> job.close()
     """
 
     def guard(self, seconds: float) -> None:
@@ -283,6 +298,9 @@ class Summary(int):
 
     succeeded, failed, continued, unreported: how many jobs ended so. As long as the worker runs it goes on trying to
     deliver the results of the unreported ones, unless the service said that somebody else has the job.
+
+        >>> int(codepipeline.Summary({"succeeded": 3, "failed": 0, "continued": 0, "unreported": 1}))
+        1
     """
 
     def __new__(cls, counts: dict[str, int]) -> Summary:
@@ -330,6 +348,12 @@ class Worker:
     margin          seconds of a Lambda function's time kept for reporting that it was not enough; default 3
 
     In a Lambda function the same worker is ``handler = worker.lambda_handler``.
+
+        >>> worker = codepipeline.Worker(client)
+        >>> @worker.job(category="Build", provider="DemoTool")
+        ... def build(job):
+        ...     return {"greeting": "hello"}
+        >>> worker.run_once(timeout=0.1)  # the outcome of a job, when there was one
     """
 
     def __init__(

@@ -3,6 +3,9 @@
 
 The latter (PipelineNotFoundException and 41 more) are attributes of this module like the others; each is made when it
 is first used. All of them derive from ClientError.
+
+    >>> codepipeline.exceptions.PipelineNotFoundException.__bases__
+    (<class 'codepipeline.exceptions.ClientError'>,)
 """
 
 from __future__ import annotations
@@ -37,6 +40,12 @@ class CodePipelineError(Exception):
     exhausted    whether no further attempt was allowed
     headers      of the answer, names in lower case
     members      of the error as the model has them
+
+        >>> try:
+        ...     client.get_pipeline(name="nobody")
+        ... except codepipeline.CodePipelineError as error:
+        ...     print(error.status, error.code, error.http_status)
+        SERVICE PipelineNotFoundException 400
     """
 
     status = "STATE"
@@ -109,7 +118,14 @@ class CodePipelineError(Exception):
 
 
 class ClientError(CodePipelineError):
-    """The service answered with an error; code says which, and a subclass where the model knows it."""
+    """The service answered with an error; code says which, and a subclass where the model knows it.
+
+    >>> try:
+    ...     client.get_pipeline(name="nobody")
+    ... except client.exceptions.PipelineNotFoundException as error:
+    ...     print(error.operation_name, error.response["Error"]["Code"])
+    GetPipeline PipelineNotFoundException
+    """
 
     status = "SERVICE"
     _code: str | None = None
@@ -129,7 +145,14 @@ class ClientError(CodePipelineError):
 
 
 class ParamValidationError(CodePipelineError, ValueError):
-    """An argument is wrong, found before anything was sent; path says which."""
+    """An argument is wrong, found before anything was sent; path says which.
+
+    >>> try:
+    ...     client.get_pipeline(nam="site")
+    ... except codepipeline.ParamValidationError as error:
+    ...     print(error)
+    nam: unknown member; name: missing
+    """
 
     status = "INVALID"
 
@@ -138,61 +161,115 @@ class ConfigurationError(CodePipelineError):
     """The region, the profile or the endpoint is missing or wrong.
 
     A handler raises it too, when its action's configuration is wrong: the job then fails as a ConfigurationError.
+
+        >>> codepipeline.Client("nowhere/at/all")
+        Traceback (most recent call last):
+        codepipeline.exceptions.ConfigurationError: ...
     """
 
     status = "CONFIG"
 
 
 class CredentialsError(CodePipelineError):
-    """No usable credentials were found; the message lists where they were looked for."""
+    """No usable credentials were found; the message lists where they were looked for.
+
+    >>> codepipeline.CredentialsError("no usable credentials").failure_type
+    'PermissionError'
+    """
 
     status = "CREDENTIALS"
 
 
 class NetworkError(CodePipelineError, ConnectionError):
-    """The service could not be reached, or the connection broke."""
+    """The service could not be reached, or the connection broke.
+
+    >>> try:
+    ...     client.with_options(endpoint_url="http://127.0.0.1:1", max_attempts=1).list_pipelines()
+    ... except codepipeline.NetworkError as error:
+    ...     print(error.operation, error.retryable)
+    ListPipelines True
+    """
 
     status = "NETWORK"
 
 
 class TimeoutError(CodePipelineError, builtins.TimeoutError):
-    """A time limit passed."""
+    """A time limit passed.
+
+    >>> try:
+    ...     client.run("site").wait(timeout=0.05)
+    ... except codepipeline.TimeoutError as error:
+    ...     print(error.status)
+    TIMEOUT
+    """
 
     status = "TIMEOUT"
 
 
 class ProtocolError(CodePipelineError):
-    """The answer is not what the protocol allows."""
+    """The answer is not what the protocol allows.
+
+    >>> codepipeline.ProtocolError("the answer is no JSON").status
+    'PROTOCOL'
+    """
 
     status = "PROTOCOL"
 
 
 class TooLargeError(CodePipelineError):
-    """A size limit was exceeded."""
+    """A size limit was exceeded.
+
+    >>> try:
+    ...     client.with_options(response_limit=20).list_pipelines()
+    ... except codepipeline.TooLargeError as error:
+    ...     print(error.operation)
+    ListPipelines
+    """
 
     status = "TOO_LARGE"
 
 
 class CancelledError(CodePipelineError):
-    """A call was stopped from outside."""
+    """A call was stopped from outside.
+
+    >>> codepipeline.CancelledError("stopped").status
+    'CANCELLED'
+    """
 
     status = "CANCELLED"
 
 
 class StateError(CodePipelineError, RuntimeError):
-    """The object is closed, or not in a state that allows this."""
+    """The object is closed, or not in a state that allows this.
+
+    >>> other = codepipeline.Client()
+    >>> other.close()
+    >>> other.list_pipelines()
+    Traceback (most recent call last):
+    codepipeline.exceptions.StateError: the client is closed
+    """
 
     status = "STATE"
 
 
 class SystemFailure(CodePipelineError, OSError):
-    """A file or the operating system failed: a full disk, a port in use."""
+    """A file or the operating system failed: a full disk, a port in use.
+
+    >>> codepipeline.pack("no-such-folder", "archive.zip")
+    Traceback (most recent call last):
+    codepipeline.exceptions.SystemFailure: ...
+    """
 
     status = "IO"
 
 
 class ArchiveError(CodePipelineError):
-    """An archive is damaged or unsafe."""
+    """An archive is damaged or unsafe.
+
+    >>> codepipeline.extract(__file__, "unpacked")
+    Traceback (most recent call last):
+    codepipeline.exceptions.ArchiveError: ...
+    """
 
     status = "ARCHIVE"
 

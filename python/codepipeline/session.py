@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The door for scripts that were written for boto3: client(), Session, Config. See docs/migrating-from-boto3.md."""
+"""The door for scripts that were written for boto3: client(), Session, Config. See docs/migrating-from-boto3.md.
+
+>>> codepipeline.session.Session().client("codepipeline").region
+'us-east-1'
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,12 @@ _IGNORED = (
 
 
 class Config:
-    """Options as botocore.config.Config takes them; one of that class is understood as well."""
+    """Options as botocore.config.Config takes them; one of that class is understood as well.
+
+    >>> config = codepipeline.Config(read_timeout=5, retries={"max_attempts": 2})
+    >>> codepipeline.client("codepipeline", config=config).region
+    'us-east-1'
+    """
 
     def __init__(self, **options: Any) -> None:
         for name in options:
@@ -73,7 +82,11 @@ def _of_config(config: Any) -> dict[str, Any]:
 
 
 class Session:
-    """Keys, region and profile for the clients made from it."""
+    """Keys, region and profile for the clients made from it.
+
+    >>> codepipeline.Session(region_name="us-east-1").client("codepipeline").can_paginate("list_pipelines")
+    True
+    """
 
     def __init__(
         self,
@@ -142,10 +155,19 @@ _default = [Session()]  # what client() uses; changed by setup_default_session()
 
 def client(*args: Any, **options: Any) -> Client:
     """A new Client; takes what boto3.client() takes, so ``client("codepipeline", region_name="eu-west-1")`` works, and
-    what Client takes."""
+    what Client takes.
+
+        >>> codepipeline.client("codepipeline").get_pipeline(name="docs")["pipeline"]["version"]
+        2
+    """
     return _default[0].client(*args, **options)
 
 
 def setup_default_session(**options: Any) -> None:
-    """What client() takes from now on where its arguments say nothing; the arguments of Session."""
+    """What client() takes from now on where its arguments say nothing; the arguments of Session.
+
+    >>> codepipeline.setup_default_session(region_name="us-east-1")
+    >>> codepipeline.client("codepipeline").region
+    'us-east-1'
+    """
     _default[0] = Session(**options)

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""Every public object says what it is by an example, and the example is true: each runs against the demo's emulator."""
+
+import asyncio
+import datetime
+import doctest
+import io
+import os
+
+import pytest
+
+import codepipeline
+from codepipeline.cli.demo import Demo
+
+
+@pytest.fixture(scope="module")
+def demo():
+    with Demo() as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", codepipeline.__all__)
+def test_the_example_of(name, demo, monkeypatch, tmp_path):
+    for variable, value in demo.emulator.environ.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(codepipeline.session, "_default", [codepipeline.Session()])
+    thing = getattr(codepipeline, name)
+    names = {"codepipeline": codepipeline, "client": demo.client, "__file__": os.path.abspath(__file__)}
+    names.update(asyncio=asyncio, datetime=datetime, io=io)
+    found = doctest.DocTestParser().get_doctest(thing.__doc__ or "", names, name, None, 0)
+    assert found.examples, f"{name} has no example"
+    told = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(found, out=told.append)
+    assert not told, "".join(told)
