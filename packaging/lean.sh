@@ -5,7 +5,7 @@
 # FOLDER/include, and the licences of all that becomes part of the module in FOLDER/licenses.
 #
 # libcurl, libmicrohttpd and libarchive are compiled from Debian's own source packages, with what we use and nothing
-# more (docs/adr/0012); cJSON because Debian has no static one. The others are Debian's static libraries as they are.
+# more (docs/adr/0015); cJSON because Debian has no static one. The others are Debian's static libraries as they are.
 set -eu
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)
