@@ -24,7 +24,7 @@ class Durations:
     them the seconds are None.
 
         >>> codepipeline.metrics(client, "docs").total.duration.count
-        2
+        3
     """
 
     def __init__(self, details: dict[str, Any] | None) -> None:

@@ -208,6 +208,9 @@ def test_rollback_goes_to_the_execution_before(cli, site, client):
     assert client.list_pipeline_executions(pipelineName="site")["pipelineExecutionSummaries"][0]["rollbackMetadata"]
     status, _, err = cli("rollback", "site", "Nowhere")
     assert status == parser.USAGE and "Source, Build" in err
+    client.update_pipeline(pipeline=client.get_pipeline(name="site")["pipeline"])
+    status, _, err = cli("rollback", "site", "Build")  # the service goes back to the present version alone
+    assert status == parser.USAGE and "of version 2" in err
 
 
 def test_transitions_are_switched_with_a_reason(cli, site):
@@ -240,6 +243,12 @@ def test_what_goes_wrong_says_what_to_do(cli, site):
     assert "COMMAND" in cli()[2]
     status, _, err = cli("ls", "--colour")
     assert status == parser.USAGE and "--colour" in err
+    assert "not a number of seconds above 0" in cli("watch", "site", "--timeout", "-1")[2]
+    assert cli("watch", "site", "--timeout", "-1")[2].startswith(
+        "usage: codepipeline watch [OPTION]... [NAME] [EXECUTION]"
+    )
+    status, _, err = cli("transition", "on", "site", "Gat")
+    assert status == 4 and err.splitlines()[-1] == "codepipeline: its stages: Source, Gate"
     status, _, err = cli("ls", "--query", "][")
     assert status == parser.USAGE and "--query" in err
 

@@ -269,7 +269,8 @@ def retry(session: Session) -> int:
 
 
 def _earlier(session: Session, name: str, stage: str) -> str:
-    """The execution before the present one of the stage that succeeded there."""
+    """The execution before the present one of the stage that succeeded there, of the pipeline's present version: the
+    service goes back to no other."""
     state = session.client.get_pipeline_state(name=name)
     stages = {item["stageName"]: item for item in state["stageStates"]}
     if stage not in stages:
@@ -281,10 +282,15 @@ def _earlier(session: Session, name: str, stage: str) -> str:
         filter={"succeededInStage": {"stageName": stage}},
         max_items=10,
     )
+    version = state["pipelineVersion"]
     for item in good:
-        if item["pipelineExecutionId"] != present and item.get("executionType") != "ROLLBACK":
-            return str(item["pipelineExecutionId"])
-    raise Misuse(f"no earlier execution succeeded in stage {stage} of {name}")
+        execution = item["pipelineExecutionId"]
+        if execution == present or item.get("executionType") == "ROLLBACK":
+            continue
+        answer = session.client.get_pipeline_execution(pipelineName=name, pipelineExecutionId=execution)
+        if answer["pipelineExecution"]["pipelineVersion"] == version:
+            return str(execution)
+    raise Misuse(f"no earlier execution of version {version} of {name} succeeded in stage {stage}")
 
 
 def rollback(session: Session) -> int:

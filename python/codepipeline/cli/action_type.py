@@ -185,7 +185,7 @@ def main(session: Session) -> int:
     args = session.args
     handler = load(args.target, "HANDLER")
     if not inspect.isfunction(handler):
-        raise Misuse(f"{args.target} is a {type(handler).__name__}, not a function")
+        raise Misuse(f"{args.target} is a {type(handler).__name__}, not a function written in Python")
     made = of(handler, args)
     if args.verb == "diff":
         return _diff(session, made)

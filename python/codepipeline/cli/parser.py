@@ -37,6 +37,7 @@ class Parser(argparse.ArgumentParser):
             close = difflib.get_close_matches(unknown[1], re.findall(r"'([^']+)'", message)[1:], 2)
             meant = f"did you mean {' or '.join(close)}?" if close else "codepipeline --help lists them"
             self.exit(USAGE, f'codepipeline: "{unknown[1]}" is no command; {meant}\n')
+        message = message.replace("invalid _seconds value", "not a number of seconds above 0")
         self.print_usage(sys.stderr)
         self.exit(USAGE, f"{self.prog}: {message}\n")
 
@@ -46,7 +47,10 @@ class Commands:
 
     def __init__(self, parser: Parser, shared: Parser) -> None:
         self._shared = shared
-        self._of = parser.add_subparsers(metavar="COMMAND", dest="command", required=True, parser_class=Parser)
+        self.made: list[Parser] = []
+        self._of = parser.add_subparsers(
+            prog=parser.prog, metavar="COMMAND", dest="command", required=True, parser_class=Parser
+        )
 
     def add(self, name: str, run: str, text: str, **more: Any) -> Parser:
         parents = [self._shared]
@@ -54,7 +58,27 @@ class Commands:
             name, help=text, description=text.capitalize() + ".", parents=parents, **more
         )
         parser.set_defaults(run=run)
+        self.made.append(parser)
         return parser
+
+    def end(self) -> None:
+        """Says in one line how each is used; the options are in its help."""
+        for parser in self.made:
+            if parser.usage is None:
+                words = [_shown(action) for action in parser._get_positional_actions()]
+                parser.usage = " ".join([parser.prog, "[OPTION]...", *words])
+
+
+def _shown(action: argparse.Action) -> str:
+    name = "|".join(action.choices) if action.choices and not action.metavar else str(action.metavar or action.dest)
+    return {"?": f"[{name}]", "*": f"[{name}]...", "+": f"{name}..."}.get(str(action.nargs), name)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < 1e9:
+        raise ValueError
+    return seconds
 
 
 def _shared() -> Parser:
@@ -77,9 +101,9 @@ def _waiting(parser: Parser, wait: bool = True) -> None:
         parser.add_argument(
             "-w", "--wait", action="store_true", help="follow it to its end, whose status is the exit status"
         )
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="give up waiting after so long, status 3")
+    parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="give up waiting after so long, status 3")
     parser.add_argument(
-        "--interval", type=float, metavar="SECONDS", help="between two polls; default 5, less while it moves"
+        "--interval", type=_seconds, metavar="SECONDS", help="between two polls; default 5, less while it moves"
     )
 
 
@@ -218,6 +242,7 @@ def make() -> Parser:
     _add_looking(commands)
     _add_acting(commands)
     _add_tools(commands)
+    commands.end()
     return parser
 
 

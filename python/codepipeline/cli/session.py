@@ -123,7 +123,10 @@ def _hint(session: Session, error: exceptions.CodePipelineError) -> str:
     """What to do next."""
     if error.code == "PipelineNotFoundException" and session.args.command != "call":
         return _similar(session)
-    if isinstance(error, exceptions.ConfigurationError):
+    if error.code == "StageNotFoundException" and getattr(session.args, "stage", None):
+        state = session.client.get_pipeline_state(name=session.args.name)
+        return f"its stages: {', '.join(stage['stageName'] for stage in state['stageStates'])}"
+    if isinstance(error, exceptions.ConfigurationError) and ("region" in str(error) or "profile" in str(error)):
         return "--region and --profile say it for this command; --emulator needs neither"
     if isinstance(error, (exceptions.CredentialsError, exceptions.NetworkError)):
         return "codepipeline doctor says what was looked for, and where"
@@ -144,7 +147,8 @@ def run(command: Callable[[Session], int | None], args: Namespace) -> int:
         except exceptions.TimeoutError as error:
             return session.out.complain(str(error), TIMED_OUT)
         except exceptions.CodePipelineError as error:
-            return session.out.complain(str(error), REFUSED, _hint(session, error))
+            told = f"{error.message} ({error.code})" if error.code else str(error)
+            return session.out.complain(told, REFUSED, _hint(session, error))
         except OSError as error:
             if isinstance(error, BrokenPipeError):  # whoever read has seen enough
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
