@@ -37,6 +37,7 @@ build = {
       ["codepipeline.event"] = "lua/codepipeline/event.lua",
       ["codepipeline.run"] = "lua/codepipeline/run.lua",
       ["codepipeline.child"] = "lua/codepipeline/child.lua",
+      ["codepipeline.handlers"] = "lua/codepipeline/handlers.lua",
       ["codepipeline.runtime"] = "lua/codepipeline/runtime.lua",
       ["codepipeline.submit"] = "lua/codepipeline/submit.lua",
       ["codepipeline.types"] = "lua/codepipeline/types.d.lua",

@@ -11,6 +11,7 @@
 
 local core = require "codepipeline.core"
 local events = require "codepipeline.event"
+local handlers = require "codepipeline.handlers"
 local paging = require "codepipeline.paging"
 local run = require "codepipeline.run"
 require "codepipeline.submit" -- adds to the client's methods
@@ -65,6 +66,19 @@ function codepipeline.worker(client, options)
     end
   end
   return worker.new(client, options)
+end
+
+--- Handlers collected in one file, for a worker that another one makes: worker:include(router); see
+-- codepipeline.handlers. Has the worker's methods job, invoke, before, after and on_error.
+function codepipeline.router()
+  return handlers.router()
+end
+
+--- What a handler raises to fail its job: error(codepipeline.failure("PermissionError", "no key")).
+-- @param type "JobFailed", "ConfigurationError", "PermissionError", "RevisionOutOfSync", "RevisionUnavailable" or
+--   "SystemUnavailable"
+function codepipeline.failure(type, message, external_execution_id)
+  return handlers.failure(type, message, external_execution_id)
 end
 
 --- Reads the event with which CodePipeline invokes a Lambda function; see codepipeline.event for its members.

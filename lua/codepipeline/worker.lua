@@ -15,6 +15,7 @@
 local core = require "codepipeline.core"
 local child = require "codepipeline.child"
 local event = require "codepipeline.event"
+local handlers = require "codepipeline.handlers"
 
 --- An input artifact of a job.
 local Input = {}
@@ -185,7 +186,8 @@ end
 --- An error of the core says which FailureType fits; anything else is the handler's own.
 local function failure_of(err)
   local known = type(err) == "table" and err.failure_type
-  return { kind = "fail", message = tostring(err), type = known or nil }
+  local id = known and err.external_execution_id or nil
+  return { kind = "fail", message = tostring(err), type = known or nil, external_execution_id = id }
 end
 
 local send = {
@@ -238,9 +240,24 @@ EventJob.__close = EventJob.close
 
 local Worker = {}
 Worker.__index = Worker
+handlers.give_hooks(Worker)
 
 local function log_to_stderr(level, message)
   io.stderr:write(("codepipeline: %s: %s\n"):format(level, message))
+end
+
+--- A handler with the hooks around it; the same one twice is the same function.
+local function bind(worker, handler, router_hooks)
+  local key = router_hooks or worker.hooks
+  local known = worker.bound[key] or {}
+  worker.bound[key] = known
+  if not known[handler] then
+    local groups = { worker.hooks, router_hooks }
+    known[handler] = handlers.bind(handler, groups, outcome_of, failure_of, function(job, trace)
+      worker.log("error", ("job %s: the handler failed: %s"):format(job.id, trace))
+    end)
+  end
+  return known[handler]
 end
 
 --- Serves an action type.
@@ -252,10 +269,12 @@ end
 --   limits ({ memory =, file_size = (bytes), cpu = (seconds), open_files = }), environ (a list of more environment
 --   variables: names to pass on, or "NAME=value") and command (a list, when this program's own does not do)
 -- @param handler function(job); see the top of this file for what it may return
-function Worker:job(type, handler)
+-- @param router_hooks given by include()
+function Worker:job(type, handler, router_hooks)
   if handler == nil then
     error("a handler is missing", 2)
   end
+  handler = bind(self, handler, router_hooks)
   local wanted = { third_party = self.third_party }
   for key, value in pairs(type) do
     wanted[key] = value
@@ -285,11 +304,23 @@ function Worker:job(type, handler)
 end
 
 --- Serves what lambda_handler() is given. A handler given with job() does when it is the only one.
-function Worker:invoke(handler)
+function Worker:invoke(handler, router_hooks)
   if handler == nil then
     error("a handler is missing", 2)
   end
-  self.invoked = handler
+  self.invoked = bind(self, handler, router_hooks)
+  return self
+end
+
+--- Takes over the handlers of a codepipeline.router(), which keep its hooks.
+function Worker:include(router)
+  for _, route in ipairs(router.routes) do
+    if route.type then
+      self:job(route.type, route.handler, router.hooks)
+    else
+      self:invoke(route.handler, router.hooks)
+    end
+  end
   return self
 end
 
@@ -595,6 +626,7 @@ function worker.new(client, options)
   end
   self.core, self.client, self.handlers, self.log = handle, client, {}, log
   self.plans, self.timeouts, self.number = {}, {}, child.number()
+  self.hooks, self.bound = handlers.new_hooks(), {}
   self.job_options = { work_dir = settings.work_dir, artifact_limit = settings.artifact_limit }
   self.forgetful = not settings.journal and FORGETFUL
   return setmetatable(self, Worker)

@@ -21,23 +21,31 @@ if TYPE_CHECKING:
     from ._doctor import doctor
     from ._emulator import Emulator
     from ._event import Event, sample_event
+    from ._handlers import Router
     from ._lint import Complaint, lint
     from ._metrics import ActionMetrics, Durations, Metrics, PipelineMetrics, StageMetrics, metrics
     from ._observe import CallEvent
+    from ._outcomes import Outcome, Result
     from ._run import Approval, Explanation, Finding, Run, RunEvent, RunOutcome, follow
-    from ._worker import EventJob, Job, Outcome, Result, Summary, Worker
+    from ._worker import EventJob, Job, Summary, Worker
     from .exceptions import (
         ArchiveError,
         CancelledError,
         ClientError,
         CodePipelineError,
         ConfigurationError,
+        ConfigurationFailure,
         CredentialsError,
+        JobFailure,
         NetworkError,
         ParamValidationError,
+        PermissionFailure,
         ProtocolError,
+        RevisionOutOfSyncFailure,
+        RevisionUnavailableFailure,
         StateError,
         SystemFailure,
+        SystemUnavailableFailure,
         TimeoutError,
         TooLargeError,
     )
@@ -59,6 +67,7 @@ __all__ = [
     "Complaint",
     "Config",
     "ConfigurationError",
+    "ConfigurationFailure",
     "CredentialsError",
     "Durations",
     "Emulator",
@@ -68,14 +77,19 @@ __all__ = [
     "Finding",
     "Input",
     "Job",
+    "JobFailure",
     "Metrics",
     "NetworkError",
     "Outcome",
     "Output",
     "ParamValidationError",
+    "PermissionFailure",
     "PipelineMetrics",
     "ProtocolError",
     "Result",
+    "RevisionOutOfSyncFailure",
+    "RevisionUnavailableFailure",
+    "Router",
     "Run",
     "RunEvent",
     "RunOutcome",
@@ -84,6 +98,7 @@ __all__ = [
     "StateError",
     "Summary",
     "SystemFailure",
+    "SystemUnavailableFailure",
     "TimeoutError",
     "TooLargeError",
     "Worker",
@@ -120,10 +135,11 @@ _MODULES = {
     "Input": "_artifacts",
     "Job": "_worker",
     "Metrics": "_metrics",
-    "Outcome": "_worker",
+    "Outcome": "_outcomes",
     "Output": "_artifacts",
     "PipelineMetrics": "_metrics",
-    "Result": "_worker",
+    "Result": "_outcomes",
+    "Router": "_handlers",
     "Run": "_run",
     "RunEvent": "_run",
     "RunOutcome": "_run",

@@ -13,7 +13,7 @@ import os
 import runpy
 import sys
 
-from . import _worker
+from . import _handlers, _worker
 from .exceptions import from_core
 
 TYPE_CHECKING = False
@@ -127,8 +127,9 @@ def _find(kind: str, place: str, name: str) -> Any:
 def main() -> None:
     kind, place, name = sys.argv[1:]
     core: Any = RemoteJob(3, 4)
-    _worker.IN_CHILD = True
-    _worker.Worker()._work(_worker.Job(core), lambda job: _find(kind, place, name)(job))  # an import that fails counts
+    _worker.IN_CHILD = _handlers.ALONE = True
+    # what the import raises is the job's failure too
+    _worker.Worker()._work(_worker.Job(core), lambda job: _handlers.bound_of(_find(kind, place, name))(job))
 
 
 if __name__ == "__main__":

@@ -11,21 +11,21 @@ import signal
 import threading
 import time
 
-from . import _core, _isolation, _systemd
+from . import _core, _handlers, _isolation, _systemd
 from ._artifacts import Input, Output
 from ._event import decode_parameters
+from ._outcomes import Failure, Later, Outcome, Result, decide
 from .exceptions import CodePipelineError, ParamValidationError, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import FrameType
-    from typing import Any, Union
+    from typing import Any
 
     from ._client import Client
+    from ._handlers import Bound, H
     from ._typing import Path
-
-    Handler = Callable[["Job"], Union[None, dict[str, str], "Outcome"]]
 
 IN_CHILD = False  # set by _child.py: this process is there for one handler, and its Workers are idle
 
@@ -34,99 +34,6 @@ _PATIENCE = 5.0  # seconds after which run() looks whether the service is in tro
 _LAST_WORDS = 5.0  # seconds a handler has from being cancelled until the worker answers for it
 _RESULTS = ("PutJobSuccessResult", "PutThirdPartyJobSuccessResult")
 _SHUT_DOWN = "the worker was shut down before the job finished"
-
-
-class Outcome:
-    """What becomes of a job: made by job.succeed(), job.fail() and job.later(), sent when the handler has returned.
-
-    >>> job = client.job(codepipeline.sample_event(user_parameters='{"level": 3}'))
-    >>> isinstance(job.fail("no"), codepipeline.Outcome)
-    True
-    """
-
-    name: str
-
-    def send(self, core: _core.Job) -> None:
-        raise NotImplementedError
-
-
-class Result(Outcome):
-    """Success; what a handler may return when a dict of output variables says too little.
-
-    output_variables       a dict of str, for later actions
-    summary                shown in the console; cut to 2048 characters
-    external_execution_id  shown in the console; at most 1500 characters
-    percent_complete       1 to 100
-    revision, change_identifier, revision_summary
-                           Source actions: the revision that was found
-
-        >>> codepipeline.Result({"digest": "1b2c"}, summary="made")
-        Result(output_variables={'digest': '1b2c'}, summary='made')
-    """
-
-    name = "succeeded"
-
-    def __init__(
-        self,
-        output_variables: Mapping[str, str] | None = None,
-        *,
-        summary: str | None = None,
-        external_execution_id: str | None = None,
-        percent_complete: int | None = None,
-        revision: str | None = None,
-        change_identifier: str | None = None,
-        revision_summary: str | None = None,
-    ) -> None:
-        details = {
-            "output_variables": output_variables,
-            "summary": summary,
-            "external_execution_id": external_execution_id,
-            "percent_complete": percent_complete,
-            "revision": revision,
-            "change_identifier": change_identifier,
-            "revision_summary": revision_summary,
-        }
-        self.details = {name: value for name, value in details.items() if value is not None}
-
-    def send(self, core: _core.Job) -> None:
-        core.succeed(**self.details)
-
-    def __repr__(self) -> str:
-        return f"Result({', '.join(f'{name}={value!r}' for name, value in self.details.items())})"
-
-
-class Later(Outcome):
-    name = "continued"
-
-    def __init__(self, state: Any, after: float, result: Result) -> None:
-        self.state = state
-        self.after = after
-        self.result = result
-
-    def send(self, core: _core.Job) -> None:
-        core.later(self.state, self.after, **self.result.details)
-
-
-class Failure(Outcome):
-    name = "failed"
-
-    def __init__(self, message: str, type: str, external_execution_id: str | None = None) -> None:
-        self.message = message
-        self.type = type
-        self.external_execution_id = external_execution_id
-
-    @classmethod
-    def of(cls, error: BaseException) -> Failure:
-        kind = type(error).__name__
-        try:
-            text = str(error).encode("utf-8", "backslashreplace").decode()
-        except Exception:  # a handler's own exception class may do anything
-            text = "(its text cannot be had)"
-        default = "PermissionError" if isinstance(error, PermissionError) else "JobFailed"
-        return cls(f"{kind}: {text}" if text else kind, getattr(error, "failure_type", default))
-
-    def send(self, core: _core.Job) -> None:
-        core.fail(self.message, self.type, self.external_execution_id)
 
 
 class Job:
@@ -268,7 +175,7 @@ class EventJob(Job):
 
     def report(self, value: object = None) -> str:
         """Sends the outcome, which is what a handler returned; "succeeded", "failed" or "continued"."""
-        outcome = _outcome(self, value)
+        outcome = decide(self, value)
         outcome.send(self._core)
         return outcome.name
 
@@ -312,7 +219,7 @@ class Summary(int):
         return f"Summary({', '.join(f'{name}={count}' for name, count in self.__dict__.items())})"
 
 
-class Worker:
+class Worker(_handlers.Hooked):
     """Takes jobs for custom or third-party actions and runs a handler for each.
 
         worker = codepipeline.Worker(client, concurrency=8)
@@ -325,6 +232,11 @@ class Worker:
             return {"digest": digest}
 
         worker.run()
+
+    A handler may be a coroutine; all run on one loop thread. With several parameters it gets them by name: job,
+    configuration, parameters (UserParameters decoded), state, client, logger, and artifacts by their own names:
+    annotated Path an input is a folder it was unpacked to, and an output a folder that is packed when the handler
+    succeeds; otherwise they are Input and Output objects. An unknown name is a TypeError at registration.
 
     A handler returns None (success), a dict of output variables, or what job.succeed(), job.fail() or job.later()
     answers. An exception is a failure with the exception's text, is logged to the logger "codepipeline", and the worker
@@ -378,10 +290,11 @@ class Worker:
             raise ValueError('on_shutdown is "fail" or "continue"')
         if third_party and client_token is None:
             raise ValueError("third-party jobs need a client_token: a function that answers a customer's client token")
-        self._handlers: list[Handler] = []  # by the index the core gave the action type in a region
+        self._handlers: list[Bound] = []  # by the index the core gave the action type in a region
         self._plans: dict[int, _isolation.Plan] = {}  # by the same, of those with processes of their own
         self._timeouts: dict[int, float] = {}
-        self._invoked: Handler | None = None
+        self._hooks = _handlers.Hooks()
+        self._invoked: Bound | None = None
         self._on_shutdown = on_shutdown
         self._unanswered: dict[str, Job] = {}  # by id: whoever takes a job out answers it
         self._counts: dict[str, int] = dict.fromkeys(("succeeded", "failed", "continued", "unreported"), 0)
@@ -426,7 +339,8 @@ class Worker:
         isolation: str = "thread",
         limits: Mapping[str, int] | None = None,
         environ: Iterable[str] = (),
-    ) -> Callable[[Handler], Handler]:
+        _hooks: tuple[_handlers.Hooks, ...] = (),
+    ) -> Callable[[H], H]:
         """A decorator: the function handles the jobs of this action type.
 
         category is Source, Build, Test, Deploy or Invoke. query takes only jobs whose queryable configuration property
@@ -444,19 +358,21 @@ class Worker:
         if query is not None and len(query) != 1:
             raise ValueError("query takes one property and its value")
         pair = next(iter(query.items())) if query else (None, None)
-
+        hooks = (self._hooks, *_hooks)
         _isolation.check(isolation, limits, environ)
 
-        def register(handler: Handler) -> Handler:
+        def register(handler: H) -> H:
             if IN_CHILD:
+                _handlers.bind(handler, hooks, None)
                 return handler
+            bound = _handlers.bind(handler, hooks, None if isolation == "process" else self.client)
             plan = None
             if isolation == "process":
                 plan = _isolation.Plan(handler, timeout, limits, environ, self._on_shutdown == "continue")
             for one in self._clients if client is None else [client]:
                 more: dict[str, Any] = {"third_party": self._third_party, "client": one._core}
                 index = self._core.add(category, provider, version, *pair, idempotent=idempotent, **more)
-                self._handlers.append(handler)
+                self._handlers.append(bound)
                 if plan is not None:
                     self._plans[index] = plan
                 elif timeout is not None:
@@ -465,13 +381,24 @@ class Worker:
 
         return register
 
-    def invoke(self, handler: Handler) -> Handler:
+    def invoke(self, handler: H) -> H:
         """A decorator: the function handles what lambda_handler is given. One with job() does, when it is the only one;
         so this is for functions that are never polled for, and for workers with several."""
+        self._invoke(handler, ())
+        return handler
+
+    def _invoke(self, handler: Callable[..., object], hooks: tuple[_handlers.Hooks, ...]) -> None:
         if self._invoked is not None:
             raise ValueError("the worker has a handler for Lambda already")
-        self._invoked = handler
-        return handler
+        self._invoked = _handlers.bind(handler, (self._hooks, *hooks), None if IN_CHILD else self.client)
+
+    def include(self, router: _handlers.Router) -> None:
+        """Takes over the handlers of a Router, which keep its hooks."""
+        for options, handler in router.routes:
+            if options is None:
+                self._invoke(handler, (router._hooks,))
+            else:
+                self.job(**options, _hooks=(router._hooks,))(handler)
 
     def lambda_handler(self, event: dict[str, Any] | str | bytes, context: object = None) -> str:
         """The function for Lambda: ``handler = worker.lambda_handler``.
@@ -501,12 +428,12 @@ class Worker:
             raise job._undelivered
         return name
 
-    def _handler_for_lambda(self) -> Handler:
+    def _handler_for_lambda(self) -> Bound:
         if self._invoked is not None:
             return self._invoked
-        handlers = list(dict.fromkeys(self._handlers))
+        handlers = {bound.handler: bound for bound in self._handlers}
         if len(handlers) == 1:
-            return handlers[0]
+            return self._handlers[0]
         count = len(handlers) or "no"
         raise StateError(f"the worker has {count} handlers; tell with invoke() which one is for Lambda")
 
@@ -671,14 +598,14 @@ class Worker:
             raise interrupt
         return name
 
-    def _work(self, job: Job, handler: Handler) -> str:
+    def _work(self, job: Job, handler: Callable[[Job], object]) -> str:
         """Runs the handler and sends the outcome; raises nothing but KeyboardInterrupt."""
         interrupt = None
         with self._lock:
             self._unanswered[job.id] = job
         _log.info("%r started", job)
         try:
-            outcome = _outcome(job, handler(job))
+            outcome = decide(job, handler(job))
         except BaseException as error:
             _log.exception("%r: the handler failed", job)
             outcome = Failure.of(error)
@@ -692,17 +619,6 @@ class Worker:
 
     def __repr__(self) -> str:
         return f"<codepipeline.Worker with {len(self._handlers)} handlers, {self._core.running} jobs running>"
-
-
-def _outcome(job: Job, value: object) -> Outcome:
-    """What a handler's return value means."""
-    if value is None:
-        return job.outcome or Result()
-    if isinstance(value, Outcome):
-        return value
-    if isinstance(value, dict):
-        return Result(value)
-    raise TypeError(f"a handler returns None, a dict or what job.succeed() answers, not {type(value).__name__}")
 
 
 def _report(job: Job, outcome: Outcome) -> str:

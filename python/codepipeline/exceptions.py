@@ -274,6 +274,100 @@ class ArchiveError(CodePipelineError):
     status = "ARCHIVE"
 
 
+class JobFailure(CodePipelineError):
+    """Raised by a handler: its job fails with this message, and with the failure type of the class or the one given.
+
+    external_execution_id  shown in the console; at most 1500 characters
+
+        >>> codepipeline.JobFailure("no such commit", failure_type="RevisionUnavailable").failure_type
+        'RevisionUnavailable'
+    """
+
+    _failure_type = "JobFailed"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        failure_type: str | None = None,
+        external_execution_id: str | None = None,
+        **details: Any,
+    ) -> None:
+        super().__init__(message, **details)
+        if failure_type is not None:
+            if failure_type not in _FAILURE_TYPES:
+                raise ValueError(f"failure_type: {failure_type!r} is none of {', '.join(_FAILURE_TYPES)}")
+            self._failure_type = failure_type
+        self.external_execution_id = external_execution_id
+
+    @property
+    def failure_type(self) -> str:
+        return self._failure_type
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        details = {"failure_type": self._failure_type, "external_execution_id": self.external_execution_id}
+        return _rebuild, (type(self), self.message, details)
+
+
+class ConfigurationFailure(JobFailure):
+    """Raised by a handler: the action's configuration is wrong.
+
+    >>> codepipeline.ConfigurationFailure("why").failure_type
+    'ConfigurationError'
+    """
+
+    _failure_type = "ConfigurationError"
+
+
+class PermissionFailure(JobFailure):
+    """Raised by a handler: a permission is missing.
+
+    >>> codepipeline.PermissionFailure("why").failure_type
+    'PermissionError'
+    """
+
+    _failure_type = "PermissionError"
+
+
+class RevisionOutOfSyncFailure(JobFailure):
+    """Raised by a handler: the revision is not the one that is there now.
+
+    >>> codepipeline.RevisionOutOfSyncFailure("why").failure_type
+    'RevisionOutOfSync'
+    """
+
+    _failure_type = "RevisionOutOfSync"
+
+
+class RevisionUnavailableFailure(JobFailure):
+    """Raised by a handler: the revision is not to be had.
+
+    >>> codepipeline.RevisionUnavailableFailure("why").failure_type
+    'RevisionUnavailable'
+    """
+
+    _failure_type = "RevisionUnavailable"
+
+
+class SystemUnavailableFailure(JobFailure):
+    """Raised by a handler: something that it needs is away.
+
+    >>> codepipeline.SystemUnavailableFailure("why").failure_type
+    'SystemUnavailable'
+    """
+
+    _failure_type = "SystemUnavailable"
+
+
+_FAILURE_TYPES = (
+    "JobFailed",
+    "ConfigurationError",
+    "PermissionError",
+    "RevisionOutOfSync",
+    "RevisionUnavailable",
+    "SystemUnavailable",
+)
+
 # The names of botocore's exceptions, for scripts that were written for boto3. Its BotoCoreError is not a base of its
 # ClientError, as ours is: who catches both catches ClientError first.
 BotoCoreError = CodePipelineError

@@ -1,0 +1,140 @@
+-- SPDX-License-Identifier: MIT
+--- What stands between a worker and a handler: routers, hooks, failures with a type.
+--
+--     local router = codepipeline.router()
+--     router:before(function(job) print("begun", job.id) end)
+--     router:job({ category = "Build", provider = "MyBuilder" }, function(job) ... end)
+--     worker:include(router)
+--
+-- The hooks of a worker and of a router, each a function:
+--
+--   before(job)         before the handler; the worker's first, then the router's. What it answers, if not nil, is the
+--                       job's answer, and the handler is not called.
+--   after(job, outcome) the outcome is known, also that of a failure, and not sent yet; the router's first.
+--                       outcome.kind is "succeed", "fail" or "later". What it raises fails the job.
+--   on_error(job, err)  the handler, or a hook before it, raised; the router's first. The first answer that is not nil
+--                       is the job's, in place of the failure.
+
+local handlers = {}
+
+local HOOKS = { "before", "after", "on_error" }
+
+--- Gives a class the methods before, after and on_error, which also work for handlers registered earlier.
+function handlers.give_hooks(class)
+  for _, name in ipairs(HOOKS) do
+    class[name] = function(self, hook)
+      if hook == nil then
+        error("a hook is missing", 2)
+      end
+      table.insert(self.hooks[name], hook)
+      return self
+    end
+  end
+end
+
+function handlers.new_hooks()
+  return { before = {}, after = {}, on_error = {} }
+end
+
+local Router = {}
+Router.__index = Router
+handlers.give_hooks(Router)
+
+--- Arguments as for worker:job(), which looks at them when the router is included.
+function Router:job(type, handler)
+  if handler == nil then
+    error("a handler is missing", 2)
+  end
+  table.insert(self.routes, { type = type, handler = handler })
+  return self
+end
+
+--- As worker:invoke().
+function Router:invoke(handler)
+  if handler == nil then
+    error("a handler is missing", 2)
+  end
+  table.insert(self.routes, { handler = handler })
+  return self
+end
+
+function handlers.router()
+  return setmetatable({ routes = {}, hooks = handlers.new_hooks() }, Router)
+end
+
+--- The first answer of these hooks that is not nil.
+local function first(groups, name, from, to, step, ...)
+  for i = from, to, step do
+    for _, hook in ipairs(groups[i][name]) do
+      local value = hook(...)
+      if value ~= nil then
+        return value
+      end
+    end
+  end
+end
+
+--- The handler with the hooks around it, as a function that answers an outcome.
+-- @param groups hooks, the outermost first
+-- @param outcome_of, failure_of, warn what the worker makes of a value and of an error; function(job, message)
+function handlers.bind(handler, groups, outcome_of, failure_of, warn)
+  local function attempt(job)
+    local value = first(groups, "before", 1, #groups, 1, job)
+    if value == nil then
+      value = handler(job)
+    end
+    return outcome_of(job, value)
+  end
+  local function explain(err)
+    return { err = err, trace = debug.traceback(type(err) == "table" and tostring(err) or err, 2) }
+  end
+  return function(job)
+    local fine, outcome = xpcall(attempt, explain, job)
+    if not fine then
+      local raised = outcome
+      local value = first(groups, "on_error", #groups, 1, -1, job, raised.err)
+      warn(job, raised.trace)
+      outcome = value == nil and failure_of(raised.err) or outcome_of(job, value)
+    end
+    for i = #groups, 1, -1 do
+      for _, hook in ipairs(groups[i].after) do
+        hook(job, outcome)
+      end
+    end
+    job.outcome = outcome
+    return outcome
+  end
+end
+
+local TYPES = {}
+for _, name in ipairs {
+  "JobFailed",
+  "ConfigurationError",
+  "PermissionError",
+  "RevisionOutOfSync",
+  "RevisionUnavailable",
+  "SystemUnavailable",
+} do
+  TYPES[name] = true
+end
+
+local Failure = { __name = "codepipeline.Failure" }
+Failure.__index = Failure
+
+function Failure:__tostring()
+  return self.message
+end
+
+--- See codepipeline.failure in init.lua.
+function handlers.failure(type, message, external_execution_id)
+  if not TYPES[type] then
+    error(("there is no failure type %q"):format(tostring(type)), 3)
+  end
+  return setmetatable({
+    failure_type = type,
+    message = tostring(message),
+    external_execution_id = external_execution_id,
+  }, Failure)
+end
+
+return handlers
