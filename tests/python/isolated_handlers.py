@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Handlers for test_isolation.py, which run in processes of their own and have to be imported there."""
 
+import asyncio
 import os
 import pathlib
 import signal
@@ -96,3 +97,12 @@ def prints(job):
 
 def sleeps(job):
     time.sleep(1.0)
+
+
+def names(configuration, Source):
+    return {"target": configuration["Target"], "from": Source.name}
+
+
+async def pauses(job):
+    await asyncio.sleep(0)
+    return {"waited": "yes"}

@@ -176,3 +176,11 @@ def test_a_thread_that_is_in_time_has_its_own_result(world):
     worker = world.worker()
     worker.job(category="Build", provider="Builder", timeout=30)(lambda job: {"a": "b"})
     assert worker.run_once(timeout=10) == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("name", "variables"), [("names", {"target": "x", "from": "Source"}), ("pauses", {"waited": "yes"})]
+)
+def test_parameters_by_name_and_coroutines_work_there_too(world, name, variables):
+    assert run(world, getattr(handlers, name)) == "succeeded"
+    assert world.output()["outputVariables"] == variables
