@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ._client import Client
     from ._worker import Job
 
-    H = TypeVar("H", bound=Callable[..., object])
+    _H = TypeVar("_H", bound=Callable[..., object])
 
 ALONE = False  # set by _child.py: this process is there for one job, which one thread at a time may talk to
 _BEAT = 0.1  # seconds after which a coroutine is told that its job was cancelled
@@ -42,19 +42,19 @@ class Hooked:
 
     _hooks: Hooks
 
-    def before(self, hook: H) -> H:
+    def before(self, hook: _H) -> _H:
         """A decorator: called with the job before its handler; the worker's hooks first, then the router's. What it
         answers, if not None, is the job's answer, and the handler is not called."""
         self._hooks.before.append(hook)
         return hook
 
-    def after(self, hook: H) -> H:
+    def after(self, hook: _H) -> _H:
         """A decorator: called with the job and its Outcome, also when it failed, before that is sent; the router's
         hooks first, then the worker's. What it raises fails the job."""
         self._hooks.after.append(hook)
         return hook
 
-    def on_error(self, hook: H) -> H:
+    def on_error(self, hook: _H) -> _H:
         """A decorator: called with the job and the exception that a handler or a hook before it raised; the router's
         hooks first. The first answer that is not None is the job's, in place of the failure: job.later(), for
         instance."""
@@ -85,17 +85,17 @@ class Router(Hooked):
         self._hooks = Hooks()
         self.routes: list[tuple[dict[str, Any] | None, Callable[..., object]]] = []
 
-    def job(self, **options: Any) -> Callable[[H], H]:
+    def job(self, **options: Any) -> Callable[[_H], _H]:
         """A decorator; arguments as for Worker.job, which looks at them when the router is included."""
 
-        def register(handler: H) -> H:
+        def register(handler: _H) -> _H:
             _Call(handler)  # a parameter nobody knows is an error here
             self.routes.append((options, handler))
             return handler
 
         return register
 
-    def invoke(self, handler: H) -> H:
+    def invoke(self, handler: _H) -> _H:
         """A decorator; see Worker.invoke."""
         _Call(handler)
         self.routes.append((None, handler))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._client import Client
-    from ._handlers import Bound, H
+    from ._handlers import _H, Bound
     from ._typing import Path
 
 IN_CHILD = False  # set by _child.py: this process is there for one handler, and its Workers are idle
@@ -340,7 +340,7 @@ class Worker(_handlers.Hooked):
         limits: Mapping[str, int] | None = None,
         environ: Iterable[str] = (),
         _hooks: tuple[_handlers.Hooks, ...] = (),
-    ) -> Callable[[H], H]:
+    ) -> Callable[[_H], _H]:
         """A decorator: the function handles the jobs of this action type.
 
         category is Source, Build, Test, Deploy or Invoke. query takes only jobs whose queryable configuration property
@@ -361,7 +361,7 @@ class Worker(_handlers.Hooked):
         hooks = (self._hooks, *_hooks)
         _isolation.check(isolation, limits, environ)
 
-        def register(handler: H) -> H:
+        def register(handler: _H) -> _H:
             if IN_CHILD:
                 _handlers.bind(handler, hooks, None)
                 return handler
@@ -381,7 +381,7 @@ class Worker(_handlers.Hooked):
 
         return register
 
-    def invoke(self, handler: H) -> H:
+    def invoke(self, handler: _H) -> _H:
         """A decorator: the function handles what lambda_handler is given. One with job() does, when it is the only one;
         so this is for functions that are never polled for, and for workers with several."""
         self._invoke(handler, ())
