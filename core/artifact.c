@@ -44,8 +44,13 @@ static cpl_status begin_transfer(transfer *t, cpl_client *client, const cpl_wait
     t->client = client;
     t->s3 = cpl_s3_of_client(client);
     t->wait = wait ? *wait : (cpl_wait){0};
-    status = cpl_creds_acquire(client->creds, cpl_clock_wall_ms() / 1000, &t->wait, &t->who, err);
+    status = cpl_creds_acquire(client->creds, cpl_client_now_s(client), &t->wait, &t->who, err);
     if (status != CPL_OK) return status;
+    if (t->who->view.access_key_id.n == 0) {
+        cpl_creds_drop(t->who);
+        t->who = NULL;
+        return cpl_fail(err, CPL_CREDENTIALS, "an anonymous client has no key for a bucket");
+    }
     t->target.who = &t->who->view;
     t->target.wait = &t->wait;
     return CPL_OK;

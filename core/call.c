@@ -108,7 +108,9 @@ static cpl_status sign(call *c, cpl_header *headers, size_t *count, const cpl_cr
                                       .region = cpl_str_of(client->endpoint.signing_region),
                                       .service = cpl_str_of(client->endpoint.signing_name),
                                       .time_s = now_s};
-    cpl_status status = cpl_sigv4_sign(client->signer, &request, credentials, &c->signature, c->err);
+    cpl_status status;
+    if (credentials->access_key_id.n == 0) return CPL_OK; /* anonymous */
+    status = cpl_sigv4_sign(client->signer, &request, credentials, &c->signature, c->err);
     if (status) return status;
     headers[(*count)++] = (cpl_header){CPL_LIT("x-amz-date"), cpl_str_of(c->signature.date)};
     headers[(*count)++] = (cpl_header){CPL_LIT("authorization"), cpl_buf_str(&c->signature.authorization)};
@@ -188,13 +190,14 @@ static void note_rate(call *c, cpl_status status) {
 cpl_status cpl_call_request(cpl_call *c) {
     int64_t now_s;
     cpl_status status;
+    c->class = CPL_RETRY_NEVER;
+    status = cpl_creds_acquire(c->client->creds, cpl_client_now_s(c->client), &c->wait, &c->set, c->err);
+    if (status) return status;
+    /* after that, which may have taken long, and may have learnt what time it is */
     c->used_s = atomic_load_explicit(&c->client->root->skew_s, memory_order_relaxed);
     c->sent_ms = cpl_clock_wall_ms();
     c->begin_ms = cpl_clock_monotonic_ms();
-    c->class = CPL_RETRY_NEVER;
     now_s = c->sent_ms / 1000 + c->used_s;
-    status = cpl_creds_acquire(c->client->creds, now_s, &c->wait, &c->set, c->err);
-    if (status) return status;
     status = make_request(c, &c->set->view, now_s);
     if (status) drop_credentials(c);
     return status;

@@ -85,6 +85,11 @@ static cpl_status set_credentials(cpl_client *client, const cpl_client_options *
     const cpl_creds_options creds = {
         .config = client->config,
         .given = {options->access_key_id, options->secret_access_key, options->session_token},
+        .skew_s = client->correct_clock ? &client->skew_s : NULL,
+        .source = options->source,
+        .anonymous = options->anonymous,
+        .fips = options->use_fips_endpoint,
+        .dual_stack = options->use_dualstack_endpoint,
         .region = cpl_setting_find(client->config, CPL_SETTING_REGION, options->region).value};
     client->own_creds = true;
     return cpl_creds_open(&client->creds, &creds, err);
@@ -351,9 +356,15 @@ static cpl_status set_up_view(cpl_client *view, const cpl_client *from, const cp
     view->http = from->http;
     view->watch = cpl_watch_new();
     if (view->watch == NULL) return cpl_fail_nomem(err);
-    view->own_creds = given.access_key_id.n > 0 || given.secret_access_key.n > 0 || given.session_token.n > 0;
+    view->own_creds = given.access_key_id.n > 0 || given.secret_access_key.n > 0 || given.session_token.n > 0 ||
+                      options->source.keys || options->anonymous;
     if (view->own_creds) {
-        status = cpl_creds_new(&view->creds, view->config, &given, err);
+        const cpl_creds_options creds = {.config = view->config,
+                                         .skew_s = view->correct_clock ? &view->root->skew_s : NULL,
+                                         .given = given,
+                                         .source = options->source,
+                                         .anonymous = options->anonymous};
+        status = cpl_creds_open(&view->creds, &creds, err);
         if (status) return status;
     } else {
         view->creds = from->creds;

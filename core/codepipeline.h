@@ -210,6 +210,27 @@ typedef struct cpl_client cpl_client;
 
 typedef enum cpl_choice { CPL_CHOICE_DEFAULT, CPL_CHOICE_NO, CPL_CHOICE_YES } cpl_choice;
 
+/* Keys as a provider of the caller's own gives them. Wiped when they have been copied. */
+typedef struct cpl_keys {
+    char access_key_id[256];
+    char secret_access_key[256];
+    char session_token[16384]; /* empty: none */
+    int64_t expires_s;         /* since 1970; 0: never */
+} cpl_keys;
+
+/*
+ * What the core asks its caller for, on the thread of the call that needs it (cpl_job_guard() makes one of its own) and
+ * one question at a time; who is asked must not call the client. CPL_CREDENTIALS, with err->message, says that there is
+ * no answer; CPL_CANCELLED ends the call. Either may be NULL.
+ */
+typedef struct cpl_credentials_source {
+    /* Instead of all other places. Asked again ahead of expires_s: from 15 minutes before, by one caller at a time. */
+    cpl_status (*keys)(void *context, cpl_keys *out, cpl_error *err);
+    /* The code that the device shows now, for a profile with mfa_serial; "123456". */
+    cpl_status (*mfa_code)(void *context, const char *serial, char out[16], cpl_error *err);
+    void *context; /* must outlive the client and its views */
+} cpl_credentials_source;
+
 /* docs/settings.md has them all, with the variables and the properties of profiles. */
 typedef struct cpl_client_options {
     cpl_str region;        /* default: AWS_REGION, AWS_DEFAULT_REGION, the profile's region */
@@ -234,6 +255,8 @@ typedef struct cpl_client_options {
     cpl_str proxy;       /* a URL, for all hosts, or "none"; default: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY */
     cpl_str client_cert; /* a PEM file to show to a server that asks for a certificate */
     cpl_str client_key;  /* default: in the same file */
+    cpl_credentials_source source; /* of credentials, in the caller's hands */
+    bool anonymous;                /* requests are not signed, and no credentials are looked for */
 } cpl_client_options;
 
 /* On CPL_OK the caller owns *out. CPL_CONFIG: no region, an unreadable profile; CPL_INVALID: an option is malformed. */

@@ -85,8 +85,8 @@ static bool is_given(const cpl_credentials *given) {
 
 static bool set_up(cpl_creds *creds, const cpl_creds_options *options) {
     cpl_creds_set *given = NULL;
-    if (is_given(&options->given)) {
-        given = cpl_creds_set_new(&options->given, 0, "arguments");
+    if (options->anonymous || is_given(&options->given)) {
+        given = cpl_creds_set_new(&options->given, 0, options->anonymous ? "anonymous" : "arguments");
         if (given == NULL) return false;
     }
     atomic_init(&creds->lasting, given);
@@ -102,8 +102,14 @@ static bool set_up(cpl_creds *creds, const cpl_creds_options *options) {
 
 cpl_status cpl_creds_open(cpl_creds **out, const cpl_creds_options *options, cpl_error *err) {
     cpl_creds *made;
-    cpl_status status = is_given(&options->given) ? check_given(&options->given, err) : CPL_OK;
+    bool given = is_given(&options->given);
+    cpl_status status = given ? check_given(&options->given, err) : CPL_OK;
     *out = NULL;
+    if (status == CPL_OK && given + options->anonymous + (options->source.keys != NULL) > 1) {
+        status = cpl_fail_at(err, CPL_INVALID, "credentials",
+                             "credentials: given in two ways; keys, a provider of "
+                             "one's own and anonymous exclude each other");
+    }
     if (status) return status;
     made = cpl_calloc(1, sizeof *made);
     if (made == NULL) return cpl_fail_nomem(err);
@@ -159,25 +165,41 @@ static cpl_status ask_caller(const cpl_creds_options *options, cpl_creds_set **o
     cpl_creds_texts texts = {.name = {"access_key_id", "secret_access_key", "session_token"},
                              .place = "the credentials provider",
                              .source = "provider"};
-    cpl_credentials keys = {.access_key_id = {NULL, 0}};
-    cpl_status status = options->fetch(options->fetch_context, &keys, &texts.expires_s, err);
-    if (status) return status;
-    texts.text[0] = keys.access_key_id;
-    texts.text[1] = keys.secret_access_key;
-    texts.text[2] = keys.session_token;
-    return cpl_creds_require_texts(&texts, out, err);
+    cpl_keys *keys = cpl_calloc(1, sizeof *keys);
+    cpl_status status;
+    if (keys == NULL) return cpl_fail_nomem(err);
+    status = options->source.keys(options->source.context, keys, err);
+    if (status == CPL_OK) {
+        texts.text[0] = cpl_str_of(keys->access_key_id);
+        texts.text[1] = cpl_str_of(keys->secret_access_key);
+        texts.text[2] = cpl_str_of(keys->session_token);
+        texts.expires_s = keys->expires_s;
+        status = cpl_creds_require_texts(&texts, out, err);
+    }
+    cpl_wipe(keys, sizeof *keys);
+    cpl_free(keys);
+    return status;
 }
 
 static bool is_of_instance(const cpl_creds_set *set) {
     return strcmp(set->source, "instance metadata") == 0;
 }
 
-/* A set to go on with. Expired ones are no use, but for those of the instance, which get more time from their user. */
-static cpl_status ask(cpl_creds *creds, int64_t now_s, const cpl_wait *wait, cpl_creds_set **out, cpl_error *err) {
-    const cpl_creds_ask question = {creds->options.config, &creds->line, now_s, wait};
+static int64_t skew_of(const cpl_creds *creds) {
+    return creds->options.skew_s ? atomic_load_explicit(creds->options.skew_s, memory_order_relaxed) : 0;
+}
+
+/*
+ * A set to go on with; *now follows when asking tells that the clock is wrong. Expired ones are no use, but for those
+ * of the instance, which get more time from their user.
+ */
+static cpl_status ask(cpl_creds *creds, int64_t *now, const cpl_wait *wait, cpl_creds_set **out, cpl_error *err) {
+    const cpl_creds_ask question = {creds->options.config, &creds->line, *now, wait};
+    int64_t before_s = skew_of(creds), now_s;
     cpl_status status;
     *out = NULL;
-    status = creds->options.fetch ? ask_caller(&creds->options, out, err) : ask_chain(&question, out, err);
+    status = creds->options.source.keys ? ask_caller(&creds->options, out, err) : ask_chain(&question, out, err);
+    now_s = *now += skew_of(creds) - before_s;
     if (status || (*out)->expires_s == 0 || (*out)->expires_s > now_s || is_of_instance(*out)) return status;
     status = cpl_fail(err, CPL_CREDENTIALS, "the credentials found (%s) have expired", (*out)->source);
     cpl_creds_drop(*out);
@@ -278,7 +300,7 @@ static cpl_status refresh(cpl_creds *creds, int64_t now_s, const cpl_wait *wait,
     cpl_status status;
     look_again(creds, now_s, seen); /* another may have been here just before */
     if (seen->need == NOTHING) return CPL_OK;
-    status = ask(creds, now_s, wait, &fresh, &why);
+    status = ask(creds, &now_s, wait, &fresh, &why);
     if (status == CPL_OK) take(creds, fresh, now_s);
     if (status && (status == CPL_CANCELLED || status == CPL_NOMEM || !keep_old(creds, now_s, &why))) {
         if (err) *err = why;

@@ -18,19 +18,18 @@ typedef struct cpl_creds_set {
     cpl_credentials view; /* points into this set */
     int64_t expires_s;    /* 0: never */
     const char *source;   /* "arguments", "environment", "web identity", "profile", "container", "instance metadata",
-                           "provider" */
+                           "provider", "anonymous" */
 } cpl_creds_set;
 
 typedef struct cpl_creds_options {
-    const cpl_config *config; /* must outlive the source; NULL only with given keys or fetch */
+    const cpl_config *config; /* must outlive the source; NULL only with given keys, source.keys or anonymous */
     /* Explicit keys (both or none; CPL_INVALID otherwise); empty: the chain. */
     cpl_credentials given;
-    /*
-     * The caller's own provider, instead of the chain: fills *keys with views that live until its next call, and
-     * *expires_s (0: never). Runs on the thread that asked, one call at a time.
-     */
-    cpl_status (*fetch)(void *context, cpl_credentials *keys, int64_t *expires_s, cpl_error *err);
-    void *fetch_context;
+    cpl_credentials_source source; /* keys, if any, instead of the chain */
+    bool anonymous;                /* the set is empty */
+    cpl_choice fips, dual_stack;   /* of STS and SSO; default: what config says */
+    /* Seconds to add to this machine's clock, which STS may correct; NULL: the clock is right. Outlives the source. */
+    _Atomic int64_t *skew_s;
     cpl_str region; /* of the STS that roles are assumed at; absent: what config says */
     /* Tests: instead of cpl_http_send(). direct: never through a proxy. */
     cpl_status (*send)(void *context, const cpl_http_request *request, bool direct, cpl_http_response *response,

@@ -169,6 +169,10 @@ cpl_str cpl_creds_region(const cpl_creds_ask *ask) {
     return cpl_str_of(setting ? setting : cpl_config_setting(ask->config, "AWS_DEFAULT_REGION", "region"));
 }
 
+static bool chosen(const cpl_creds_ask *ask, cpl_choice option, const char *variable, const char *property) {
+    return option ? option == CPL_CHOICE_YES : cpl_config_switch(ask->config, variable, property);
+}
+
 cpl_status cpl_creds_endpoint(const cpl_creds_ask *ask, const char *service, const char *setting, cpl_str region,
                               cpl_endpoint *out, cpl_error *err) {
     const char *legacy = cpl_config_setting(ask->config, "AWS_STS_REGIONAL_ENDPOINTS", "sts_regional_endpoints");
@@ -176,8 +180,9 @@ cpl_status cpl_creds_endpoint(const cpl_creds_ask *ask, const char *service, con
         .service = cpl_str_of(service),
         .region = region,
         .override_url = cpl_str_of(cpl_config_endpoint_url(ask->config, setting)),
-        .fips = cpl_config_switch(ask->config, "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
-        .dual_stack = cpl_config_switch(ask->config, "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
+        .fips = chosen(ask, ask->line->options->fips, "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"),
+        .dual_stack =
+            chosen(ask, ask->line->options->dual_stack, "AWS_USE_DUALSTACK_ENDPOINT", "use_dualstack_endpoint"),
         .legacy_global = legacy && cpl_str_is(cpl_str_of(legacy), "legacy")};
     return cpl_creds_as_credentials(cpl_endpoint_resolve(&params, out, err), err);
 }

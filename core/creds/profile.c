@@ -135,18 +135,38 @@ cpl_status cpl_creds_plan_make(const cpl_config *config, const char *profile, cp
 
 /* ---- walking it ---- */
 
+static cpl_status ask_for_code(const cpl_creds_ask *ask, const char *place, const cpl_creds_role *role, char code[16],
+                               cpl_error *err) {
+    const cpl_credentials_source *source = &ask->line->options->source;
+    cpl_status status;
+    if (source->mfa_code == NULL)
+        return cpl_fail(err, CPL_CREDENTIALS,
+                        "%s has an mfa_serial, and there is nobody to ask for the code: pass "
+                        "mfa_code, a function that answers it",
+                        place);
+    status = source->mfa_code(source->context, role->mfa_serial, code, err);
+    code[15] = '\0';
+    if (status) return status;
+    if (strlen(code) == 6 && strspn(code, "0123456789") == 6) return CPL_OK;
+    return cpl_fail(err, CPL_CREDENTIALS, "the code for the mfa_serial of %s is not six digits", place);
+}
+
 static cpl_status assume(const cpl_creds_ask *ask, const char *profile, const cpl_creds_set *with, cpl_creds_set **out,
                          cpl_error *err) {
-    char place[128];
+    char place[128], code[16] = "";
     const cpl_creds_role role = {.arn = cpl_config_profile_value(ask->config, profile, "role_arn"),
                                  .session_name = cpl_config_profile_value(ask->config, profile, "role_session_name"),
                                  .external_id = cpl_config_profile_value(ask->config, profile, "external_id"),
                                  .duration = cpl_config_profile_value(ask->config, profile, "duration_seconds"),
+                                 .mfa_serial = cpl_config_profile_value(ask->config, profile, "mfa_serial"),
+                                 .mfa_code = code,
                                  .place = place,
                                  .source = "profile"};
     snprintf(place, sizeof place, "profile \"%.100s\"", profile);
-    if (cpl_config_profile_value(ask->config, profile, "mfa_serial"))
-        return cpl_fail(err, CPL_CREDENTIALS, "%s has an mfa_serial, and there is nobody to ask for the code", place);
+    if (role.mfa_serial) {
+        cpl_status status = ask_for_code(ask, place, &role, code, err);
+        if (status) return status;
+    }
     return cpl_creds_assume_role(ask, &role, with, out, err);
 }
 

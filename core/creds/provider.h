@@ -129,7 +129,8 @@ typedef struct cpl_creds_role {
     const char *arn;
     const char *session_name; /* NULL: made up */
     const char *external_id, *duration;
-    const char *place; /* for messages: "profile \"x\"" */
+    const char *mfa_serial, *mfa_code; /* both or none */
+    const char *place;                 /* for messages: "profile \"x\"" */
     const char *source;
 } cpl_creds_role;
 cpl_status cpl_creds_assume_role(const cpl_creds_ask *ask, const cpl_creds_role *role, const cpl_creds_set *with,

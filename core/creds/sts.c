@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* AssumeRole and AssumeRoleWithWebIdentity: the query protocol, answers in XML. */
+#include <stdatomic.h>
+
 #include "../clock.h"
 #include "../err.h"
+#include "../skew.h"
 #include "../xml.h"
 #include "provider.h"
 
@@ -27,6 +30,10 @@ static cpl_status add_role(cpl_buf *form, const cpl_creds_role *role, int64_t no
     add_field(form, "RoleSessionName", cpl_str_of(role->session_name ? role->session_name : made_up));
     add_field(form, "ExternalId", cpl_str_of(role->external_id));
     add_field(form, "DurationSeconds", cpl_str_of(role->duration));
+    if (role->mfa_serial) {
+        add_field(form, "SerialNumber", cpl_str_of(role->mfa_serial));
+        add_field(form, "TokenCode", cpl_str_of(role->mfa_code));
+    }
     return CPL_OK;
 }
 
@@ -103,25 +110,56 @@ static cpl_status prepare(exchange *x, int64_t now_s, cpl_error *err) {
     return x->with ? sign(x, &url, now_s, err) : CPL_OK;
 }
 
-static cpl_status run(const cpl_creds_ask *ask, exchange *x, cpl_creds_set **out, cpl_error *err) {
+/* One request, signed for the time now_s. */
+static cpl_status try_at(const cpl_creds_ask *ask, exchange *x, int64_t now_s, cpl_http_response *response,
+                         cpl_error *err) {
     cpl_creds_message message = {.method = "POST", .place = "STS"};
-    cpl_http_response response;
     cpl_status status;
     cpl_signature_init(&x->signature);
-    cpl_http_response_init(&response);
-    cpl_buf_addf(&x->url, "%s/", x->endpoint.url);
-    status = prepare(x, ask->now_s, err);
+    x->header_count = 0;
+    status = prepare(x, now_s, err);
     if (status == CPL_OK) {
         message.url = cpl_buf_cstr(&x->url);
         message.headers = x->headers;
         message.header_count = x->header_count;
         message.body = cpl_buf_str(&x->form);
-        status = cpl_creds_call(ask, &message, &response, err);
+        status = cpl_creds_call(ask, &message, response, err);
     }
-    if (status == CPL_OK) status = read_answer(&response, x->action, x->source, out, err);
+    cpl_signature_release(&x->signature);
+    return status;
+}
+
+/* Whether STS refused because of this machine's clock, which is corrected then. */
+static bool clock_was_wrong(const cpl_creds_ask *ask, int64_t sent_ms, const cpl_http_response *response,
+                            const cpl_error *err) {
+    const cpl_skew_answer answer = {sent_ms, cpl_clock_wall_ms(), cpl_http_header(response, "date"),
+                                    cpl_http_header(response, "age")};
+    _Atomic int64_t *skew_s = ask->line->options->skew_s;
+    int64_t used_s, learnt_s;
+    if (skew_s == NULL) return false;
+    used_s = learnt_s = atomic_load_explicit(skew_s, memory_order_relaxed);
+    if (!cpl_skew_learn(&answer, &learnt_s)) return false;
+    atomic_store_explicit(skew_s, learnt_s, memory_order_relaxed);
+    return cpl_skew_blamed(cpl_str_of(err->code), used_s, learnt_s);
+}
+
+static cpl_status run(const cpl_creds_ask *ask, exchange *x, cpl_creds_set **out, cpl_error *err) {
+    int64_t sent_ms = cpl_clock_wall_ms();
+    cpl_http_response response;
+    cpl_error own = {.status = CPL_OK};
+    cpl_status status;
+    cpl_buf_addf(&x->url, "%s/", x->endpoint.url);
+    cpl_http_response_init(&response);
+    status = try_at(ask, x, ask->now_s, &response, &own);
+    if (status == CPL_CREDENTIALS && x->with && clock_was_wrong(ask, sent_ms, &response, &own)) {
+        cpl_http_response_release(&response);
+        cpl_http_response_init(&response);
+        status = try_at(ask, x, cpl_clock_wall_ms() / 1000 + atomic_load(ask->line->options->skew_s), &response, &own);
+    }
+    if (status == CPL_OK) status = read_answer(&response, x->action, x->source, out, &own);
+    if (status && err) *err = own;
     cpl_buf_wipe(&response.body);
     cpl_http_response_release(&response);
-    cpl_signature_release(&x->signature);
     return cpl_creds_as_credentials(status, err);
 }
 

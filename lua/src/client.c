@@ -24,7 +24,7 @@ cpl_client *check_client(lua_State *L, int index) {
     return self->client;
 }
 
-typedef enum option_kind { TEXT, SECONDS, COUNT, CHOICE } option_kind;
+typedef enum option_kind { TEXT, SECONDS, COUNT, CHOICE, TRUTH } option_kind;
 
 typedef struct option_row {
     const char *name;
@@ -55,6 +55,7 @@ static const option_row options_of_client[] = {
     OPTION("proxy", TEXT, proxy),
     OPTION("client_cert", TEXT, client_cert),
     OPTION("client_key", TEXT, client_key),
+    OPTION("anonymous", TRUTH, anonymous),
 };
 #define OPTION_COUNT (sizeof options_of_client / sizeof *options_of_client)
 
@@ -78,15 +79,19 @@ static void read_option(lua_State *L, int index, const option_row *row, cpl_clie
     case SECONDS: *(int64_t *)to = (int64_t)(field_within(L, index, row->name, 1e9) * 1000); break;
     case COUNT: *(int *)to = (int)field_within(L, index, row->name, 1e6); break;
     case CHOICE: *(cpl_choice *)to = field_choice(L, index, row->name); break;
+    case TRUTH: *(bool *)to = field_choice(L, index, row->name) == CPL_CHOICE_YES; break;
     }
 }
 
 /* From the table at index, which keeps the texts alive. */
 static cpl_client_options read_options(lua_State *L, int index) {
-    const char *names[OPTION_COUNT + 1] = {NULL};
+    const char *names[OPTION_COUNT + 3] = {NULL};
     cpl_client_options options = {0};
     for (size_t i = 0; i < OPTION_COUNT; i++) names[i] = options_of_client[i].name;
+    names[OPTION_COUNT] = "credentials";
+    names[OPTION_COUNT + 1] = "mfa_code";
     check_options(L, index, names);
+    if (lua_istable(L, index)) read_source(L, index, &options.source);
     for (size_t i = 0; i < OPTION_COUNT && lua_istable(L, index); i++) {
         read_option(L, index, &options_of_client[i], &options);
     }

@@ -76,6 +76,8 @@ void open_emulator(lua_State *L);
 void open_event(lua_State *L);
 void open_runtime(lua_State *L);
 void open_queue(lua_State *L);
+/* source.c: the functions credentials and mfa_code of the options table at index, if there are any. */
+void read_source(lua_State *L, int index, cpl_credentials_source *out);
 cpl_client *check_client(lua_State *L, int index);
 /* The table of parameters at an index, or none, as text that scratch keeps; raises on what JSON cannot hold. */
 cpl_status check_params(lua_State *L, lua_scratch *scratch, int params, cpl_str *text, cpl_error *err);

@@ -36,6 +36,20 @@ def own_names(options):
             raise TypeError(f"{name} is given twice, by our name and by boto3's")
         if value is not None:
             own[name] = os.fsencode(value) if name in _FILES else value
+    if "credentials" in own or "mfa_code" in own:
+        return _with_source(own)
+    return own
+
+
+def _with_source(own):
+    credentials, mfa_code = own.pop("credentials", None), own.pop("mfa_code", None)
+    if credentials is False:
+        own["anonymous"] = True
+        credentials = None
+    if credentials is not None or mfa_code is not None:
+        from ._credentials import source
+
+        own["source"] = source(credentials, mfa_code)
     return own
 
 
@@ -73,6 +87,9 @@ class Client:
     profile            default: AWS_PROFILE, "default"
     access_key_id, secret_access_key, session_token
                        default: the environment, the shared files
+    credentials        instead of these: a function that answers keys (a dict, a tuple, boto3's objects) and, if they
+                       expire, when; an object of boto3's; or False for requests that are not signed
+    mfa_code           for a profile with mfa_serial: a function that is given the serial and answers the six digits
     endpoint_url       default: AWS_ENDPOINT_URL_CODEPIPELINE, AWS_ENDPOINT_URL, the profile, the region's
     s3_endpoint_url    the same for artifacts, with AWS_ENDPOINT_URL_S3
     ca_bundle          a PEM file or a hashed folder; default: AWS_CA_BUNDLE, the system's

@@ -2,6 +2,7 @@
 """Names for type checkers; there is no such module at run time."""
 
 import os
+from collections.abc import Callable
 from typing import Union
 
 from typing_extensions import TypeAlias, TypedDict
@@ -15,6 +16,8 @@ class Options(TypedDict, total=False):
     access_key_id: str | None
     secret_access_key: str | None
     session_token: str | None
+    credentials: object
+    mfa_code: Callable[[str], str] | None
     endpoint_url: str | None
     s3_endpoint_url: str | None
     ca_bundle: Path | None

@@ -23,13 +23,12 @@ _CONFIG = {
     "use_fips_endpoint": "use_fips_endpoint",
     "use_dualstack_endpoint": "use_dualstack_endpoint",
 }
-_ALSO = ("retries", "proxies", "client_cert")
+_ALSO = ("retries", "proxies", "client_cert", "signature_version")
 # What has no meaning here: one connection a thread, one way to sign, parameters are always checked.
 _IGNORED = (
     "max_pool_connections",
     "parameter_validation",
     "s3",
-    "signature_version",
     "tcp_keepalive",
 )
 
@@ -75,6 +74,8 @@ def _of_config(config: Any) -> dict[str, Any]:
         options["client_cert"], options["client_key"] = certificate
     elif certificate is not None:
         options["client_cert"] = certificate
+    if type(getattr(config, "signature_version", None)).__name__ == "UNSIGNED":  # botocore's
+        options["credentials"] = False
     proxies = getattr(config, "proxies", None) or {}
     if "https" in proxies or "http" in proxies:
         options["proxy"] = proxies.get("https", proxies.get("http"))

@@ -4,13 +4,15 @@
 
 typedef struct client_object {
     PyObject_HEAD cpl_client *handle;
+    PyObject *source; /* what the core asks for credentials, see source_of(); or NULL */
+    PyObject *parent; /* of a view: the client whose source it may use; or NULL */
 } client_object;
 
 cpl_client *client_handle(PyObject *client) {
     return ((client_object *)client)->handle;
 }
 
-typedef enum option_kind { TEXT, SECONDS, COUNT, SIZE, CHOICE } option_kind;
+typedef enum option_kind { TEXT, SECONDS, COUNT, SIZE, CHOICE, TRUTH } option_kind;
 
 typedef struct option_row {
     const char *name;
@@ -42,6 +44,7 @@ static const option_row options_of_client[] = {
     OPTION("proxy", TEXT, proxy),
     OPTION("client_cert", TEXT, client_cert),
     OPTION("client_key", TEXT, client_key),
+    OPTION("anonymous", TRUTH, anonymous),
 };
 
 static const option_row *find_option(PyObject *name) {
@@ -65,6 +68,10 @@ static bool parse_option(const option_row *option, PyObject *value, cpl_client_o
         truth = PyObject_IsTrue(value);
         *(cpl_choice *)to = truth ? CPL_CHOICE_YES : CPL_CHOICE_NO;
         return truth >= 0;
+    case TRUTH:
+        truth = PyObject_IsTrue(value);
+        *(bool *)to = truth > 0;
+        return truth >= 0;
     default: break;
     }
     number = PyNumber_AsSsize_t(value, PyExc_OverflowError);
@@ -81,6 +88,86 @@ static bool parse_option(const option_row *option, PyObject *value, cpl_client_o
     return true;
 }
 
+/* ---- where credentials come from ---- */
+
+/*
+ * What a question raised becomes its answer, but for what is no Exception (Ctrl-C), which stays set and ends the call.
+ * Takes the GIL's state as it was before the question.
+ */
+static cpl_status end_question(const char *who, bool answered, PyGILState_STATE gil, cpl_error *err) {
+    cpl_status status = CPL_OK;
+    if (!answered) {
+        status = PyErr_ExceptionMatches(PyExc_Exception) ? CPL_CREDENTIALS : CPL_CANCELLED;
+        err->status = status;
+    }
+    if (status == CPL_CREDENTIALS) {
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        PyErr_NormalizeException(&type, &value, &traceback);
+        PyObject *told = PyUnicode_FromFormat("%s: %R", who, value);
+        PyObject *bytes = told ? PyUnicode_AsUTF8String(told) : NULL;
+        PyOS_snprintf(err->message, sizeof err->message, "%s", bytes ? PyBytes_AsString(bytes) : who);
+        PyErr_Clear();
+        Py_XDECREF(bytes);
+        Py_XDECREF(told);
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+    }
+    PyGILState_Release(gil);
+    return status;
+}
+
+static bool copy_text(PyObject *bytes, char *out, size_t size, const char *name) {
+    char *text;
+    Py_ssize_t n;
+    if (PyBytes_AsStringAndSize(bytes, &text, &n) < 0) return false;
+    if ((size_t)n >= size || strlen(text) != (size_t)n) {
+        PyErr_Format(PyExc_ValueError, "%s is too long, or has a NUL", name);
+        return false;
+    }
+    memcpy(out, text, (size_t)n + 1);
+    return true;
+}
+
+/* The context is (keys, mfa_code); keys() answers three bytes and a time. */
+static cpl_status ask_keys(void *context, cpl_keys *out, cpl_error *err) {
+    PyGILState_STATE gil = PyGILState_Ensure();
+    PyObject *made = PyObject_CallNoArgs(PyTuple_GetItem(context, 0));
+    bool ok = false;
+    if (made && PyTuple_Check(made) && PyTuple_Size(made) == 4) {
+        out->expires_s = PyLong_AsLongLong(PyTuple_GetItem(made, 3));
+        ok = !PyErr_Occurred() &&
+             copy_text(PyTuple_GetItem(made, 0), out->access_key_id, sizeof out->access_key_id, "access_key_id") &&
+             copy_text(PyTuple_GetItem(made, 1), out->secret_access_key, sizeof out->secret_access_key, "the secret") &&
+             copy_text(PyTuple_GetItem(made, 2), out->session_token, sizeof out->session_token, "session_token");
+    } else if (made) {
+        PyErr_SetString(PyExc_TypeError, "not what it should answer");
+    }
+    Py_XDECREF(made);
+    return end_question("the credentials provider", ok, gil, err);
+}
+
+static cpl_status ask_mfa_code(void *context, const char *serial, char out[16], cpl_error *err) {
+    PyGILState_STATE gil = PyGILState_Ensure();
+    PyObject *text = module_text(serial);
+    PyObject *made = text ? PyObject_CallFunctionObjArgs(PyTuple_GetItem(context, 1), text, NULL) : NULL;
+    bool ok = made && copy_text(made, out, 16, "the code");
+    Py_XDECREF(made);
+    Py_XDECREF(text);
+    return end_question("mfa_code", ok, gil, err);
+}
+
+/* The option "source", (keys or None, mfa_code or None), which the client must keep; borrowed, or NULL. */
+static PyObject *source_of(PyObject *kwargs, cpl_client_options *o) {
+    PyObject *source = kwargs ? PyDict_GetItemString(kwargs, "source") : NULL;
+    if (!source || !PyTuple_Check(source) || PyTuple_Size(source) != 2) return NULL;
+    if (PyTuple_GetItem(source, 0) != Py_None) o->source.keys = ask_keys;
+    if (PyTuple_GetItem(source, 1) != Py_None) o->source.mfa_code = ask_mfa_code;
+    o->source.context = source;
+    return source;
+}
+
 /* The texts belong to the values in kwargs. */
 static bool parse_options(PyObject *args, PyObject *kwargs, cpl_client_options *o) {
     PyObject *name, *value;
@@ -89,11 +176,18 @@ static bool parse_options(PyObject *args, PyObject *kwargs, cpl_client_options *
         PyErr_SetString(PyExc_TypeError, "Client() takes no positional arguments");
         return false;
     }
+    (void)source_of(kwargs, o);
     while (kwargs && PyDict_Next(kwargs, &at, &name, &value)) {
+        if (value == o->source.context) continue;
         const option_row *option = find_option(name);
         if (!option || !parse_option(option, value, o)) return false;
     }
     return true;
+}
+
+static void keep_source(client_object *self, const cpl_client_options *options, PyObject *parent) {
+    Py_XINCREF(self->source = options->source.context);
+    Py_XINCREF(self->parent = parent);
 }
 
 static PyObject *client_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -101,6 +195,7 @@ static PyObject *client_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     cpl_error err = {0};
     if (!parse_options(args, kwargs, &options)) return NULL;
     client_object *self = (client_object *)PyType_GenericAlloc(type, 0);
+    if (self) keep_source(self, &options, NULL);
     if (self && cpl_client_new(&self->handle, &options, &err) != CPL_OK) {
         error_raise(&err);
         Py_CLEAR(self);
@@ -113,6 +208,7 @@ static PyObject *client_with_options(PyObject *self, PyObject *args, PyObject *k
     cpl_error err = {0};
     if (!parse_options(args, kwargs, &options)) return NULL;
     client_object *view = (client_object *)PyType_GenericAlloc(Py_TYPE(self), 0);
+    if (view) keep_source(view, &options, self);
     if (view && cpl_client_with(&view->handle, client_handle(self), &options, &err) != CPL_OK) {
         error_raise(&err);
         Py_CLEAR(view);
@@ -141,7 +237,10 @@ PyObject *client_doctor(PyObject *module, PyObject *args, PyObject *kwargs) {
 }
 
 static void client_dealloc(PyObject *self) {
-    cpl_client_free(client_handle(self));
+    client_object *client = (client_object *)self;
+    cpl_client_free(client->handle);
+    Py_XDECREF(client->source);
+    Py_XDECREF(client->parent);
     module_dealloc(self);
 }
 

@@ -20,6 +20,7 @@ typedef struct world {
     size_t step_count;
     const char *profile;
     double (*chance)(void);
+    cpl_choice fips; /* the option */
     /* from here on: made by world_open() */
     fault_server *server;
     cpl_http *http;
@@ -64,7 +65,7 @@ __attribute__((unused)) static void world_folder(char *out, size_t size) {
 __attribute__((unused)) static cpl_status world_open(world *w, cpl_error *err) {
     const cpl_http_options http = {.proxy_set = true, .connect_timeout_ms = 2000, .read_timeout_ms = 5000};
     const cpl_config_world from = {w->env, w->root ? w->root : "/nonexistent/"};
-    cpl_creds_options options = {.send = world_send, .send_context = w, .chance = w->chance};
+    cpl_creds_options options = {.send = world_send, .send_context = w, .chance = w->chance, .fips = w->fips};
     cpl_status status;
     pthread_mutex_init(&w->lock, NULL);
     w->server = w->step_count ? fault_server_start(w->steps, w->step_count) : NULL;

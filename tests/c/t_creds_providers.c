@@ -289,6 +289,15 @@ TEST(t_creds_providers__a_role_is_assumed_with_all_that_the_profile_says) {
     remove_all(root);
 }
 
+TEST(t_creds_providers__the_clients_switches_reach_sts) {
+    begin_files(ROLE);
+    world w = {.env = {"AWS_CONFIG_FILE=config", "AWS_REGION=us-east-1"}, .root = root, .fips = CPL_CHOICE_YES};
+    check_refused(&w, "");
+    CHECK_STR(w.method_url[0], "POST https://sts-fips.us-east-1.amazonaws.com/");
+    world_close(&w);
+    remove_all(root);
+}
+
 TEST(t_creds_providers__what_sts_says_wrong_is_told) {
     static const struct {
         fault_step step;

@@ -16,24 +16,24 @@ typedef struct provider {
     atomic_int calls, inside, together;
     atomic_bool failing, held, entered;
     pid_t pid; /* held in this process only */
-    char texts[3][32];
 } provider;
 
-static cpl_status fetch(void *context, cpl_credentials *keys, int64_t *expires_s, cpl_error *err) {
+static cpl_status fetch(void *context, cpl_keys *keys, cpl_error *err) {
     provider *p = context;
     int n = atomic_fetch_add(&p->calls, 1) + 1;
     if (atomic_fetch_add(&p->inside, 1) > 0) atomic_fetch_add(&p->together, 1);
     atomic_store(&p->entered, true);
     while (atomic_load(&p->held) && getpid() == p->pid) usleep(1000);
-    for (size_t i = 0; i < 3; i++) snprintf(p->texts[i], sizeof p->texts[i], "%c%d", "AST"[i], n);
-    *keys = (cpl_credentials){cpl_str_of(p->texts[0]), cpl_str_of(p->texts[1]), cpl_str_of(p->texts[2])};
-    *expires_s = p->life_s ? atomic_load(&p->now_s) + p->life_s : 0;
+    snprintf(keys->access_key_id, sizeof keys->access_key_id, "A%d", n);
+    snprintf(keys->secret_access_key, sizeof keys->secret_access_key, "S%d", n);
+    snprintf(keys->session_token, sizeof keys->session_token, "T%d", n);
+    keys->expires_s = p->life_s ? atomic_load(&p->now_s) + p->life_s : 0;
     atomic_fetch_sub(&p->inside, 1);
     return atomic_load(&p->failing) ? cpl_fail(err, CPL_CREDENTIALS, "nobody knows them") : CPL_OK;
 }
 
 static bool begin(provider *p, int64_t life_s) {
-    const cpl_creds_options options = {.fetch = fetch, .fetch_context = p};
+    const cpl_creds_options options = {.source = {.keys = fetch, .context = p}};
     *p = (provider){.life_s = life_s, .pid = getpid()};
     return CHECK(cpl_creds_open(&p->creds, &options, NULL) == CPL_OK);
 }
