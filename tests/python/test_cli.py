@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -278,6 +279,20 @@ def test_the_emulator_is_one_flag_away(cli, monkeypatch):
         assert {name: running.environ[name] for name in OWNER} == OWNER
         assert cli("ls", "--emulator", running.url)[2] == "no pipelines in us-east-1\n"
     assert cli("ls", "--emulator", running.url)[0] == 4
+
+
+def test_ctrl_c_ends_a_wait_and_says_that_the_execution_goes_on(site):
+    site(GATE)
+    command = [sys.executable, "-m", "codepipeline.cli", "watch", "site", "--interval", "0.05"]
+    path = os.path.dirname(os.path.dirname(codepipeline.__file__))
+    env = {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=env, text=True, **pipes) as child:
+        while "waits for approval" not in child.stdout.readline():
+            pass
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=20)
+    assert child.returncode == 130 and err == "codepipeline: interrupted; what runs at the service goes on\n"
 
 
 # ---- on a terminal ----

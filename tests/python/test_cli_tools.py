@@ -21,15 +21,17 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated, Optional, TypedDict
 
+try:
+    from typing import Required
+except ImportError:  # Python 3.10 and before
+    from typing_extensions import Required
+
 import codepipeline
 
 class Configuration(TypedDict, total=False):
-    Project: Annotated[str, "queryable", "whose sources these are"]
+    Project: Required[Annotated[str, "queryable", "whose sources these are"]]
     Optimize: bool
     Token: Annotated[str, "secret"]
-
-Configuration.__required_keys__ = frozenset({"Project"})
-Configuration.__optional_keys__ = frozenset({"Optimize", "Token"})
 
 def Maker(job: codepipeline.Job, configuration: Configuration, Source: codepipeline.Input) -> None:
     pass

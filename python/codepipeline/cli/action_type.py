@@ -38,9 +38,9 @@ def _hints(thing: Any) -> dict[str, Any]:
 
 def _property(name: str, hint: Any, required: bool) -> dict[str, Any]:
     notes: tuple[Any, ...] = ()
-    for wrapper in ("Required", "NotRequired"):  # of a TypedDict; they may be around Annotated
-        if getattr(typing.get_origin(hint), "__name__", getattr(typing.get_origin(hint), "_name", "")) == wrapper:
-            hint = typing.get_args(hint)[0]
+    wrapper = getattr(typing.get_origin(hint), "_name", None)
+    if wrapper in ("Required", "NotRequired"):  # where annotations are texts, the TypedDict itself does not know
+        hint, required = typing.get_args(hint)[0], wrapper == "Required"
     if hasattr(hint, "__metadata__"):
         notes, hint = hint.__metadata__, hint.__origin__
     options = [option for option in typing.get_args(hint) if option is not type(None)]

@@ -283,6 +283,14 @@ def _with_emulator(arguments: Sequence[str]) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line; answers the exit status."""
+    try:
+        return _main(arguments)
+    except KeyboardInterrupt:
+        print("codepipeline: interrupted; what runs at the service goes on", file=sys.stderr)
+        return 130
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] in (["emulator"], ["event"]):
         from .. import _core

@@ -154,5 +154,3 @@ def run(command: Callable[[Session], int | None], args: Namespace) -> int:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return 0
             return session.out.complain(str(error), 1)
-        except KeyboardInterrupt:
-            return session.out.complain("interrupted; what runs at the service goes on", 130)
