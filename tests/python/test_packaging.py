@@ -100,7 +100,7 @@ def test_the_wheel_holds_the_package_and_serves_every_python_from_3_9(wheel):
     assert "-cp39-abi3-" in wheel.name
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if name.startswith("codepipeline/")}
-    here = {f"codepipeline/{name}" for name in names_in(ROOT / "python/codepipeline", "*.py", "*.pyi", "py.typed")}
+    here = {f"codepipeline/{name}" for name in names_in(ROOT / "python/codepipeline", "**/*.py", "*.pyi", "py.typed")}
     assert names == here | {"codepipeline/_core.abi3.so"}
 
 
@@ -111,6 +111,9 @@ def test_the_wheel_installs_and_works(wheel, tmp_path):
     assert run(python, "-c", CALL_IN_PYTHON, env=ELSEWHERE, cwd=tmp_path).split() == [wheel.name.split("-")[1], "[]"]
     assert "--port" in run(tmp_path / "bin" / "codepipeline-emulator", "--help", env=ELSEWHERE, cwd=tmp_path)
     assert "--input-key" in run(tmp_path / "bin" / "codepipeline-event", "--help", env=ELSEWHERE, cwd=tmp_path)
+    # with nothing but the standard library beside it
+    assert "library" in run(tmp_path / "bin" / "codepipeline", "--emulator", "ls", env=ELSEWHERE, cwd=tmp_path)
+    assert (tmp_path / "share/man/man1/codepipeline.1").is_file()
 
 
 def test_a_missing_library_is_named_with_its_package(unpacked, tmp_path):
