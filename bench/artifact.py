@@ -2,7 +2,7 @@
 """A large artifact through a job: fetched, unpacked, packed and sent, beside `curl`, `unzip` and `zip` doing the same.
 
     ./dev bench artifact.py                      256 MB
-    ARTIFACT_MB=1024 ./dev bench artifact.py     1 GB, as docs/measured.md has it
+    ARTIFACT_MB=512 ./dev bench artifact.py      half a gigabyte: the most that the emulator holds
 
 The service is the emulator in this process; the worker has a process of its own, as curl and the others have. They take
 turns; memory is the growth of the worker's peak over the job.
