@@ -646,6 +646,18 @@ bool cpl_job_expired(const cpl_job *job);
  */
 cpl_status cpl_job_put_off(cpl_job *job, bool *put_off, const cpl_wait *wait, cpl_error *err);
 
+/*
+ * For unit tests of handlers: from now on nothing of this job goes to the network. Inputs are what
+ * cpl_job_rehearse_input() is given (an archive, or a folder, which is zipped), outputs stay where they were staged,
+ * and an answer is checked as ever, and kept.
+ */
+void cpl_job_rehearse(cpl_job *job);
+cpl_status cpl_job_rehearse_input(cpl_job *job, cpl_str name, cpl_str path, const cpl_wait *wait, cpl_error *err);
+/* A staged output's file; lives as long as the job. NULL when it was not staged, or there is no such output. */
+const char *cpl_job_rehearsed_output(const cpl_job *job, cpl_str name);
+/* The parameters of the call that would have told the answer, JSON; absent when there was none. */
+cpl_str cpl_job_rehearsed_answer(const cpl_job *job);
+
 typedef struct cpl_job_event_options {
     cpl_str id; /* absent members get an example's value, but for the three that are optional in an event */
     cpl_str account_id;

@@ -226,6 +226,14 @@ cpl_status cpl_job_check_open(cpl_job *job, cpl_error *err) {
     return CPL_OK;
 }
 
+void cpl_job_rehearse(cpl_job *job) {
+    job->rehearsal = true;
+}
+
+cpl_str cpl_job_rehearsed_answer(const cpl_job *job) {
+    return job->rehearsal && job->owed ? cpl_str_of(job->owed->params) : (cpl_str){NULL, 0};
+}
+
 bool cpl_job_answered(const cpl_job *job) {
     return job->answer == CPL_JOB_ANSWERED;
 }

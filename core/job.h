@@ -45,6 +45,7 @@ struct cpl_job {
     bool entered;         /* the journal has it as taken */
     bool doubtful;        /* an acknowledgement was sent and not answered: it may be ours */
     bool running;         /* handed out and not yet answered */
+    bool rehearsal;       /* nothing of it goes to the network */
     cpl_job_answer answer;
     cpl_owed *owed; /* a result that was made and not accepted yet */
     cpl_guard *guard;

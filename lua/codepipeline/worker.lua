@@ -358,8 +358,7 @@ local function traceback(err)
 end
 
 --- Runs handler and reports what becomes of the job.
-function Worker:handle(handle, handler)
-  local _ <close> = handle
+function Worker:run_handler(handle, handler)
   local job = new_job(handle)
   local fine, value = xpcall(handler, traceback, job)
   local outcome
@@ -372,6 +371,11 @@ function Worker:handle(handle, handler)
     outcome = failure_of(value.err)
   end
   return self:report(job, outcome)
+end
+
+function Worker:handle(handle, handler)
+  local _ <close> = handle
+  return self:run_handler(handle, handler)
 end
 
 --- Tells the core the client token it asks for, if it does.
@@ -532,6 +536,83 @@ function Worker:lambda_handler(value, options)
     return outcome or "unreported"
   end
   return nil, err
+end
+
+local ID = "00000000-0000-0000-0000-000000000000"
+
+--- The event of a job for a unit test.
+local function event_for(options)
+  local function artifacts(names)
+    local list = {}
+    for i, name in ipairs(names) do
+      list[i] = { name = name, location = { type = "S3", s3Location = { bucketName = "none", objectKey = name } } }
+    end
+    return list
+  end
+  local inputs = {}
+  for name in pairs(options.inputs or {}) do
+    table.insert(inputs, name)
+  end
+  local data = {
+    actionConfiguration = { configuration = options.configuration or {} },
+    inputArtifacts = artifacts(inputs),
+    outputArtifacts = artifacts(options.outputs or {}),
+  }
+  if options.state ~= nil then
+    data.continuationToken = "cpl1:0:" .. assert(core.encode(options.state))
+  end
+  return { ["CodePipeline.job"] = { id = ID, data = data } }
+end
+
+--- What a unit test is told of the answer.
+local function told_by(handle, folder)
+  local answer = core.decode(assert(handle:rehearsed_answer()))
+  local failure, details = answer.failureDetails, answer.executionDetails or {}
+  local token = answer.continuationToken
+  local told = {
+    answer = answer,
+    outcome = failure and "failed" or token and "continued" or "succeeded",
+    message = failure and failure.message,
+    failure_type = failure and failure.type,
+    variables = answer.outputVariables or {},
+    summary = details.summary,
+    external_execution_id = details.externalExecutionId or failure and failure.externalExecutionId,
+    percent_complete = details.percentComplete,
+    state = token and core.decode(token:match "^cpl1:%d+:(.*)$"),
+    outputs = {},
+  }
+  for _, name in ipairs(told.outcome == "succeeded" and folder and handle:output_names() or {}) do
+    told.outputs[name] = ("%s/%s"):format(folder, name)
+    assert(core.extract(handle:rehearsed_output(name), told.outputs[name]))
+  end
+  return told
+end
+
+--- Runs a handler once, with the worker's hooks, for a unit test: nothing goes to the network.
+-- @param options inputs (folders or archives by the names of the artifacts), outputs (a list of names), configuration,
+--   state, or an event in place of the last three; to (a folder that the outputs, which are archives then, are
+--   unpacked to)
+-- @return what became of it: outcome ("succeeded", "failed" or "continued"), variables, message, failure_type, summary,
+--   external_execution_id, percent_complete, state, outputs (folders by name), answer (all of it, as the service's
+--   operation calls it), and resume(), which runs the job that follows a continuation
+function Worker:test(handler, options)
+  options = options or {}
+  local given = options.event and core.decode(event.text(options.event)) or event_for(options)
+  local handle <close> = assert(core.job_from_event(self.client, event.text(given), self.job_options))
+  handle:rehearse()
+  for name, path in pairs(options.inputs or {}) do
+    assert(handle:rehearse_input(name, path))
+  end
+  self:run_handler(handle, bind(self, handler))
+  local told = told_by(handle, options.to)
+  told.resume = function()
+    if told.outcome ~= "continued" then
+      error("the job is over: it " .. told.outcome, 2)
+    end
+    given["CodePipeline.job"].data.continuationToken = told.answer.continuationToken
+    return self:test(handler, { inputs = options.inputs, to = options.to, event = given })
+  end
+  return told
 end
 
 --- Takes jobs until stop(), SIGTERM or Ctrl-C: what runs is finished and reported, then run() returns true. A second

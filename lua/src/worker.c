@@ -512,6 +512,37 @@ static int job_put_off(lua_State *L) {
     return 1;
 }
 
+static int job_rehearse(lua_State *L) {
+    cpl_job_rehearse(check_job(L));
+    return 0;
+}
+
+/* job:rehearse_input(name, path) -> true | nil, err */
+static int job_rehearse_input(lua_State *L) {
+    cpl_job *job = check_job(L);
+    cpl_str name = check_str(L, 2), path = check_str(L, 3);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_job_rehearse_input(job, name, path, &wait, &err);
+    tick_raise(&tick);
+    return push_done(L, status, &err);
+}
+
+/* job:rehearsed_output(name) -> path | nil */
+static int job_rehearsed_output(lua_State *L) {
+    lua_pushstring(L, cpl_job_rehearsed_output(check_job(L), check_str(L, 2)));
+    return 1;
+}
+
+/* job:rehearsed_answer() -> JSON text | nil */
+static int job_rehearsed_answer(lua_State *L) {
+    cpl_str text = cpl_job_rehearsed_answer(check_job(L));
+    if (text.n == 0) return 0;
+    lua_pushlstring(L, text.p, text.n);
+    return 1;
+}
+
 static const luaL_Reg worker_methods[] = {
     {"add", worker_add},
     {"next", worker_next},
@@ -549,6 +580,10 @@ static const luaL_Reg job_methods[] = {
     {"guard", job_guard},
     {"expired", job_expired},
     {"put_off", job_put_off},
+    {"rehearse", job_rehearse},
+    {"rehearse_input", job_rehearse_input},
+    {"rehearsed_output", job_rehearsed_output},
+    {"rehearsed_answer", job_rehearsed_answer},
     {"close", job_close},
     {NULL, NULL},
 };

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ._metrics import ActionMetrics, Durations, Metrics, PipelineMetrics, StageMetrics, metrics
     from ._observe import CallEvent
     from ._outcomes import Outcome, Result
+    from ._rehearsal import Rehearsal
     from ._run import Approval, Explanation, Finding, Run, RunEvent, RunOutcome, follow
     from ._worker import EventJob, Job, Summary, Worker
     from .exceptions import (
@@ -86,6 +87,7 @@ __all__ = [
     "PermissionFailure",
     "PipelineMetrics",
     "ProtocolError",
+    "Rehearsal",
     "Result",
     "RevisionOutOfSyncFailure",
     "RevisionUnavailableFailure",
@@ -138,6 +140,7 @@ _MODULES = {
     "Outcome": "_outcomes",
     "Output": "_artifacts",
     "PipelineMetrics": "_metrics",
+    "Rehearsal": "_rehearsal",
     "Result": "_outcomes",
     "Router": "_handlers",
     "Run": "_run",

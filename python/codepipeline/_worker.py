@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from ._client import Client
     from ._handlers import _H, Bound
+    from ._rehearsal import Rehearsal
     from ._typing import Path
 
 IN_CHILD = False  # set by _child.py: this process is there for one handler, and its Workers are idle
@@ -427,6 +428,40 @@ class Worker(_handlers.Hooked):
         if job._undelivered is not None:
             raise job._undelivered
         return name
+
+    def test(
+        self,
+        handler: Callable[..., object],
+        event: dict[str, Any] | str | bytes | None = None,
+        *,
+        inputs: Mapping[str, Path] | None = None,
+        outputs: Iterable[str] = (),
+        configuration: Mapping[str, str] | None = None,
+        state: Any = None,
+    ) -> Rehearsal:
+        """Runs a handler once, with the worker's hooks, for a unit test: nothing goes to the network.
+
+        inputs: folders or archives by the names of the artifacts; outputs: names. In place of outputs, configuration
+        and state an event may be given. What the handler answers is checked as ever; see Rehearsal for what is told.
+        """
+        from ._rehearsal import Rehearsal, event_for
+
+        files = {name: os.fsdecode(path) for name, path in (inputs or {}).items()}
+        given = event_for(files, tuple(outputs), configuration, state) if event is None else event
+        core = self._make_job(given)
+        core.rehearse()
+        for name, path in files.items():
+            core.rehearse_input(name, os.fsencode(path))
+        job = Job(core)
+        try:
+            outcome = decide(job, _handlers.Bound(handler, (self._hooks,), self.client)(job))
+        except Exception as error:
+            outcome = Failure.of(error)
+        _report(job, outcome)
+        rehearsal = Rehearsal(core)
+        rehearsal._go_on = functools.partial(self.test, handler, inputs=files)
+        rehearsal._event = given
+        return rehearsal
 
     def _handler_for_lambda(self) -> Bound:
         if self._invoked is not None:

@@ -347,6 +347,46 @@ static PyObject *job_put_off(PyObject *self, PyObject *unused) {
     return PyBool_FromLong(put_off);
 }
 
+/* ---- unit tests ---- */
+
+static PyObject *job_rehearse(PyObject *self, PyObject *unused) {
+    (void)unused;
+    turn t;
+    if (!turn_begin(&t, self)) return NULL;
+    cpl_job_rehearse(t.job);
+    if (!turn_end(&t, CPL_OK)) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *job_rehearse_input(PyObject *self, PyObject *args) {
+    turn t;
+    cpl_str name, path;
+    if (!PyArg_ParseTuple(args, "s#y#:rehearse_input", &name.p, &name.n, &path.p, &path.n)) return NULL;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_rehearse_input(t.job, name, path, &t.wait, &t.err))) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *job_rehearsed_output(PyObject *self, PyObject *args) {
+    cpl_str name;
+    if (!PyArg_ParseTuple(args, "s#:rehearsed_output", &name.p, &name.n)) return NULL;
+    const cpl_job *job = open_job(self);
+    if (!job) return NULL;
+    const char *path = cpl_job_rehearsed_output(job, name);
+    if (!path) Py_RETURN_NONE;
+    return PyUnicode_DecodeFSDefault(path);
+}
+
+static PyObject *job_rehearsed_answer(PyObject *self, PyObject *unused) {
+    (void)unused;
+    cpl_cursor cursor;
+    const cpl_job *job = open_job(self);
+    if (!job) return NULL;
+    cpl_str text = cpl_job_rehearsed_answer(job);
+    if (text.n == 0) Py_RETURN_NONE;
+    cpl_cursor_init(&cursor, text);
+    return convert_read(state_of(self), &cursor, false);
+}
+
 static PyObject *job_free(PyObject *self, PyObject *unused) {
     (void)unused;
     turn t;
@@ -386,6 +426,13 @@ static PyMethodDef methods[] = {
      "guard($self, seconds, /)\n--\n\nReports the job failed after so many seconds, unless it is answered by then."},
     {"put_off", job_put_off, METH_NOARGS,
      "put_off($self, /)\n--\n\nSends a continuation that came before its time back; whether it was one."},
+    {"rehearse", job_rehearse, METH_NOARGS, "rehearse($self, /)\n--\n\nNothing of it goes to the network."},
+    {"rehearse_input", job_rehearse_input, METH_VARARGS,
+     "rehearse_input($self, name, path, /)\n--\n\nGives an input: an archive or a folder (bytes)."},
+    {"rehearsed_output", job_rehearsed_output, METH_VARARGS,
+     "rehearsed_output($self, name, /)\n--\n\nWhere a staged output lies, or None."},
+    {"rehearsed_answer", job_rehearsed_answer, METH_NOARGS,
+     "rehearsed_answer($self, /)\n--\n\nWhat would have been sent, or None."},
     {"free", job_free, METH_NOARGS, "free($self, /)\n--\n\nRemoves the job's folder; the job is over."},
     {NULL, NULL, 0, NULL}};
 

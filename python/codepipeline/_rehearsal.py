@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""What Worker.test() answers."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pathlib
+import tempfile
+
+from . import _core
+from .exceptions import ArchiveError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+
+def event_for(
+    inputs: Mapping[str, str], outputs: tuple[str, ...], configuration: Mapping[str, str] | None, state: Any
+) -> dict[str, Any]:
+    """An event for a job with these artifacts."""
+
+    def artifact(name: str) -> dict[str, Any]:
+        return {"name": name, "location": {"type": "S3", "s3Location": {"bucketName": "none", "objectKey": name}}}
+
+    data: dict[str, Any] = {
+        "actionConfiguration": {"configuration": dict(configuration or {})},
+        "inputArtifacts": [artifact(name) for name in inputs],
+        "outputArtifacts": [artifact(name) for name in outputs],
+    }
+    if state is not None:
+        data["continuationToken"] = f"cpl1:0:{json.dumps(state)}"
+    return {"CodePipeline.job": {"id": "00000000-0000-0000-0000-000000000000", "data": data}}
+
+
+class Rehearsal:
+    """How a handler did in a unit test; see Worker.test.
+
+    outcome         "succeeded", "failed" or "continued"
+    variables       the output variables, a dict of str
+    message, failure_type
+                    of a failure, else None
+    summary, external_execution_id, percent_complete
+                    what the console would show, or None
+    state           of a continuation, what the handler is given next
+    outputs         by name: the folder that an archive was unpacked to, or the file when it is none; they live as long
+                    as this object
+    answer          all that would have been sent, as the service's operation calls it
+
+        >>> worker = codepipeline.Worker(client)
+        >>> worker.test(lambda job: job.later("half"), configuration={"Target": "x"}).state
+        'half'
+    """
+
+    _go_on: Callable[..., Rehearsal]
+    _event: dict[str, Any] | str | bytes
+
+    def __init__(self, core: _core.Job) -> None:
+        answer = core.rehearsed_answer()
+        assert answer is not None  # a failure can always be told
+        self.answer = answer
+        failure = answer.get("failureDetails", {})
+        details = answer.get("executionDetails", {})
+        self._token: str | None = answer.get("continuationToken")
+        self.outcome = "failed" if failure else "continued" if self._token is not None else "succeeded"
+        self.message: str | None = failure.get("message")
+        self.failure_type: str | None = failure.get("type")
+        self.variables: dict[str, str] = answer.get("outputVariables", {})
+        self.summary: str | None = details.get("summary")
+        self.external_execution_id: str | None = details.get("externalExecutionId", failure.get("externalExecutionId"))
+        self.percent_complete: int | None = details.get("percentComplete")
+        self.state: Any = None if self._token is None else json.loads(self._token.split(":", 2)[2])
+        self._folder = tempfile.TemporaryDirectory(prefix="codepipeline-")
+        self.outputs = {} if self.outcome != "succeeded" else self._collect(core)
+        core.free()
+
+    def _collect(self, core: _core.Job) -> dict[str, pathlib.Path]:
+        found = {}
+        for name in core.outputs:
+            path = core.rehearsed_output(name)
+            assert path is not None  # a success has them all
+            found[name] = pathlib.Path(self._folder.name, name)
+            try:
+                _core.extract(path.encode(), str(found[name]).encode(), 0)
+            except ArchiveError:
+                found[name].write_bytes(pathlib.Path(path).read_bytes())
+        return found
+
+    def resume(self) -> Rehearsal:
+        """Runs the handler for the job that follows a continuation, at once, however long it asked to wait."""
+        if self._token is None:
+            raise ValueError(f"the job is over: it {self.outcome}")
+        event = copy.deepcopy(self._event)
+        if not isinstance(event, dict):
+            event = json.loads(event)
+        event["CodePipeline.job"]["data"]["continuationToken"] = self._token
+        return self._go_on(event)
+
+    def __repr__(self) -> str:
+        return f"<codepipeline.Rehearsal {self.outcome}{': ' + self.message if self.message else ''}>"
