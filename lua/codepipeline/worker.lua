@@ -542,9 +542,9 @@ local ID = "00000000-0000-0000-0000-000000000000"
 
 --- The event of a job for a unit test.
 local function event_for(options)
-  local function artifacts(names)
+  local function artifacts(artifact_names)
     local list = {}
-    for i, name in ipairs(names) do
+    for i, name in ipairs(artifact_names) do
       list[i] = { name = name, location = { type = "S3", s3Location = { bucketName = "none", objectKey = name } } }
     end
     return list

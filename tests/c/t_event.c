@@ -393,4 +393,30 @@ TEST(t_event__a_job_needs_no_guard_and_frees_one_that_never_fired) {
     cpl_client_free(client);
 }
 
+TEST(t_event__a_rehearsed_job_needs_nobody) {
+    cpl_client *client = client_at("http://127.0.0.1:9");
+    cpl_result refused = {.output_variables = CPL_LIT("{\"not a name\":\"x\"}")};
+    cpl_error err = {0};
+    const char *path = NULL;
+    cpl_job *job = sample_job(client);
+    NEED(job);
+    cpl_job_rehearse(job);
+    CHECK(cpl_job_input_path(job, CPL_LIT(""), NULL, &path, &err) == CPL_INVALID);
+    CHECK(cpl_job_rehearse_input(job, CPL_LIT("other"), CPL_LIT("core"), NULL, &err) == CPL_INVALID);
+    CHECK(cpl_job_rehearse_input(job, CPL_LIT(""), CPL_LIT("no-such-file"), NULL, &err) == CPL_IO);
+    CHECK(cpl_job_rehearse_input(job, CPL_LIT(""), CPL_LIT("Makefile"), NULL, &err) == CPL_OK);
+    CHECK(cpl_job_rehearse_input(job, CPL_LIT("input-artifact"), CPL_LIT("examples"), NULL, &err) == CPL_OK);
+    CHECK(cpl_job_input_extract(job, CPL_LIT(""), CPL_LIT(""), NULL, &path, &err) == CPL_OK);
+    CHECK(cpl_job_succeed(job, NULL, NULL, &err) == CPL_INVALID); /* the output is missing */
+    CHECK(cpl_job_rehearsed_output(job, CPL_LIT("output-artifact")) == NULL);
+    CHECK(cpl_job_output_write(job, CPL_LIT(""), CPL_LIT("made"), &err) == CPL_OK);
+    CHECK(cpl_job_rehearsed_output(job, CPL_LIT("output-artifact")) != NULL);
+    CHECK(cpl_job_succeed(job, &refused, NULL, &err) == CPL_INVALID && cpl_job_rehearsed_answer(job).n == 0);
+    CHECK(cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK && cpl_job_answered(job));
+    CHECK(cpl_str_is(cpl_job_rehearsed_answer(job), "{\"jobId\":\"11111111-abcd-1111-abcd-111111abcdef\"}"));
+    CHECK(cpl_job_fail(job, CPL_LIT(""), CPL_LIT("late"), CPL_LIT(""), NULL, &err) == CPL_STATE);
+    cpl_job_free(job);
+    cpl_client_free(client);
+}
+
 TEST_MAIN
