@@ -874,6 +874,41 @@ typedef struct cpl_lint_options {
  * wrong.
  */
 cpl_status cpl_lint(cpl_str document, const cpl_lint_options *options, cpl_writer *out, cpl_error *err);
+/* The time by the emulator's clock, seconds since 1970. */
+double cpl_emulator_now(cpl_emulator *emulator);
+/*
+ * Turns that clock forward; timeouts, expiries and redeliveries until then happen before this returns. Requests are
+ * still signed, and refused, by the machine's clock. CPL_INVALID: backwards, or by more than ten years.
+ */
+cpl_status cpl_emulator_advance(cpl_emulator *emulator, int64_t ms, cpl_error *err);
+
+/* Trouble for requests to come. Zero means the default; the first fault that fits strikes. */
+typedef struct cpl_fault {
+    cpl_str operation; /* "PutJobSuccessResult", or "GetObject", "PutObject", ... of S3; default: every one */
+    /*
+     * "reset": the connection closes, and nothing was done; "lost-answer": the same after the work was done;
+     * "cut-answer": half of the answer comes; "500", "502", "503", "504", "throttling", "expired-token",
+     * "access-denied", "retry-after" (503 with x-amz-retry-after), "redirect": that answer, and nothing was done;
+     * "late-500", "no-json", "empty", "html" (both with 200): that answer after the work was done.
+     */
+    cpl_str kind;
+    cpl_str job_id;     /* only requests that name this job */
+    int times;          /* how many are struck; default 1; -1: all */
+    int after;          /* how many that fit are let through first */
+    double probability; /* of being struck, each; default 1 */
+    uint64_t seed;      /* of that; the same one strikes the same */
+} cpl_fault;
+/* CPL_INVALID names the member in err->path. */
+cpl_status cpl_emulator_fault(cpl_emulator *emulator, const cpl_fault *fault, cpl_error *err);
+/*
+ * What was asked of it, the newest 10,000 requests, oldest first: an array of {seq, time, status} and where they apply
+ * operation, code (of the service's error), fault (the kind that struck), job_id, nonce, continuation_token, jobs (that
+ * were handed out: id and nonce). status and code are the service's own, whatever a fault made of them; 0 when it did
+ * not hear of the request. *out is JSON, and lives until the ledger is asked for again.
+ */
+cpl_status cpl_emulator_ledger(cpl_emulator *emulator, cpl_str *out, cpl_error *err);
+/* Forgets the faults and the ledger. */
+void cpl_emulator_clear(cpl_emulator *emulator);
 /* The codepipeline-emulator command; returns the exit status. */
 int cpl_emulator_main(int argc, char **argv);
 

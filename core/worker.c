@@ -240,6 +240,15 @@ static void hand_back(const cpl_worker *worker, cpl_job *job) {
 
 /* ---- acknowledging ---- */
 
+/* An answer that leaves the state out, an empty one say, tells nothing: the job may well be ours. */
+static cpl_status read_state(const cpl_json *document, bool *ours, cpl_error *err) {
+    cpl_str state = cpl_json_get_str(document, "status");
+    if (state.n == 0)
+        return cpl_fail(err, CPL_PROTOCOL, "the answer to an acknowledgement does not tell the job's state");
+    *ours = cpl_str_is(state, "InProgress");
+    return CPL_OK;
+}
+
 /* CPL_OK and *ours: it may be handed out. CPL_OK and not: somebody else has it, or it is over. Else: not known yet. */
 static cpl_status acknowledge(turn *t, const cpl_job *job, bool *ours) {
     const char *operation = job->origin.customer ? "AcknowledgeThirdPartyJob" : "AcknowledgeJob";
@@ -266,7 +275,7 @@ static cpl_status acknowledge(turn *t, const cpl_job *job, bool *ours) {
         status = cpl_desk_call(t->worker->desk, &question, &wait, &reply, &failure);
     }
     if (status == CPL_OK) status = cpl_json_parse(cpl_reply_text(reply), &document, &failure);
-    if (status == CPL_OK) *ours = cpl_str_is(cpl_json_get_str(document, "status"), "InProgress");
+    if (status == CPL_OK) status = read_state(document, ours, &failure);
     if (status == CPL_SERVICE && !failure.retryable) {
         bool taken =
             strcmp(failure.code, "InvalidNonceException") == 0 || strcmp(failure.code, "JobNotFoundException") == 0;

@@ -297,7 +297,7 @@ int emu_invoke(emu *e, cpl_str operation, cpl_str input, cpl_buf *out) {
 /* ---- HTTP ---- */
 
 /* "CodePipeline_20150709.ListPipelines" -> "ListPipelines"; absent when it is another service's. */
-static cpl_str target_of(const emu_request *request) {
+cpl_str emu_api_operation(const emu_request *request) {
     cpl_str target = emu_request_header(request, "x-amz-target");
     size_t dot = cpl_str_find(target, '.');
     if (!cpl_str_is(cpl_str_sub(target, 0, dot), cpl_model_target_prefix)) return target;
@@ -313,7 +313,7 @@ void emu_api_answer(emu *e, const emu_request *request, emu_response *response) 
     } else if (!emu_authenticate(e, request, EMU_CODEPIPELINE, &identity, &denial)) {
         fail(&o, denial.status, denial.code, "%s", denial.message);
     } else {
-        run(e, target_of(request), request->body, &o, &response->body);
+        run(e, emu_api_operation(request), request->body, &o, &response->body);
     }
     emu_identity_release(&identity);
     if (o.code[0] != '\0') {

@@ -150,7 +150,7 @@ static bool deny_skew(const check *c, int64_t signed_s, int64_t now_s) {
 
 static bool check_time(const check *c) {
     const cpl_sigv4_claim *claim = &c->identity->claim;
-    int64_t now_s = emu_now_ms(c->e) / 1000, skew = c->service == EMU_S3 ? S3_SKEW_S : API_SKEW_S, signed_s;
+    int64_t now_s = emu_wall_ms(c->e) / 1000, skew = c->service == EMU_S3 ? S3_SKEW_S : API_SKEW_S, signed_s;
     double parsed = 0;
     if (claim->timestamp.n != CPL_TIME_BASIC_SIZE - 1 || !cpl_time_parse(claim->timestamp, &parsed))
         return deny(c, INCOMPLETE, "Date must be in ISO-8601 'basic format'. Got '%.*s'. See ISO8601.",

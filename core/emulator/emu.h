@@ -85,7 +85,9 @@ const char *emu_account_id(const emu *e);
 int64_t emu_now_ms(const emu *e);
 /* Where the emulator is reached, without a slash at the end; "http://localhost" while it has no server. */
 const char *emu_url(const emu *e);
-double emu_now_s(const emu *e); /* the same for timestamps in documents */
+/* The same by the machine's clock, for signatures: who signs does not know that the emulator's was turned. */
+int64_t emu_wall_ms(const emu *e);
+double emu_now_s(const emu *e); /* the emulator's for timestamps in documents */
 /* Turns the emulator's clock forward; what is due is done by the next request. */
 void emu_clock_advance(emu *e, int64_t ms);
 /* A new UUID; false when out of entropy. */

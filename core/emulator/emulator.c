@@ -5,10 +5,15 @@
 #include "../err.h"
 #include "api.h"
 #include "auth.h"
+#include "engine.h"
+#include "faults.h"
+#include "ledger.h"
 #include "s3.h"
 #include "server.h"
 #include "webhook.h"
 
+#define LEDGER_MAX ((size_t)64 << 20)
+#define ADVANCE_MAX_MS ((int64_t)3660 * 24 * 3600 * 1000)
 #define DEFAULT_HOST "127.0.0.1"
 #define DEFAULT_REGION "us-east-1"
 #define DEFAULT_ACCOUNT_ID "123456789012"
@@ -118,6 +123,10 @@ void emu_clock_advance(emu *e, int64_t ms) {
     e->ahead_ms += ms;
 }
 
+int64_t emu_wall_ms(const emu *e) {
+    return e->now_ms;
+}
+
 int64_t emu_now_ms(const emu *e) {
     return e->now_ms + e->ahead_ms;
 }
@@ -170,6 +179,9 @@ typedef struct variable {
 struct cpl_emulator {
     emu *state;
     emu_server *server;
+    emu_faults *faults;
+    emu_ledger *ledger;
+    cpl_buf ledger_text;
     pthread_mutex_t lock; /* around every request */
     pid_t pid;            /* who started it: a forked child has no threads to stop */
     char url[300];
@@ -177,19 +189,36 @@ struct cpl_emulator {
     size_t environ_count;
 };
 
-/* Called by the server's threads. */
-static void handle(void *context, const emu_request *request, emu_response *response) {
-    cpl_emulator *emulator = context;
+static void enter(cpl_emulator *emulator) {
     pthread_mutex_lock(&emulator->lock);
     emu_set_now(emulator->state, cpl_clock_wall_ms());
-    if (!emu_uuid(emulator->state, response->id)) response->id[0] = '\0';
+}
+
+static void serve(emu *state, const emu_request *request, emu_response *response) {
     if (emu_request_is_api(request)) {
-        emu_api_answer(emulator->state, request, response);
+        emu_api_answer(state, request, response);
     } else if (emu_request_is_webhook(request)) {
-        emu_webhook_answer(emulator->state, request, response);
+        emu_webhook_answer(state, request, response);
     } else {
-        emu_s3_answer(emulator->state, request, response);
+        emu_s3_answer(state, request, response);
     }
+}
+
+/* Called by the server's threads. The ledger has what the service did; what its answer came to is the fault's. */
+static void handle(void *context, const emu_request *request, emu_response *response) {
+    cpl_emulator *emulator = context;
+    const emu_fault *fault;
+    enter(emulator);
+    if (!emu_uuid(emulator->state, response->id)) response->id[0] = '\0';
+    fault = emu_faults_strike(emulator->faults, request);
+    if (fault == NULL || emu_fault_is_late(fault)) {
+        serve(emulator->state, request, response);
+    } else {
+        response->status = 0;
+    }
+    emu_ledger_add(emulator->ledger, emu_now_s(emulator->state), request, response,
+                   fault ? emu_fault_kind(fault) : NULL);
+    if (fault) emu_fault_spoil(fault, response);
     pthread_mutex_unlock(&emulator->lock);
 }
 
@@ -229,7 +258,10 @@ cpl_status cpl_emulator_start(cpl_emulator **out, const cpl_emulator_options *op
     if (emulator == NULL) return cpl_fail_nomem(err);
     pthread_mutex_init(&emulator->lock, NULL);
     emulator->pid = getpid();
-    status = emu_new(&emulator->state, options, err);
+    cpl_buf_init(&emulator->ledger_text, LEDGER_MAX);
+    emulator->faults = emu_faults_new();
+    emulator->ledger = emu_ledger_new();
+    status = emulator->faults && emulator->ledger ? emu_new(&emulator->state, options, err) : cpl_fail_nomem(err);
     if (status == CPL_OK) status = start_server(emulator, options, err);
     if (status == CPL_OK) {
         fill_environ(emulator);
@@ -244,6 +276,9 @@ void cpl_emulator_stop(cpl_emulator *emulator) {
     if (emulator == NULL) return;
     emu_server_stop(emulator->server);
     emu_free(emulator->state);
+    emu_faults_free(emulator->faults);
+    emu_ledger_free(emulator->ledger);
+    cpl_buf_release(&emulator->ledger_text);
     if (emulator->pid == getpid()) pthread_mutex_destroy(&emulator->lock);
     cpl_free(emulator);
 }
@@ -263,8 +298,7 @@ cpl_status cpl_emulator_create_bucket(cpl_emulator *emulator, cpl_str bucket, cp
     char *name = cpl_strdup(bucket);
     cpl_status status = CPL_OK;
     if (name == NULL) return cpl_fail_nomem(err);
-    pthread_mutex_lock(&emulator->lock);
-    emu_set_now(emulator->state, cpl_clock_wall_ms());
+    enter(emulator);
     if (!emu_s3_bucket_name_is_valid(bucket)) {
         status = cpl_fail_at(err, CPL_INVALID, "bucket", "bucket: \"%.80s\" is no bucket name", name);
     } else if (emu_s3_create_bucket(emulator->state, name)) {
@@ -274,5 +308,53 @@ cpl_status cpl_emulator_create_bucket(cpl_emulator *emulator, cpl_str bucket, cp
     }
     pthread_mutex_unlock(&emulator->lock);
     cpl_free(name);
+    return status;
+}
+
+/* ---- what tests turn ---- */
+
+double cpl_emulator_now(cpl_emulator *emulator) {
+    double now_s;
+    enter(emulator);
+    now_s = emu_now_s(emulator->state);
+    pthread_mutex_unlock(&emulator->lock);
+    return now_s;
+}
+
+cpl_status cpl_emulator_advance(cpl_emulator *emulator, int64_t ms, cpl_error *err) {
+    cpl_status status;
+    if (ms < 0) return cpl_fail_at(err, CPL_INVALID, "ms", "the clock cannot be turned back");
+    if (ms > ADVANCE_MAX_MS) return cpl_fail_at(err, CPL_INVALID, "ms", "the clock is turned by at most ten years");
+    enter(emulator);
+    emu_clock_advance(emulator->state, ms);
+    emu_engine_advance(emulator->state);
+    status = emu_store_commit(emu_store_of(emulator->state), err);
+    pthread_mutex_unlock(&emulator->lock);
+    return status;
+}
+
+cpl_status cpl_emulator_fault(cpl_emulator *emulator, const cpl_fault *fault, cpl_error *err) {
+    cpl_status status;
+    enter(emulator);
+    status = emu_faults_add(emulator->faults, fault, err);
+    pthread_mutex_unlock(&emulator->lock);
+    return status;
+}
+
+void cpl_emulator_clear(cpl_emulator *emulator) {
+    enter(emulator);
+    emu_faults_clear(emulator->faults);
+    emu_ledger_clear(emulator->ledger);
+    pthread_mutex_unlock(&emulator->lock);
+}
+
+cpl_status cpl_emulator_ledger(cpl_emulator *emulator, cpl_str *out, cpl_error *err) {
+    cpl_status status;
+    enter(emulator);
+    cpl_buf_clear(&emulator->ledger_text);
+    emu_ledger_write(emulator->ledger, &emulator->ledger_text);
+    *out = cpl_buf_str(&emulator->ledger_text);
+    status = cpl_buf_status(&emulator->ledger_text, "the ledger", err);
+    pthread_mutex_unlock(&emulator->lock);
     return status;
 }

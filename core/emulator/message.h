@@ -31,8 +31,12 @@ bool emu_request_is_webhook(const emu_request *request);
 /* The value of the first header of that name, trimmed; the absent view when there is none. */
 cpl_str emu_request_header(const emu_request *request, const char *name);
 
+/* What becomes of an answer on its way; see faults.h. */
+typedef enum emu_fate { EMU_FATE_SENT, EMU_FATE_RESET, EMU_FATE_CUT } emu_fate;
+
 typedef struct emu_response {
     int status;
+    emu_fate fate;
     cpl_buf head; /* name NUL value NUL ... */
     cpl_buf body;
     int64_t size;           /* HEAD: Content-Length, though there is no body; else -1 */

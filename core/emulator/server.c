@@ -106,8 +106,36 @@ static struct MHD_Response *make_response(emu_response *response) {
     return made;
 }
 
+/* Announces twice of what there is; the connection closes when that has been sent. */
+static ssize_t half(void *context, uint64_t at, char *to, size_t max) {
+    const cpl_buf *body = context;
+    size_t n = at < body->n ? body->n - (size_t)at : 0;
+    if (n == 0) return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (n > max) n = max;
+    memcpy(to, body->p + at, n);
+    return (ssize_t)n;
+}
+
+static void free_half(void *context) {
+    cpl_buf_release(context);
+    cpl_free(context);
+}
+
+static struct MHD_Response *make_half(emu_response *response) {
+    cpl_buf *body = cpl_malloc(sizeof *body);
+    struct MHD_Response *made;
+    if (body == NULL) return NULL;
+    *body = response->body;
+    cpl_buf_init(&response->body, EMU_ANSWER_MAX);
+    made = MHD_create_response_from_callback(2 * (uint64_t)body->n + 1, 4096, half, body, free_half);
+    if (made == NULL) free_half(body);
+    return made;
+}
+
 static enum MHD_Result send_response(struct MHD_Connection *connection, emu_response *response, bool close_after) {
-    struct MHD_Response *made = make_response(response);
+    struct MHD_Response *made = response->fate == EMU_FATE_RESET ? NULL /* which closes the connection */
+                                : response->fate == EMU_FATE_CUT ? make_half(response)
+                                                                 : make_response(response);
     enum MHD_Result result;
     cpl_str name, value;
     if (made == NULL) return MHD_NO;

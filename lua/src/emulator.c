@@ -48,6 +48,65 @@ static int emulator_create_bucket(lua_State *L) {
     return push_done(L, cpl_emulator_create_bucket(self->emulator, bucket, &err), &err);
 }
 
+static cpl_emulator *check_emulator(lua_State *L) {
+    lua_emulator *self = luaL_checkudata(L, 1, EMULATOR_CLASS);
+    if (self->emulator == NULL) luaL_error(L, "the emulator is closed");
+    return self->emulator;
+}
+
+/* emulator:advance(seconds) -> true | nil, err */
+static int emulator_advance(lua_State *L) {
+    cpl_emulator *emulator = check_emulator(L);
+    lua_Number seconds = luaL_checknumber(L, 2);
+    cpl_error err;
+    int64_t ms = seconds > -1e12 && seconds < 1e12 ? (int64_t)(seconds * 1000) : INT64_MAX;
+    return push_done(L, cpl_emulator_advance(emulator, ms, &err), &err);
+}
+
+/* emulator:now() -> seconds since 1970 */
+static int emulator_now(lua_State *L) {
+    lua_pushnumber(L, cpl_emulator_now(check_emulator(L)));
+    return 1;
+}
+
+/* emulator:fault{kind=, operation=, job_id=, times=, after=, probability=, seed=} -> true | nil, err */
+static int emulator_fault(lua_State *L) {
+    static const char *const names[] = {"kind", "operation", "job_id", "times", "after", "probability", "seed", NULL};
+    cpl_emulator *emulator = check_emulator(L);
+    cpl_fault fault = {.times = 0};
+    cpl_error err;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    check_options(L, 2, names);
+    fault.kind = field_str(L, 2, "kind");
+    fault.operation = field_str(L, 2, "operation");
+    fault.job_id = field_str(L, 2, "job_id");
+    fault.times = (int)field_number(L, 2, "times", 0);
+    fault.after = (int)field_number(L, 2, "after", 0);
+    fault.probability = field_number(L, 2, "probability", 0);
+    fault.seed = (uint64_t)field_number(L, 2, "seed", 0);
+    return push_done(L, cpl_emulator_fault(emulator, &fault, &err), &err);
+}
+
+/* emulator:ledger() -> list | nil, err */
+static int emulator_ledger(lua_State *L) {
+    cpl_emulator *emulator = check_emulator(L);
+    lua_scratch *scratch = scratch_new(L);
+    cpl_error err;
+    cpl_str text;
+    if (cpl_emulator_ledger(emulator, &text, &err)) return push_failure(L, &err);
+    cpl_cursor_init(&scratch->cursor, text);
+    scratch->cursor_used = true;
+    push_document(L, &scratch->cursor);
+    scratch_clear(scratch);
+    return 1;
+}
+
+/* emulator:clear() */
+static int emulator_clear(lua_State *L) {
+    cpl_emulator_clear(check_emulator(L));
+    return 0;
+}
+
 static void push_environ(lua_State *L, const cpl_emulator *emulator) {
     const char *name, *value;
     lua_newtable(L);
@@ -117,6 +176,11 @@ static int emulator_lint(lua_State *L) {
 
 static const luaL_Reg methods[] = {
     {"create_bucket", emulator_create_bucket},
+    {"advance", emulator_advance},
+    {"now", emulator_now},
+    {"fault", emulator_fault},
+    {"ledger", emulator_ledger},
+    {"clear", emulator_clear},
     {"close", emulator_close},
     {NULL, NULL},
 };

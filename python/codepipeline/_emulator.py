@@ -9,12 +9,30 @@ from . import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from datetime import datetime
     from typing import Any
 
     from typing_extensions import Self, Unpack
 
     from ._client import Client
     from ._typing import AllOptions, Path
+
+
+class Clock:
+    """The clock of an Emulator. What it times (expiries, timeouts, redeliveries) follows it; signatures do not."""
+
+    def __init__(self, core: _core.Emulator) -> None:
+        self._core = core
+
+    def now(self) -> datetime:
+        """What it shows, an aware datetime."""
+        from datetime import datetime, timezone
+
+        return datetime.fromtimestamp(self._core.now(), timezone.utc)
+
+    def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
+        """Turns it forward; what is due by then has happened when this returns."""
+        self._core.advance(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
 class Emulator:
@@ -87,6 +105,51 @@ class Emulator:
             "s3_endpoint_url": environ["AWS_ENDPOINT_URL_S3"],
         }
         return Client(**{**ours, **own_names(options)})
+
+    @property
+    def clock(self) -> Clock:
+        """Its clock, to be turned: ``emulator.clock.advance(hours=24)``."""
+        return Clock(self._core)
+
+    def fault(
+        self,
+        kind: str,
+        operation: str | None = None,
+        *,
+        job_id: str | None = None,
+        times: int | None = 1,
+        after: int = 0,
+        probability: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        """Trouble for requests to come: ``emulator.fault("lost-answer", "PutJobSuccessResult")``.
+
+        kind         "reset" (nothing was done), "lost-answer" (it was), "cut-answer", "500", "502", "503", "504",
+                     "throttling", "expired-token", "access-denied", "retry-after", "redirect" (nothing was done),
+                     "late-500", "no-json", "empty", "html" (it was)
+        operation    of the service, or "GetObject", "PutObject", ... of S3; default: every one
+        job_id       only requests that name this job
+        times        how many are struck; None: all
+        after        how many that fit are let through first
+        probability  of being struck, each; the same seed strikes the same ones
+
+        ParamValidationError names what is wrong.
+        """
+        self._core.fault(kind, operation, job_id, -1 if times is None else times, after, probability, seed)
+
+    def ledger(self, **wanted: object) -> list[dict[str, Any]]:
+        """The requests it got, the newest 10,000, oldest first: seq, time, status, and where they apply operation,
+        code, fault, job_id, nonce, continuation_token and jobs (handed out: id and nonce).
+
+        ``emulator.ledger(operation="PutJobSuccessResult", status=200)``: those in which these members are so. status
+        and code are the service's own, whatever a fault made of them; 0 when it did not hear of the request.
+        """
+        entries: list[dict[str, Any]] = self._core.ledger()
+        return [entry for entry in entries if all(entry.get(name) == value for name, value in wanted.items())]
+
+    def clear(self) -> None:
+        """Forgets the faults and the ledger."""
+        self._core.clear()
 
     def create_bucket(self, name: str) -> None:
         """Makes an empty bucket; nothing happens when it is there."""

@@ -66,6 +66,63 @@ static PyObject *emulator_close(PyObject *object, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
+/* False with StateError set when it was stopped. */
+static bool check_open(PyObject *self) {
+    if (((emulator_object *)self)->handle) return true;
+    error_state("the emulator is closed");
+    return false;
+}
+
+static PyObject *emulator_advance(PyObject *self, PyObject *args) {
+    double seconds;
+    cpl_error err = {0};
+    if (!PyArg_ParseTuple(args, "d:advance", &seconds) || !check_open(self)) return NULL;
+    int64_t ms = seconds > -1e12 && seconds < 1e12 ? (int64_t)(seconds * 1000) : INT64_MAX;
+    PyThreadState *thread = PyEval_SaveThread();
+    cpl_status status = cpl_emulator_advance(((emulator_object *)self)->handle, ms, &err);
+    PyEval_RestoreThread(thread);
+    if (!module_done(status, &err)) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *emulator_now(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return check_open(self) ? PyFloat_FromDouble(cpl_emulator_now(((emulator_object *)self)->handle)) : NULL;
+}
+
+static PyObject *emulator_fault(PyObject *self, PyObject *args) {
+    cpl_fault fault = {.times = 0};
+    cpl_error err = {0};
+    unsigned long long seed;
+    if (!PyArg_ParseTuple(args, "s#z#z#iidK:fault", &fault.kind.p, &fault.kind.n, &fault.operation.p,
+                          &fault.operation.n, &fault.job_id.p, &fault.job_id.n, &fault.times, &fault.after,
+                          &fault.probability, &seed))
+        return NULL;
+    fault.seed = seed;
+    if (!check_open(self)) return NULL;
+    if (!module_done(cpl_emulator_fault(((emulator_object *)self)->handle, &fault, &err), &err)) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* With the GIL, so that nobody asks again while the text is read; the emulator's threads never need it. */
+static PyObject *emulator_ledger(PyObject *self, PyObject *unused) {
+    (void)unused;
+    cpl_str text;
+    cpl_cursor cursor;
+    cpl_error err = {0};
+    if (!check_open(self)) return NULL;
+    if (!module_done(cpl_emulator_ledger(((emulator_object *)self)->handle, &text, &err), &err)) return NULL;
+    cpl_cursor_init(&cursor, text);
+    return convert_read(state_of(self), &cursor, false);
+}
+
+static PyObject *emulator_clear(PyObject *self, PyObject *unused) {
+    (void)unused;
+    if (!check_open(self)) return NULL;
+    cpl_emulator_clear(((emulator_object *)self)->handle);
+    Py_RETURN_NONE;
+}
+
 static void emulator_dealloc(PyObject *object) {
     emulator_object *self = (emulator_object *)object;
     cpl_emulator_stop(self->handle);
@@ -122,6 +179,12 @@ PyObject *emulator_lint(PyObject *module, PyObject *args) {
 static PyMethodDef methods[] = {
     {"create_bucket", emulator_create_bucket, METH_VARARGS,
      "create_bucket($self, name, /)\n--\n\nMakes an empty bucket."},
+    {"advance", emulator_advance, METH_VARARGS, "advance($self, seconds, /)\n--\n\nTurns its clock forward."},
+    {"now", emulator_now, METH_NOARGS, "now($self, /)\n--\n\nSeconds since 1970 by its clock."},
+    {"fault", emulator_fault, METH_VARARGS,
+     "fault($self, kind, operation, job_id, times, after, probability, seed, /)\n--\n\nTrouble to come."},
+    {"ledger", emulator_ledger, METH_NOARGS, "ledger($self, /)\n--\n\nWhat was asked of it, as dicts."},
+    {"clear", emulator_clear, METH_NOARGS, "clear($self, /)\n--\n\nForgets faults and ledger."},
     {"close", emulator_close, METH_NOARGS, "close($self, /)\n--\n\nStops the emulator; a second close does nothing."},
     {NULL, NULL, 0, NULL}};
 

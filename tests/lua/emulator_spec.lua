@@ -57,3 +57,49 @@ describe("the emulator", function()
     end)
   end)
 end)
+
+describe("what tests turn", function()
+  local emulator, client
+
+  before_each(function()
+    emulator = assert(codepipeline.emulator())
+    client = assert(emulator:client { max_attempts = 1 })
+  end)
+
+  after_each(function()
+    emulator:close()
+  end)
+
+  it("is the clock, forward only", function()
+    local before = emulator:now()
+    assert(emulator:advance(3600))
+    assert.is_true(emulator:now() - before >= 3600)
+    assert(client:list_pipelines()) -- signed by the machine's clock
+    local none, err = emulator:advance(-1)
+    assert.is_nil(none)
+    assert.matches("turned back", err.message)
+  end)
+
+  it("is what goes wrong, and the ledger tells of it", function()
+    assert(emulator:fault { kind = "lost-answer", operation = "ListPipelines" })
+    local none, err = client:list_pipelines()
+    assert.is_nil(none)
+    assert.equal("NETWORK", err.status)
+    assert(client:list_pipelines())
+    local ledger = assert(emulator:ledger())
+    assert.equal("lost-answer", ledger[1].fault)
+    assert.equal(200, ledger[1].status)
+    assert.is_nil(ledger[2].fault)
+    emulator:clear()
+    assert.same({}, emulator:ledger())
+  end)
+
+  it("names what makes no sense", function()
+    local none, err = emulator:fault { kind = "earthquake" }
+    assert.is_nil(none)
+    assert.equal("kind", err.path)
+    assert.error_matches(function()
+      emulator:fault { sort = "500" }
+    end, "sort")
+  end)
+end)
