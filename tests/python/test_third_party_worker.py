@@ -131,6 +131,6 @@ def test_a_worker_serves_several_regions(emulator, client, tmp_path):
 def test_regions_poll_with_views_of_the_client(client):
     worker = codepipeline.Worker(client, regions=["eu-west-1", client.region, "eu-central-1"])
     handler = worker.job(category="Build", provider="Builder")(lambda job: None)
-    assert worker._handler_for_lambda() is handler
+    assert worker._handler_for_lambda().handler is handler
     with pytest.raises(codepipeline.exceptions.ParamValidationError, match="there already in us-east-1"):
         worker.job(category="Build", provider="Builder", client=client)(handler)
