@@ -16,6 +16,12 @@ import isolated_handlers as handlers
 from test_worker import World, action
 
 
+pytestmark = pytest.mark.skipif(
+    "libasan" in os.environ.get("LD_PRELOAD", ""),
+    reason="the other process has a clean environment, without the sanitizer's runtime that ours needs",
+)
+
+
 @pytest.fixture
 def world(emulator, client, tmp_path):
     return World(emulator, client, tmp_path)
