@@ -15,7 +15,6 @@ import codepipeline
 import isolated_handlers as handlers
 from test_worker import World, action
 
-
 pytestmark = pytest.mark.skipif(
     "libasan" in os.environ.get("LD_PRELOAD", ""),
     reason="the other process has a clean environment, without the sanitizer's runtime that ours needs",
