@@ -9,7 +9,8 @@ from ._client import _OPERATIONS, Client
 from ._paging import Pages, Walk, items_of, token_after
 from ._run import Run, RunEvent, RunOutcome
 
-_SLICE = 1.0  # seconds a thread waits for a run before it asks whether anybody still wants to know
+_LOOK = 0.1  # seconds between two questions whether it is time to look at a run that is waited for
+_SLICE = 1.0  # seconds a thread waits for a run's events before it asks whether anybody still wants to know
 
 
 class AsyncPages:
@@ -75,7 +76,7 @@ class AsyncItems:
 class AsyncRun:
     """An execution to await: the methods of Run, each awaitable, and follow() for async for.
 
-    A run that is waited for keeps a thread of the loop's default executor; for many runs at once there is
+    A run that is followed keeps a thread of the loop's default executor; for many runs at once there is
     codepipeline.follow().
 
         >>> async def how():
@@ -98,17 +99,22 @@ class AsyncRun:
 
     async def wait(self, timeout=None):
         """Waits for the end, whatever it is: a RunOutcome. TimeoutError after timeout seconds says what for."""
-        clock = asyncio.get_running_loop().time
+        clock, core = asyncio.get_running_loop().time, self._run._core
         start = clock()
         while True:
-            left = _SLICE if timeout is None else timeout - (clock() - start)
-            try:
-                await _in_thread(self._run._core.wait, max(min(left, _SLICE), 0.001))
-                return RunOutcome(self._run, self._run._core.status)
-            except exceptions.TimeoutError as error:
-                if timeout is not None and clock() - start >= timeout:
-                    told = str(error).partition(", ")[2]  # after the slice's own time
-                    raise exceptions.TimeoutError(f"after {timeout:.3g} s, {told}") from None
+            await _in_thread(core.refresh)  # asks no more often than once a poll interval
+            if core.ended:
+                return RunOutcome(self._run, core.status)
+            left = _LOOK if timeout is None else timeout - (clock() - start)
+            if left <= 0:
+                break
+            await asyncio.sleep(min(left, _LOOK))
+        try:
+            await _in_thread(core.wait, 0.001)  # which says what it waits for
+        except exceptions.TimeoutError as error:
+            told = str(error).partition(", ")[2]  # after that moment
+            raise exceptions.TimeoutError(f"after {timeout:.3g} s, {told}") from None
+        return RunOutcome(self._run, core.status)
 
     async def follow(self):
         """What happens, and what happened before, each once and in order, until the end: RunEvent."""

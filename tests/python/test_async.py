@@ -267,6 +267,7 @@ def test_a_run_that_is_given_up_keeps_no_thread_for_long(world, aclient):
         run = await aclient.run("site", **QUICK)
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(run.wait(), 0.1)
+        assert "Make" in str(await run.explain())  # it is free again
 
     start = time.monotonic()
     asyncio.run(main())  # waits for the executor's threads
