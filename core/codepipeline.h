@@ -228,7 +228,13 @@ typedef struct cpl_credentials_source {
     cpl_status (*keys)(void *context, cpl_keys *out, cpl_error *err);
     /* The code that the device shows now, for a profile with mfa_serial; "123456". */
     cpl_status (*mfa_code)(void *context, const char *serial, char out[16], cpl_error *err);
-    void *context; /* must outlive the client and its views */
+    void *context;
+    /*
+     * NULL when context outlives the client and all that is made from it. Else retain is called while the client is
+     * made, and release when the last view, worker, job or run is gone: from whatever thread that is.
+     */
+    void (*retain)(void *context);
+    void (*release)(void *context);
 } cpl_credentials_source;
 
 /* docs/settings.md has them all, with the variables and the properties of profiles. */
@@ -512,6 +518,8 @@ typedef enum cpl_job_field {
 
 /* NULL when the job has no such thing. */
 const char *cpl_job_text(const cpl_job *job, cpl_job_field field);
+/* What handlers call it: "id", "pipeline", ...; never NULL. */
+const char *cpl_job_field_name(cpl_job_field field);
 int cpl_job_action_type(const cpl_job *job);
 /* The action's configuration, an object of strings. */
 void cpl_job_configuration(const cpl_job *job, cpl_cursor *cursor);

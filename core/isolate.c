@@ -31,24 +31,6 @@ typedef struct run {
 
 /* ---- what it is told ---- */
 
-static const char *const field_names[CPL_JOB_FIELD_COUNT] = {
-    [CPL_JOB_ID] = "id",
-    [CPL_JOB_NONCE] = "nonce",
-    [CPL_JOB_ACCOUNT_ID] = "account_id",
-    [CPL_JOB_CATEGORY] = "category",
-    [CPL_JOB_PROVIDER] = "provider",
-    [CPL_JOB_VERSION] = "version",
-    [CPL_JOB_PIPELINE_NAME] = "pipeline",
-    [CPL_JOB_PIPELINE_ARN] = "pipeline_arn",
-    [CPL_JOB_EXECUTION_ID] = "execution_id",
-    [CPL_JOB_STAGE_NAME] = "stage",
-    [CPL_JOB_ACTION_NAME] = "action",
-    [CPL_JOB_ACTION_EXECUTION_ID] = "action_execution_id",
-    [CPL_JOB_CONTINUATION_TOKEN] = "continuation_token",
-    [CPL_JOB_STATE] = "state", /* a text that is JSON */
-    [CPL_JOB_USER_PARAMETERS] = "user_parameters",
-};
-
 static void add_names(cpl_buf *out, const char *key, const cpl_artifacts *all) {
     cpl_buf_addf(out, ",\"%s\":[", key);
     for (size_t i = 0; i < all->count; i++) {
@@ -86,7 +68,7 @@ static cpl_status describe(run *r, cpl_error *err) {
     for (int i = 0; i < CPL_JOB_FIELD_COUNT; i++) {
         const char *text = cpl_job_text(r->job, (cpl_job_field)i);
         if (text == NULL) continue;
-        cpl_buf_addf(out, ",\"%s\":", field_names[i]);
+        cpl_buf_addf(out, ",\"%s\":", cpl_job_field_name((cpl_job_field)i));
         cpl_json_quote(out, cpl_str_of(text));
     }
     cpl_buf_adds(out, ",\"configuration\":");

@@ -250,6 +250,27 @@ const char *cpl_job_text(const cpl_job *job, cpl_job_field field) {
     return cpl_json_cstr(cpl_json_get_path(job->document, paths[field]), NULL);
 }
 
+const char *cpl_job_field_name(cpl_job_field field) {
+    static const char *const names[CPL_JOB_FIELD_COUNT] = {
+        [CPL_JOB_ID] = "id",
+        [CPL_JOB_NONCE] = "nonce",
+        [CPL_JOB_ACCOUNT_ID] = "account_id",
+        [CPL_JOB_CATEGORY] = "category",
+        [CPL_JOB_PROVIDER] = "provider",
+        [CPL_JOB_VERSION] = "version",
+        [CPL_JOB_PIPELINE_NAME] = "pipeline",
+        [CPL_JOB_PIPELINE_ARN] = "pipeline_arn",
+        [CPL_JOB_EXECUTION_ID] = "execution_id",
+        [CPL_JOB_STAGE_NAME] = "stage",
+        [CPL_JOB_ACTION_NAME] = "action",
+        [CPL_JOB_ACTION_EXECUTION_ID] = "action_execution_id",
+        [CPL_JOB_CONTINUATION_TOKEN] = "continuation_token",
+        [CPL_JOB_STATE] = "state", /* a text that is JSON */
+        [CPL_JOB_USER_PARAMETERS] = "user_parameters",
+    };
+    return (unsigned)field < CPL_JOB_FIELD_COUNT ? names[field] : "";
+}
+
 int cpl_job_action_type(const cpl_job *job) {
     return job->action_type;
 }

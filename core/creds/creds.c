@@ -97,6 +97,7 @@ static bool set_up(cpl_creds *creds, const cpl_creds_options *options) {
     creds->options.given = (cpl_credentials){.access_key_id = {NULL, 0}};
     creds->options.region = cpl_str_of(creds->region);
     creds->line.options = &creds->options;
+    if (creds->options.source.retain) creds->options.source.retain(creds->options.source.context);
     return creds->region != NULL;
 }
 
@@ -132,6 +133,7 @@ void cpl_creds_free(cpl_creds *creds) {
     cpl_creds_drop(atomic_load(&creds->lasting));
     cpl_creds_drop(creds->current);
     cpl_creds_line_release(&creds->line);
+    if (creds->options.source.release) creds->options.source.release(creds->options.source.context);
     cpl_free(creds->region);
     cpl_free(creds);
 }

@@ -108,7 +108,8 @@ void read_source(lua_State *L, int index, cpl_credentials_source *out) {
         lua_pushvalue(L, -4);
         lua_xmove(L, source->L, 2);
         lua_setiuservalue(L, -2, 1);
-        *out = (cpl_credentials_source){keys ? ask_keys : NULL, code ? ask_code : NULL, source};
+        *out = (cpl_credentials_source){
+            .keys = keys ? ask_keys : NULL, .mfa_code = code ? ask_code : NULL, .context = source};
         (void)luaL_ref(L, LUA_REGISTRYINDEX);
     }
     lua_pop(L, 2);

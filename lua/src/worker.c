@@ -212,28 +212,11 @@ static int job_action_type(lua_State *L) {
 
 /* job:texts() -> {id=, nonce=, ...}; absent ones are nil */
 static int job_texts(lua_State *L) {
-    static const char *const names[CPL_JOB_FIELD_COUNT] = {
-        [CPL_JOB_ID] = "id",
-        [CPL_JOB_NONCE] = "nonce",
-        [CPL_JOB_ACCOUNT_ID] = "account_id",
-        [CPL_JOB_CATEGORY] = "category",
-        [CPL_JOB_PROVIDER] = "provider",
-        [CPL_JOB_VERSION] = "version",
-        [CPL_JOB_PIPELINE_NAME] = "pipeline",
-        [CPL_JOB_PIPELINE_ARN] = "pipeline_arn",
-        [CPL_JOB_EXECUTION_ID] = "execution_id",
-        [CPL_JOB_STAGE_NAME] = "stage",
-        [CPL_JOB_ACTION_NAME] = "action",
-        [CPL_JOB_ACTION_EXECUTION_ID] = "action_execution_id",
-        [CPL_JOB_CONTINUATION_TOKEN] = "continuation_token",
-        [CPL_JOB_STATE] = "state",
-        [CPL_JOB_USER_PARAMETERS] = "user_parameters",
-    };
     cpl_job *job = check_job(L);
     lua_createtable(L, 0, CPL_JOB_FIELD_COUNT);
     for (int i = 0; i < CPL_JOB_FIELD_COUNT; i++) {
         lua_pushstring(L, cpl_job_text(job, (cpl_job_field)i)); /* NULL pushes nil */
-        lua_setfield(L, -2, names[i]);
+        lua_setfield(L, -2, cpl_job_field_name((cpl_job_field)i));
     }
     return 1;
 }

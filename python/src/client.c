@@ -4,8 +4,6 @@
 
 typedef struct client_object {
     PyObject_HEAD cpl_client *handle;
-    PyObject *source; /* what the core asks for credentials, see source_of(); or NULL */
-    PyObject *parent; /* of a view: the client whose source it may use; or NULL */
 } client_object;
 
 cpl_client *client_handle(PyObject *client) {
@@ -158,14 +156,28 @@ static cpl_status ask_mfa_code(void *context, const char *serial, char out[16], 
     return end_question("mfa_code", ok, gil, err);
 }
 
-/* The option "source", (keys or None, mfa_code or None), which the client must keep; borrowed, or NULL. */
-static PyObject *source_of(PyObject *kwargs, cpl_client_options *o) {
-    PyObject *source = kwargs ? PyDict_GetItemString(kwargs, "source") : NULL;
-    if (!source || !PyTuple_Check(source) || PyTuple_Size(source) != 2) return NULL;
+/* Workers, jobs and runs may outlive the Python object of the client they ask through. */
+static void retain_source(void *context) {
+    PyGILState_STATE gil = PyGILState_Ensure();
+    Py_INCREF(context);
+    PyGILState_Release(gil);
+}
+
+static void release_source(void *context) {
+    PyGILState_STATE gil = PyGILState_Ensure();
+    Py_DECREF(context);
+    PyGILState_Release(gil);
+}
+
+/* The option "source", (keys or None, mfa_code or None), if it is there. */
+static void read_source(PyObject *kwargs, cpl_client_options *o) {
+    PyObject *source = kwargs ? PyDict_GetItemString(kwargs, "source") : NULL; /* borrowed */
+    if (!source || !PyTuple_Check(source) || PyTuple_Size(source) != 2) return;
     if (PyTuple_GetItem(source, 0) != Py_None) o->source.keys = ask_keys;
     if (PyTuple_GetItem(source, 1) != Py_None) o->source.mfa_code = ask_mfa_code;
     o->source.context = source;
-    return source;
+    o->source.retain = retain_source;
+    o->source.release = release_source;
 }
 
 /* The texts belong to the values in kwargs. */
@@ -176,7 +188,7 @@ static bool parse_options(PyObject *args, PyObject *kwargs, cpl_client_options *
         PyErr_SetString(PyExc_TypeError, "Client() takes no positional arguments");
         return false;
     }
-    (void)source_of(kwargs, o);
+    read_source(kwargs, o);
     while (kwargs && PyDict_Next(kwargs, &at, &name, &value)) {
         if (value == o->source.context) continue;
         const option_row *option = find_option(name);
@@ -185,17 +197,11 @@ static bool parse_options(PyObject *args, PyObject *kwargs, cpl_client_options *
     return true;
 }
 
-static void keep_source(client_object *self, const cpl_client_options *options, PyObject *parent) {
-    Py_XINCREF(self->source = options->source.context);
-    Py_XINCREF(self->parent = parent);
-}
-
 static PyObject *client_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     cpl_client_options options = {0};
     cpl_error err = {0};
     if (!parse_options(args, kwargs, &options)) return NULL;
     client_object *self = (client_object *)PyType_GenericAlloc(type, 0);
-    if (self) keep_source(self, &options, NULL);
     if (self && cpl_client_new(&self->handle, &options, &err) != CPL_OK) {
         error_raise(&err);
         Py_CLEAR(self);
@@ -208,7 +214,6 @@ static PyObject *client_with_options(PyObject *self, PyObject *args, PyObject *k
     cpl_error err = {0};
     if (!parse_options(args, kwargs, &options)) return NULL;
     client_object *view = (client_object *)PyType_GenericAlloc(Py_TYPE(self), 0);
-    if (view) keep_source(view, &options, self);
     if (view && cpl_client_with(&view->handle, client_handle(self), &options, &err) != CPL_OK) {
         error_raise(&err);
         Py_CLEAR(view);
@@ -237,10 +242,7 @@ PyObject *client_doctor(PyObject *module, PyObject *args, PyObject *kwargs) {
 }
 
 static void client_dealloc(PyObject *self) {
-    client_object *client = (client_object *)self;
-    cpl_client_free(client->handle);
-    Py_XDECREF(client->source);
-    Py_XDECREF(client->parent);
+    cpl_client_free(client_handle(self));
     module_dealloc(self);
 }
 

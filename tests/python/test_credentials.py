@@ -3,8 +3,10 @@
 
 import contextlib
 import datetime
+import gc
 import threading
 import time
+import weakref
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -120,22 +122,41 @@ def test_a_provider_answers_in_many_forms(service, client_of, given, key):
     assert service.keys() == [key]
 
 
-def test_what_expires_is_asked_for_again_ahead_of_its_end_and_what_does_not_once(service, client_of):
-    minutes, calls = [5], []
+@pytest.mark.parametrize(
+    "minutes", [5, 60, None]
+)  # when it is asked again, tests/c/t_creds_refresh.c turns the clock for
+def test_a_provider_is_not_asked_at_every_call(service, client_of, minutes):
+    calls = []
 
     def provider():
         calls.append(1)
-        return {"access_key_id": f"K{len(calls)}", "secret_access_key": "s", "expires": in_minutes(minutes[0])}
+        expires = None if minutes is None else in_minutes(minutes)
+        return {"access_key_id": f"K{len(calls)}", "secret_access_key": "s", "expires": expires}
 
     client = client_of(credentials=provider)
     for _ in range(3):
         client.list_pipelines()
-    assert len(calls) >= 1
-    minutes[0] = 60
-    lasting = client_of(credentials=lambda: (calls.clear() or "K", "s"))
-    for _ in range(3):
-        lasting.list_pipelines()
-    assert service.keys()[-3:] == ["K"] * 3 and calls == []
+    assert calls == [1] and service.keys() == ["K1"] * 3
+
+
+def test_a_job_outlives_the_client_whose_provider_it_needs_and_lets_go_of_it(service):
+    class Provider:
+        def __call__(self):
+            return "K", "s"
+
+    provider = Provider()
+    seen = weakref.ref(provider)
+    client = codepipeline.Client("us-east-1", endpoint_url=service.url, credentials=provider)
+    job = client.job(codepipeline.sample_event())
+    del client, provider
+    gc.collect()
+    assert seen() is not None
+    with job:
+        job.fail("not today")
+    assert service.keys() == ["K"]
+    del job
+    gc.collect()
+    assert seen() is None
 
 
 def test_sixty_four_threads_ask_once_and_never_mix(service, client_of):
