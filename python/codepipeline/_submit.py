@@ -62,9 +62,18 @@ class Pump:
             self._calls[number] = call
             self._ids[call] = number
             if not self._running:
-                self._running = True
-                threading.Thread(target=self._run, name="codepipeline-calls").start()
+                self._start(number)
         return call
+
+    def _start(self, number: int) -> None:
+        self._running = True
+        try:
+            threading.Thread(target=self._run, name="codepipeline-calls").start()
+        except BaseException:  # no thread to be had: nobody would ever move the call
+            self._running = False
+            self._queue.cancel(number)
+            del self._ids[self._calls.pop(number)]
+            raise
 
     def _drop(self, call: Call) -> None:
         with self._lock:
@@ -73,6 +82,17 @@ class Pump:
             self._queue.cancel(number)
 
     def _run(self) -> None:
+        try:
+            self._move()
+        except BaseException as error:  # out of memory, say: who waits must not wait for ever
+            with self._lock:
+                self._running = False
+                numbers = list(self._calls)
+            for number in numbers:
+                self._queue.cancel(number)
+                self._hand_out(number, None, error)
+
+    def _move(self) -> None:
         while True:
             done = self._queue.next(_LINGER)
             if done is not None:
@@ -85,7 +105,9 @@ class Pump:
 
     def _hand_out(self, number: int, answer: Answer | None, error: BaseException | None) -> None:
         with self._lock:
-            call = self._calls.pop(number)
+            call = self._calls.pop(number, None)
+            if call is None:  # given up when its thread could not be had, or broke
+                return
             del self._ids[call]
         if not call.set_running_or_notify_cancel():
             return

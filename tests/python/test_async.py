@@ -299,3 +299,29 @@ def test_following_ends_when_nothing_happens_and_refuses_a_run_that_is_given_twi
     with pytest.raises(codepipeline.StateError, match="given twice"):
         next(codepipeline.follow([run, run]))
     assert list(codepipeline.follow([run], timeout=0.1)) == []  # and it is free again
+
+
+# ---- when there is no thread, or it breaks ----
+
+
+def test_a_call_for_which_no_thread_can_be_had_is_refused(client, monkeypatch):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            client.submit("list_pipelines")
+    assert client.submit("list_pipelines").result(10)["pipelines"] == []
+
+
+def test_a_thread_that_breaks_leaves_no_future_waiting(client, monkeypatch):
+    from codepipeline._submit import Pump
+
+    def broken(self):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pump, "_move", broken)
+        assert isinstance(client.submit("list_pipelines").exception(10), MemoryError)
+    assert client.submit("list_pipelines").result(10)["pipelines"] == []

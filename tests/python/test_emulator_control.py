@@ -129,14 +129,14 @@ def test_after_times_probability_and_a_seed_choose_whom_it_strikes(emulator):
     client = emulator.client(max_attempts=1)
 
     def struck(count):
-        emulator_ledger = []
+        rows_struck = []
         for _ in range(count):
             try:
                 client.list_pipelines()
-                emulator_ledger.append(0)
+                rows_struck.append(0)
             except codepipeline.ClientError:
-                emulator_ledger.append(1)
-        return emulator_ledger
+                rows_struck.append(1)
+        return rows_struck
 
     emulator.fault("503", "ListPipelines", after=2, times=2)
     assert struck(6) == [0, 0, 1, 1, 0, 0]

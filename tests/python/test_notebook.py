@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What things draw in a notebook: complete, escaped, well-formed; and the frames made of them."""
 
+import subprocess
 import sys
 import xml.etree.ElementTree as xml
 
@@ -174,6 +175,4 @@ def test_durations_in_words(seconds, text):
 
 def test_a_script_that_follows_loads_no_drawing():
     code = "import sys, codepipeline.notebook.live; print([m for m in sys.modules if m == 'html'])"
-    import subprocess
-
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True).stdout == "[]\n"
