@@ -151,10 +151,8 @@ static bool set_error(cpl_json *record, const emu_outcome *outcome) {
 }
 
 bool emu_action_end(emu_engine *engine, cpl_json *execution, cpl_json *record, const emu_outcome *outcome) {
-    bool good = cpl_json_set_number(record, "updated", emu_now_s(engine->e)) &&
-                (outcome->code == NULL || set_error(record, outcome)) &&
-                cpl_json_set_cstr(record, "status", outcome->status);
-    emu_execution_touch(engine, execution);
+    bool good = (outcome->code == NULL || set_error(record, outcome)) &&
+                emu_action_change(engine, execution, record, outcome->status);
     if (!good || strcmp(outcome->status, "Succeeded") != 0) return good;
     return publish_artifacts(execution, record) && publish_variables(execution, record);
 }
@@ -196,8 +194,7 @@ static bool fill_record(const emu_context *at, const char *id) {
     return cpl_json_set_cstr(record, "id", id) && emu_copy(record, "executionId", at->execution, "id") &&
            cpl_json_set_number(record, "order", (double)++at->engine->order) &&
            emu_copy(record, "stage", at->execution, "stage") && emu_copy(record, "action", at->action, "name") &&
-           cpl_json_set_cstr(record, "status", "InProgress") && cpl_json_set_number(record, "started", now) &&
-           cpl_json_set_number(record, "updated", now) && emu_copy(record, "version", at->execution, "version") &&
+           cpl_json_set_number(record, "started", now) && emu_copy(record, "version", at->execution, "version") &&
            fill_input(at, emu_object_at(record, "input")) && place_outputs(at, emu_array_at(record, "outputArtifacts"));
 }
 
@@ -290,7 +287,10 @@ bool emu_action_start(emu_engine *engine, cpl_json *execution, const cpl_json *a
         cpl_json_free(at.record);
         return false;
     }
-    if (!cpl_json_push(cpl_json_get(execution, "actions"), at.record) || !index_record(&at)) return false;
+    if (!cpl_json_push(cpl_json_get(execution, "actions"), at.record) || !index_record(&at) ||
+        !emu_action_change(engine, execution, at.record, "InProgress")) {
+        return false;
+    }
     if (!check_start(&at, &kind, &failed)) return false;
     return failed || run_kind(&at, &kind);
 }

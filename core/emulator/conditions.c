@@ -334,7 +334,8 @@ bool emu_override_stage_condition(emu_call *call) {
     execution = need_held(call, document, member);
     if (execution == NULL || !emu_concurrency_check(call, emu_pipeline_latest(document))) return false;
     cpl_json_remove(execution, "statusSummary");
-    return (note(engine, execution, member, "Overridden") && emu_stage_end(execution, "InProgress") &&
-            emu_execution_revive(engine, execution) && emu_line_settle(engine, emu_line_find(engine, name))) ||
+    return (note(engine, execution, member, "Overridden") && emu_execution_revive(engine, execution) &&
+            emu_stage_change(engine, execution, EMU_GET(execution, "stage"), "InProgress") &&
+            emu_line_settle(engine, emu_line_find(engine, name))) ||
            emu_nomem(call);
 }

@@ -39,17 +39,14 @@ bool emu_execution_over(const cpl_json *execution) {
 
 void emu_execution_finish(emu_engine *engine, cpl_json *execution, const char *status) {
     emu_line *line = emu_line_find(engine, EMU_GET(execution, "pipeline"));
-    cpl_json_set_cstr(execution, "status", status);
     cpl_json_set_bool(execution, "waiting", false);
-    emu_execution_touch(engine, execution);
+    emu_execution_change(engine, execution, status);
     if (line) emu_list_remove(&line->active, execution);
 }
 
 bool emu_execution_revive(emu_engine *engine, cpl_json *execution) {
     emu_line *line = emu_line_find(engine, EMU_GET(execution, "pipeline"));
-    if (line == NULL || !emu_list_push(&line->active, execution)) return false;
-    emu_execution_touch(engine, execution);
-    return cpl_json_set_cstr(execution, "status", "InProgress");
+    return line && emu_list_push(&line->active, execution) && emu_execution_change(engine, execution, "InProgress");
 }
 
 cpl_json *emu_record_get(const cpl_json *execution, const char *id) {
@@ -77,8 +74,9 @@ static double number_of(const cpl_json *execution) {
     return cpl_json_get_number(execution, "number", 0);
 }
 
-bool emu_stage_end(cpl_json *execution, const char *status) {
-    return cpl_json_set_cstr(stage_record(execution), "status", status);
+/* The stage it is in ends with status. */
+static bool end_stage(emu_engine *engine, cpl_json *execution, const char *status) {
+    return emu_stage_change(engine, execution, EMU_GET(execution, "stage"), status);
 }
 
 /* ---- entering a stage ---- */
@@ -145,18 +143,16 @@ static bool follow_edit(const emu_engine *engine, cpl_json *execution) {
 static progress enter(emu_engine *engine, emu_line *line, cpl_json *execution) {
     const char *stage = EMU_GET(execution, "stage");
     cpl_json *record = cpl_json_new_object();
-    if (!cpl_json_set_cstr(record, "status", "InProgress") ||
-        !cpl_json_set_number(record, "order", (double)++engine->order) ||
+    if (!cpl_json_set_number(record, "order", (double)++engine->order) ||
         !cpl_json_set(record, "actions", cpl_json_new_object()) || !emu_index_set(&line->stages, stage, execution)) {
         cpl_json_free(record);
         return NO_MEMORY;
     }
-    if (!cpl_json_set(cpl_json_get(execution, "stages"), stage, record) ||
-        !cpl_json_set_bool(execution, "waiting", false)) {
-        return NO_MEMORY;
-    }
-    emu_execution_touch(engine, execution);
-    return MOVED;
+    return cpl_json_set(cpl_json_get(execution, "stages"), stage, record) &&
+                   cpl_json_set_bool(execution, "waiting", false) &&
+                   emu_stage_change(engine, execution, stage, "InProgress")
+               ? MOVED
+               : NO_MEMORY;
 }
 
 static progress try_to_enter(emu_engine *engine, emu_line *line, cpl_json *execution) {
@@ -169,8 +165,9 @@ static progress try_to_enter(emu_engine *engine, emu_line *line, cpl_json *execu
     if (emu_is(execution, "mode", "QUEUED") && around.older) return STILL;
     if (!transitions_open(engine, execution)) return STILL;
     if (follow_edit(engine, execution)) return enter(engine, line, execution);
+    if (!cpl_json_set_cstr(execution, "statusSummary", EDITED)) return NO_MEMORY;
     emu_execution_finish(engine, execution, "Failed");
-    return cpl_json_set_cstr(execution, "statusSummary", EDITED) ? MOVED : NO_MEMORY;
+    return MOVED;
 }
 
 /* ---- in a stage ---- */
@@ -223,7 +220,7 @@ static progress start_group(emu_engine *engine, cpl_json *execution, const cpl_j
 }
 
 static progress end_here(emu_engine *engine, cpl_json *execution, const char *status) {
-    if (!emu_stage_end(execution, status)) return NO_MEMORY;
+    if (!end_stage(engine, execution, status)) return NO_MEMORY;
     emu_execution_finish(engine, execution, status);
     return MOVED;
 }
@@ -231,7 +228,7 @@ static progress end_here(emu_engine *engine, cpl_json *execution, const char *st
 /* status: Succeeded or Skipped. */
 static progress leave(emu_engine *engine, cpl_json *execution, const cpl_json *stage, const char *status) {
     const cpl_json *next = cpl_json_next(stage);
-    if (!emu_stage_end(execution, status)) return NO_MEMORY;
+    if (!end_stage(engine, execution, status)) return NO_MEMORY;
     if (next == NULL || emu_is(execution, "type", "ROLLBACK")) {
         emu_execution_finish(engine, execution, "Succeeded");
         return MOVED;
@@ -255,11 +252,10 @@ static progress retry(emu_engine *engine, cpl_json *execution, const cpl_json *s
     const cpl_json *how = cpl_json_get_path(stage, "onFailure.retryConfiguration");
     if (cpl_json_get_number(record, "autoRetries", 0) > 0 || edited_since(engine, execution))
         return end_here(engine, execution, "Failed");
-    emu_execution_touch(engine, execution);
     cpl_json_remove(execution, "statusSummary");
     return cpl_json_set_number(record, "autoRetries", 1) &&
                    cpl_json_set_cstr(record, "lastRetry", "AutomatedStageRetry") &&
-                   emu_stage_reopen(execution, record, emu_is(how, "retryMode", "ALL_ACTIONS"))
+                   emu_stage_reopen(engine, execution, EMU_GET(stage, "name"), emu_is(how, "retryMode", "ALL_ACTIONS"))
                ? MOVED
                : NO_MEMORY;
 }
@@ -369,14 +365,13 @@ static bool fill_execution(emu_engine *engine, cpl_json *execution, const cpl_js
            emu_copy(execution, "pipeline", pipeline, "name") && emu_copy(execution, "version", pipeline, "version") &&
            emu_copy(execution, "mode", pipeline, "executionMode") &&
            cpl_json_set_number(execution, "number", (double)++engine->order) &&
-           cpl_json_set_cstr(execution, "status", "InProgress") && cpl_json_set_number(execution, "started", now) &&
-           cpl_json_set_number(execution, "updated", now) && cpl_json_set_cstr(execution, "stage", stage) &&
-           cpl_json_set_bool(execution, "waiting", true) && emu_object_at(execution, "stages") &&
-           emu_array_at(execution, "actions") && emu_object_at(execution, "artifacts") &&
-           emu_object_at(execution, "namespaces") && emu_array_at(execution, "artifactRevisions") &&
-           emu_array_at(execution, "sourceRevisions") && set_trigger(execution, start) &&
-           set_variables(execution, pipeline, start->variables) && set_overrides(execution, start->overrides) &&
-           set_target(execution, start->target) &&
+           cpl_json_set_number(execution, "started", now) && cpl_json_set_number(execution, "updated", now) &&
+           cpl_json_set_cstr(execution, "stage", stage) && cpl_json_set_bool(execution, "waiting", true) &&
+           emu_object_at(execution, "stages") && emu_array_at(execution, "actions") &&
+           emu_object_at(execution, "artifacts") && emu_object_at(execution, "namespaces") &&
+           emu_array_at(execution, "artifactRevisions") && emu_array_at(execution, "sourceRevisions") &&
+           set_trigger(execution, start) && set_variables(execution, pipeline, start->variables) &&
+           set_overrides(execution, start->overrides) && set_target(execution, start->target) &&
            (!start->revision || cpl_json_set(execution, "pushed", cpl_json_clone(start->revision))) &&
            cpl_json_set_cstr(execution, "requestToken", start->token);
 }
@@ -406,7 +401,8 @@ cpl_json *emu_execution_add(emu_engine *engine, const char *pipeline, const emu_
     }
     CPL_COPY(id, cpl_json_get_str(execution, "id"));
     if (!emu_store_put(store, EMU_EXECUTION, id, execution) || !emu_list_push(&line->executions, execution) ||
-        !emu_list_push(&line->active, execution) || !index_request(engine, execution)) {
+        !emu_list_push(&line->active, execution) || !index_request(engine, execution) ||
+        !emu_execution_change(engine, execution, "InProgress")) {
         return NULL;
     }
     return execution;

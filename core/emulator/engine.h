@@ -166,9 +166,7 @@ void emu_execution_finish(emu_engine *engine, cpl_json *execution, const char *s
 /* Puts a finished one back on the active ones. */
 bool emu_execution_revive(emu_engine *engine, cpl_json *execution);
 /* Takes the actions to be done again out of those that count as started: all, or those that did not succeed. */
-bool emu_stage_reopen(cpl_json *execution, cpl_json *stage, bool all);
-/* Its stage ends with status. */
-bool emu_stage_end(cpl_json *execution, const char *status);
+bool emu_stage_reopen(emu_engine *engine, cpl_json *execution, const char *stage, bool all);
 cpl_json *emu_record_get(const cpl_json *execution, const char *id);
 /* The newest standard execution of the same version that succeeded in the stage execution is in; NULL: none. */
 const cpl_json *emu_rollback_target(const emu_engine *engine, const cpl_json *execution);
@@ -176,6 +174,18 @@ const cpl_json *emu_rollback_target(const emu_engine *engine, const cpl_json *ex
 bool emu_rollback_add(emu_engine *engine, const cpl_json *failed, const cpl_json *target);
 bool emu_transition_open(const emu_engine *engine, const char *pipeline, const char *stage, const char *type);
 void emu_transition_key(const char *pipeline, const char *stage, cpl_buf *out);
+
+/*
+ * ---- states (changes.c) ----
+ *
+ * Each sets a state and has the document written; nobody else sets one. false: out of memory.
+ */
+
+bool emu_execution_change(emu_engine *engine, cpl_json *execution, const char *status);
+/* The stage must have been entered. */
+bool emu_stage_change(emu_engine *engine, cpl_json *execution, const char *stage, const char *status);
+bool emu_action_change(emu_engine *engine, cpl_json *execution, cpl_json *record, const char *status);
+bool emu_job_change(emu_engine *engine, cpl_json *job, const char *status);
 
 /* ---- actions (actions.c, s3_actions.c, variables.c) ---- */
 

@@ -127,10 +127,9 @@ static bool stop(emu_call *call, cpl_json *execution) {
     if (!cpl_json_set_cstr(trigger, "reason", cpl_json_get_cstr(call->in, "reason", NULL))) return emu_nomem(call);
     if (cpl_json_get_bool(execution, "waiting", false)) {
         emu_execution_finish(engine, execution, "Stopped");
-    } else if (!cpl_json_set_cstr(execution, "status", "Stopping")) {
+    } else if (!emu_execution_change(engine, execution, "Stopping")) {
         return emu_nomem(call);
     }
-    emu_execution_touch(engine, execution);
     if (cpl_json_get_bool(call->in, "abandon", false) && !abandon(engine, execution)) return emu_nomem(call);
     return settle(call, EMU_GET(execution, "pipeline")) && answer_id(call, execution);
 }
@@ -191,16 +190,17 @@ static void forget_conditions(cpl_json *stage) {
     cpl_json_remove(conditions, "onFailure");
 }
 
-bool emu_stage_reopen(cpl_json *execution, cpl_json *stage, bool all) {
-    cpl_json *started = cpl_json_get(stage, "actions");
+bool emu_stage_reopen(emu_engine *engine, cpl_json *execution, const char *stage, bool all) {
+    cpl_json *record = cpl_json_get(cpl_json_get(execution, "stages"), stage);
+    cpl_json *started = cpl_json_get(record, "actions");
     for (cpl_json *i = cpl_json_first(started), *next; i; i = next) {
         next = cpl_json_next(i);
         if (all || !emu_is(emu_record_get(execution, cpl_json_cstr(i, "")), "status", "Succeeded")) {
             cpl_json_free(cpl_json_detach(started, i));
         }
     }
-    forget_conditions(stage);
-    return cpl_json_set_cstr(stage, "status", "InProgress");
+    forget_conditions(record);
+    return emu_stage_change(engine, execution, stage, "InProgress");
 }
 
 static bool retry_stage_execution(emu_call *call) {
@@ -215,8 +215,9 @@ static bool retry_stage_execution(emu_call *call) {
     cpl_json_remove(execution, "statusSummary");
     if (!cpl_json_set_number(stage, "retries", cpl_json_get_number(stage, "retries", 0) + 1) ||
         !cpl_json_set_cstr(stage, "lastRetry", "ManualStageRetry") ||
-        !emu_stage_reopen(execution, stage, emu_is(call->in, "retryMode", "ALL_ACTIONS")) ||
-        !emu_execution_revive(emu_engine_of(call->e), execution)) {
+        !emu_execution_revive(emu_engine_of(call->e), execution) ||
+        !emu_stage_reopen(emu_engine_of(call->e), execution, stage_name,
+                          emu_is(call->in, "retryMode", "ALL_ACTIONS"))) {
         return emu_nomem(call);
     }
     return settle(call, name) && answer_id(call, execution);

@@ -22,10 +22,6 @@ static cpl_json *job_get(const emu_engine *engine, const char *id) {
     return emu_store_get(emu_store_of(engine->e), EMU_JOB, id);
 }
 
-static void job_touch(const emu_engine *engine, const cpl_json *job) {
-    emu_store_touch(emu_store_of(engine->e), EMU_JOB, EMU_GET(job, "id"));
-}
-
 bool emu_job_over(const cpl_json *job) {
     return emu_is(job, "status", "Succeeded") || emu_is(job, "status", "Failed") || emu_is(job, "status", "TimedOut");
 }
@@ -79,8 +75,7 @@ void emu_job_lapse(emu_engine *engine, const char *id) {
     cpl_json *job = job_get(engine, id);
     if (!emu_is(job, "status", "Dispatched")) return;
     if (cpl_json_get_number(job, "lapses", 0) > (double)emu_now_ms(engine->e)) return; /* of an earlier delivery */
-    if (cpl_json_set_cstr(job, "status", "Queued")) enqueue(engine, job);
-    job_touch(engine, job);
+    if (emu_job_change(engine, job, "Queued")) enqueue(engine, job);
 }
 
 bool emu_job_load(emu_engine *engine, cpl_json *job) {
@@ -120,20 +115,20 @@ bool emu_job_create(emu_engine *engine, const cpl_json *execution, cpl_json *rec
     char id[CPL_UUID_SIZE], type[EMU_KIND_KEY];
     emu_kind_key(cpl_json_get(input, "actionTypeId"), type);
     if (!emu_uuid(engine->e, id) || !cpl_json_set_cstr(job, "id", id) || !cpl_json_set_cstr(job, "type", type) ||
-        !cpl_json_set_cstr(job, "status", "Queued") || !emu_copy(job, "executionId", execution, "id") ||
-        !emu_copy(job, "actionExecutionId", record, "id") || !cpl_json_set_cstr(job, "continuationToken", token) ||
-        !set_query(engine, job, input) || !set_limit(engine, job, input) || !cpl_json_set_cstr(record, "jobId", id)) {
+        !emu_copy(job, "executionId", execution, "id") || !emu_copy(job, "actionExecutionId", record, "id") ||
+        !cpl_json_set_cstr(job, "continuationToken", token) || !set_query(engine, job, input) ||
+        !set_limit(engine, job, input) || !cpl_json_set_cstr(record, "jobId", id)) {
         cpl_json_free(job);
         return false;
     }
-    return emu_store_put(emu_store_of(engine->e), EMU_JOB, id, job) && enqueue(engine, job) && watch_limit(engine, job);
+    return emu_store_put(emu_store_of(engine->e), EMU_JOB, id, job) && emu_job_change(engine, job, "Queued") &&
+           enqueue(engine, job) && watch_limit(engine, job);
 }
 
 void emu_job_close(emu_engine *engine, const char *id, const char *status) {
     cpl_json *job = job_get(engine, id);
     if (job == NULL || emu_job_over(job)) return;
-    cpl_json_set_cstr(job, "status", status);
-    job_touch(engine, job);
+    emu_job_change(engine, job, status);
 }
 
 void emu_job_delete(emu_engine *engine, const char *id) {
@@ -177,10 +172,9 @@ static bool deliver(emu_call *call, cpl_json *job, emu_job_offer offer, cpl_json
     char nonce[CPL_UUID_SIZE];
     if (!emu_uuid(call->e, nonce) || !cpl_json_set_cstr(job, "nonce", nonce) ||
         !cpl_json_set_number(job, "lapses", (double)(emu_now_ms(call->e) + DELIVERY_MS)) ||
-        !cpl_json_set_cstr(job, "status", "Dispatched") || !watch_delivery(engine, job)) {
+        !emu_job_change(engine, job, "Dispatched") || !watch_delivery(engine, job)) {
         return false;
     }
-    job_touch(engine, job);
     return cpl_json_push(jobs, offer(engine, job));
 }
 
@@ -252,8 +246,7 @@ bool emu_job_acknowledge(emu_call *call, cpl_json *job) {
                           EMU_GET(job, "id"));
     }
     if (!emu_job_over(job) && !emu_is(job, "status", "InProgress")) {
-        if (!cpl_json_set_cstr(job, "status", "InProgress")) return emu_nomem(call);
-        job_touch(engine, job);
+        if (!emu_job_change(engine, job, "InProgress")) return emu_nomem(call);
     }
     return emu_copy(call->out, "status", job, "status") || emu_nomem(call);
 }
