@@ -915,7 +915,35 @@ cpl_status cpl_emulator_fault(cpl_emulator *emulator, const cpl_fault *fault, cp
  * not hear of the request. *out is JSON, and lives until the ledger is asked for again.
  */
 cpl_status cpl_emulator_ledger(cpl_emulator *emulator, cpl_str *out, cpl_error *err);
-/* Forgets the faults and the ledger. */
+/*
+ * The events that the service sends to EventBridge: state changes of executions, stages and actions, the newest 10,000,
+ * oldest first. Feeds read independently of each other, and may outlive the emulator; each is for one thread at a time.
+ */
+typedef struct cpl_feed cpl_feed;
+cpl_status cpl_emulator_feed(cpl_emulator *emulator, cpl_feed **out, cpl_error *err);
+void cpl_feed_free(cpl_feed *feed); /* NULL is fine */
+/*
+ * The next event as JSON, which lives until the next call. CPL_TIMEOUT: none came within wait->timeout_ms (0: no limit;
+ * wait NULL: now); CPL_STATE: the emulator was stopped, and this has read all; CPL_TOO_LARGE: some are gone, because
+ * this read too late, and the next call goes on behind them.
+ */
+cpl_status cpl_feed_next(cpl_feed *feed, const cpl_wait *wait, cpl_str *out, cpl_error *err);
+int64_t cpl_feed_missed(const cpl_feed *feed); /* how many are gone so far */
+/*
+ * Carries the events on, in a thread of its own: a line each to the end of a file, or a POST each to an http:// or
+ * https:// address. A target that is down never holds up the emulator: an event that does not get through in three
+ * attempts is dropped and counted. CPL_INVALID, CPL_IO: it cannot be such a target.
+ */
+typedef struct cpl_relay cpl_relay;
+typedef struct cpl_relay_report {
+    int64_t delivered, dropped;
+    char reason[256]; /* why the last one was dropped */
+} cpl_relay_report;
+cpl_status cpl_relay_start(cpl_relay **out, cpl_emulator *emulator, cpl_str target, cpl_error *err);
+void cpl_relay_tell(cpl_relay *relay, cpl_relay_report *out);
+/* After cpl_emulator_stop(): carries on what is left, for two seconds at most. NULL is fine; out may be NULL. */
+void cpl_relay_stop(cpl_relay *relay, cpl_relay_report *out);
+/* Forgets the faults, the ledger, and, for feeds to come, the events. */
 void cpl_emulator_clear(cpl_emulator *emulator);
 /* The codepipeline-emulator command; returns the exit status. */
 int cpl_emulator_main(int argc, char **argv);

@@ -3,20 +3,37 @@
 
 /*
  * The one place where an execution, a stage, an action or a job gets another state. Whoever decides that it does says
- * so here, when everything else that belongs to the change is in the documents already: what looks on (an event, a log)
- * sees the new state with its reasons.
+ * so here, when everything else that belongs to the change is in the documents already: the event that is sent from
+ * here tells the new state with its reasons.
  */
 
+/*
+ * An execution that stops takes the stage it is in along. The stage has no document of its own for that (state.c), and
+ * an execution that waits is in none.
+ */
+static void tell_execution(const emu_engine *engine, const cpl_json *execution, bool resumed) {
+    const char *stage = EMU_GET(execution, "stage");
+    emu_event_execution(engine, execution, resumed);
+    if (emu_is(execution, "status", "Stopping")) emu_event_stage(engine, execution, stage, "Stopping");
+}
+
 bool emu_execution_change(emu_engine *engine, cpl_json *execution, const char *status) {
+    bool known = cpl_json_get(execution, "status") != NULL, same = emu_is(execution, "status", status);
     bool good = cpl_json_set_cstr(execution, "status", status);
     emu_execution_touch(engine, execution);
+    if (good && !same) tell_execution(engine, execution, known && strcmp(status, "InProgress") == 0);
     return good;
 }
 
+/* A stage in progress that is told so again goes on: it retries by itself. */
 bool emu_stage_change(emu_engine *engine, cpl_json *execution, const char *stage, const char *status) {
     cpl_json *record = cpl_json_get(cpl_json_get(execution, "stages"), stage);
-    bool good = cpl_json_set_cstr(record, "status", status);
+    const char *since = cpl_json_get(record, "status") ? "resumed" : "started";
+    bool begins = strcmp(status, "InProgress") == 0;
+    bool good = cpl_json_set_cstr(record, "status", status) &&
+                (!begins || cpl_json_set_number(record, since, emu_now_s(engine->e)));
     emu_execution_touch(engine, execution);
+    if (good) emu_event_stage(engine, execution, stage, status);
     return good;
 }
 
@@ -24,6 +41,7 @@ bool emu_action_change(emu_engine *engine, cpl_json *execution, cpl_json *record
     bool good =
         cpl_json_set_cstr(record, "status", status) && cpl_json_set_number(record, "updated", emu_now_s(engine->e));
     emu_execution_touch(engine, execution);
+    if (good) emu_event_action(engine, execution, record);
     return good;
 }
 

@@ -79,6 +79,7 @@ void emu_set_now(emu *e, int64_t now_ms);
 int emu_invoke(emu *e, cpl_str operation, cpl_str input, cpl_buf *out);
 
 emu_store *emu_store_of(emu *e);
+struct emu_feed *emu_feed_of(const emu *e); /* feed.h */
 const char *emu_region(const emu *e);
 const char *emu_account_id(const emu *e);
 /* Milliseconds since 1970 by the emulator's clock. */

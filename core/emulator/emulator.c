@@ -7,6 +7,7 @@
 #include "auth.h"
 #include "engine.h"
 #include "faults.h"
+#include "feed.h"
 #include "ledger.h"
 #include "s3.h"
 #include "server.h"
@@ -26,6 +27,7 @@
 struct emu {
     emu_store *store;
     emu_engine *engine;
+    emu_feed *feed;
     cpl_signer *signer;
     char *region, *account_id, *access_key_id, *secret_access_key;
     int64_t now_ms;
@@ -87,7 +89,8 @@ cpl_status emu_new(emu **out, const cpl_emulator_options *options, cpl_error *er
     e->access_key_id = text_or(o->access_key_id, DEFAULT_ACCESS_KEY_ID);
     e->secret_access_key = text_or(o->secret_access_key, DEFAULT_SECRET_ACCESS_KEY);
     e->signer = cpl_signer_new();
-    if (!e->region || !e->account_id || !e->access_key_id || !e->secret_access_key || !e->signer)
+    e->feed = emu_feed_new();
+    if (!e->region || !e->account_id || !e->access_key_id || !e->secret_access_key || !e->signer || !e->feed)
         status = cpl_fail_nomem(err);
     if (status == CPL_OK) status = open_store(e, o->path, err);
     if (status == CPL_OK) {
@@ -106,6 +109,7 @@ void emu_free(emu *e) {
     if (e == NULL) return;
     emu_engine_free(e->engine);
     emu_store_close(e->store);
+    emu_feed_close(e->feed);
     cpl_signer_free(e->signer);
     cpl_free(e->region);
     cpl_free(e->account_id);
@@ -137,6 +141,10 @@ double emu_now_s(const emu *e) {
 
 emu_store *emu_store_of(emu *e) {
     return e->store;
+}
+
+emu_feed *emu_feed_of(const emu *e) {
+    return e->feed;
 }
 
 emu_engine *emu_engine_of(const emu *e) {
@@ -345,7 +353,13 @@ void cpl_emulator_clear(cpl_emulator *emulator) {
     enter(emulator);
     emu_faults_clear(emulator->faults);
     emu_ledger_clear(emulator->ledger);
+    emu_feed_forget(emulator->state->feed);
     pthread_mutex_unlock(&emulator->lock);
+}
+
+cpl_status cpl_emulator_feed(cpl_emulator *emulator, cpl_feed **out, cpl_error *err) {
+    *out = emu_feed_read(emulator->state->feed);
+    return *out ? CPL_OK : cpl_fail_nomem(err);
 }
 
 cpl_status cpl_emulator_ledger(cpl_emulator *emulator, cpl_str *out, cpl_error *err) {

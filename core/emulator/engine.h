@@ -10,8 +10,8 @@
  *   {"id", "pipeline", "version", "number", "mode", "status", "started", "updated", "trigger", "variables",
  *    "overrides", "requestToken", "stop", "statusSummary",
  *    "stage": the stage it is in, or waits in front of, "waiting": bool,
- *    "stages": {name: {"status", "order", "actions": {name: action execution id}, "retries", "autoRetries",
- *      "lastRetry", "conditions"}},
+ *    "stages": {name: {"status", "started", "resumed", "order", "actions": {name: action execution id}, "retries",
+ *      "autoRetries", "lastRetry", "conditions"}},
  *    "actions": [action execution, ...] in the order they were started,
  *    "artifacts": {name: {"bucket", "key", "revision"}}, "namespaces": {name: {key: value}},
  *    "artifactRevisions": [...], "sourceRevisions": [...],
@@ -186,6 +186,12 @@ bool emu_execution_change(emu_engine *engine, cpl_json *execution, const char *s
 bool emu_stage_change(emu_engine *engine, cpl_json *execution, const char *stage, const char *status);
 bool emu_action_change(emu_engine *engine, cpl_json *execution, cpl_json *record, const char *status);
 bool emu_job_change(emu_engine *engine, cpl_json *job, const char *status);
+
+/* ---- events (events.c): what has just changed, to those who read the feed; changes.c alone calls them ---- */
+
+void emu_event_execution(const emu_engine *engine, const cpl_json *execution, bool resumed);
+void emu_event_stage(const emu_engine *engine, const cpl_json *execution, const char *stage, const char *status);
+void emu_event_action(const emu_engine *engine, const cpl_json *execution, const cpl_json *record);
 
 /* ---- actions (actions.c, s3_actions.c, variables.c) ---- */
 

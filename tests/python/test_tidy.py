@@ -23,7 +23,7 @@ FLOORS = """
     digest json xml pace tree profiles skew continuation trace
     model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch journal customers child
     cursor http+http_batch+http_head+http_lane+http_route+url archives settings redact
-    endpoint reply runtime
+    endpoint reply runtime relay
     s3 observe creds
     client+call+queue
     desk transfer doctor run+follow+explain+approval+metrics
