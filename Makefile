@@ -21,7 +21,7 @@ ifdef STATIC
 LINKED = --static $(PACKAGES)
 DEFINE_STATIC = -DCPL_STATIC
 else
-LINKED = $(filter-out libarchive,$(PACKAGES)) # libarchive is loaded when it is first needed (core/archives.c)
+LINKED = $(filter-out libarchive sqlite3,$(PACKAGES)) # these two are loaded when they are first needed (core/late.h)
 endif
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla $(WERROR)
 

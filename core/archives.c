@@ -4,7 +4,6 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "err.h"
+#include "late.h"
 #include "pace.h"
 #include "tree.h"
 #include "zipdir.h"
@@ -46,30 +46,19 @@ _Static_assert(ARCHIVE_VERSION_NUMBER / 1000000 == 3, "all of libarchive 3 has t
     X(archive_write_zip_set_compression_deflate)
 /* clang-format on */
 
-static struct {
-#define X(name) __typeof__(name) *name;
-    FUNCTIONS(X)
-#undef X
-} lib;
+static struct { FUNCTIONS(CPL_LATE_POINTER) } lib;
 static pthread_once_t lib_once = PTHREAD_ONCE_INIT;
 static char lib_missing[256]; /* why it cannot be used; empty: it can */
 
+static void load_library(void) {
 #ifdef CPL_STATIC
-static void load_library(void) {
-#define X(name) lib.name = name;
-    FUNCTIONS(X)
-#undef X
-}
+#define ASSIGN(name) lib.name = name;
+    FUNCTIONS(ASSIGN)
 #else
-static void load_library(void) {
-    void *handle = dlopen(LIBARCHIVE, RTLD_LAZY | RTLD_LOCAL); /* and never closed */
-    bool found = handle != NULL;
-#define X(name) found = found && (*(void **)&lib.name = dlsym(handle, #name)) != NULL;
-    FUNCTIONS(X)
-#undef X
-    if (!found) CPL_COPY(lib_missing, cpl_str_of(dlerror()));
-}
+    static const char *const names[] = {FUNCTIONS(CPL_LATE_NAME)};
+    cpl_late_load(LIBARCHIVE, names, CPL_COUNT(names), &lib, lib_missing, sizeof lib_missing);
 #endif
+}
 
 static cpl_status need_library(cpl_error *err) {
     pthread_once(&lib_once, load_library);

@@ -9,13 +9,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sqlite3.h>
 #include <unistd.h>
 
 #include "buf.h"
 #include "clock.h"
 #include "digest.h"
 #include "err.h"
+#include "sqlite.h"
 
 #define APPLICATION_ID 0x63704a6f /* "cpJo" */
 #define FORMAT_VERSION 1
@@ -165,6 +165,7 @@ static void make_private(const char *path) {
 
 static cpl_status connect_file(cpl_journal *j, cpl_error *err) {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX; /* there is our lock */
+    if (cpl_sqlite_need(err) != CPL_OK) return CPL_IO;
     if (!in_memory(j)) make_private(j->path);
     if (sqlite3_open_v2(j->path, &j->db, flags, NULL) != SQLITE_OK) {
         return j->db ? sql_failed(j, err) : cpl_fail_nomem(err);

@@ -3,9 +3,9 @@
  * Everything lives in memory, in one hash index a table plus the order of insertion. With a path, what a request
  * changed is written through to SQLite in one transaction when the request ends; the file is read only once, at open.
  */
-#include <sqlite3.h>
 #include <unistd.h>
 
+#include "../sqlite.h"
 #include "emu.h"
 
 #define APPLICATION_ID 0x63704575 /* "cpEu": tells our files from others' */
@@ -362,7 +362,8 @@ static cpl_status load(emu_store *store, const char *path, cpl_error *err) {
 /* Nothing is written to a file that turns out to be damaged, or locked: the mode changes last. */
 static cpl_status open_file(emu_store *store, const char *path, cpl_error *err) {
     bool fresh = false;
-    cpl_status status;
+    cpl_status status = cpl_sqlite_need(err);
+    if (status) return status;
     if (sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
         SQLITE_OK)
         return store->db ? sql_failed(store->db, path, err) : cpl_fail_nomem(err);
