@@ -158,9 +158,10 @@ typedef struct cpl_cursor {
     char *scratch;
     size_t scratch_size;
     uint16_t shape[CPL_JSON_DEPTH_MAX + 1];
-    uint16_t hint[CPL_JSON_DEPTH_MAX + 1];
+    uint16_t last[CPL_JSON_DEPTH_MAX + 1];
     uint64_t objects; /* bit d: level d+1 is an object */
-    uint16_t next_shape;
+    uint16_t follows[256];
+    uint16_t found, next_shape;
     uint8_t expect;
 } cpl_cursor;
 

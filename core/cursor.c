@@ -18,8 +18,9 @@ void cpl_cursor_init(cpl_cursor *cursor, cpl_str document) {
 }
 
 void cpl_cursor_init_shape(cpl_cursor *cursor, cpl_str document, uint16_t shape) {
-    /* shape[] and hint[] are written before they are read; clearing them would cost more than a small answer */
+    /* shape[] and last[] are written before they are read; clearing them would cost more than a small answer */
     memset(cursor, 0, offsetof(cpl_cursor, shape));
+    memset(cursor->follows, 0, sizeof cursor->follows);
     cursor->start = cursor->at = document.p ? document.p : "";
     cursor->end = cursor->at + document.n;
     cursor->member = -1;
@@ -333,7 +334,7 @@ static cpl_token open_container(cpl_cursor *c, bool object) {
     if (object) c->objects |= 1ull << c->depth;
     c->depth++;
     c->shape[c->depth] = fits ? shape : 0; /* not what the model says: handed out untyped rather than lost */
-    c->hint[c->depth] = 0;
+    c->last[c->depth] = (uint16_t)~shape;
     c->expect = object ? KEY_OR_END : VALUE_OR_END;
     return object ? CPL_TOKEN_OBJECT : CPL_TOKEN_ARRAY;
 }
@@ -368,10 +369,35 @@ static cpl_token read_value(cpl_cursor *c, char next) {
     return token;
 }
 
+/*
+ * Objects of one shape have their members in the same order, mostly: where we keep the member (its index + 1) that
+ * followed the one before it, or that came first. Others may share the place; a guess is all it is.
+ */
+static uint16_t *follower(cpl_cursor *c) {
+    return &c->follows[c->last[c->depth] % CPL_COUNT(c->follows)];
+}
+
+/* c->at is behind the opening quote. True when the member that is expected stands there: then it was read. */
+static bool read_expected(cpl_cursor *c) {
+    const cpl_shape *shape = &cpl_model_shapes[c->shape[c->depth]];
+    int i = *follower(c) - 1;
+    const char *name;
+    size_t n;
+    if (shape->kind != CPL_SHAPE_STRUCTURE || i < shape->first || i >= shape->first + shape->count) return false;
+    name = cpl_model_names[cpl_model_members[i].name];
+    n = strlen(name);
+    if ((size_t)(c->end - c->at) <= n || memcmp(c->at, name, n) != 0 || c->at[n] != '"') return false;
+    c->text = (cpl_str){c->at, n};
+    c->at += n + 1;
+    c->found = (uint16_t)(i + 1);
+    return true;
+}
+
 static cpl_token read_key(cpl_cursor *c, char next) {
     if (next != '"') return fail(c, "expected a key");
     c->at++;
-    if (!read_string(c)) return CPL_TOKEN_ERROR;
+    c->found = 0;
+    if (!read_expected(c) && !read_string(c)) return CPL_TOKEN_ERROR;
     if (peek(c) != ':') return fail(c, "expected ':'");
     c->at++;
     c->expect = VALUE;
@@ -419,8 +445,13 @@ static bool type_key(cpl_cursor *c) {
         c->next_shape = cpl_model_shapes[container].value;
         return true;
     }
-    member = cpl_model_member(container, c->text, &c->hint[c->depth]);
-    if (member == NULL) return false;
+    if (c->found == 0) {
+        member = cpl_model_member(container, c->text, NULL);
+        if (member == NULL) return false;
+        c->found = *follower(c) = (uint16_t)(member - cpl_model_members + 1);
+    }
+    member = &cpl_model_members[c->found - 1];
+    c->last[c->depth] = c->found;
     c->member = member->name;
     c->next_shape = member->shape;
     return true;

@@ -213,18 +213,47 @@ cpl_writer *convert_text(module_state *state, PyObject *value, cpl_str *text) {
 
 /* ---- JSON to Python ---- */
 
+/* Texts that came before, as a row of an answer repeats most of the one above: each becomes one str. */
+typedef struct memo {
+    cpl_str text;  /* in the document */
+    PyObject *str; /* owned; NULL: nothing yet */
+} memo;
+
 typedef struct source {
     module_state *state;
     cpl_cursor *cursor;
     bool mask;
+    memo *memos; /* MEMOS of them */
 } source;
 
+#define MEMOS 64
+#define MEMO_SIZE 64 /* bytes; what is longer hardly comes twice */
+
 static PyObject *read_value(const source *from);
+
+static PyObject *new_string(cpl_str text) {
+    return PyUnicode_FromStringAndSize(text.p, (Py_ssize_t)text.n);
+}
+
+static PyObject *read_string(const source *from) {
+    cpl_str text = from->cursor->text;
+    if (text.n == 0 || text.n > MEMO_SIZE || text.p == from->cursor->scratch) return new_string(text);
+    const unsigned char *p = (const unsigned char *)text.p;
+    memo *m = &from->memos[(text.n + p[0] * 3u + p[text.n / 2] * 7u + p[text.n - 1] * 31u) % MEMOS];
+    if (!m->str || m->text.n != text.n || memcmp(m->text.p, text.p, text.n) != 0) {
+        PyObject *made = new_string(text);
+        if (!made) return NULL;
+        Py_XDECREF(m->str);
+        *m = (memo){text, made};
+    }
+    Py_INCREF(m->str);
+    return m->str;
+}
 
 /* One str for each member name of the model, shared by all answers. */
 static PyObject *read_key(const source *from) {
     const cpl_cursor *cursor = from->cursor;
-    if (cursor->member < 0) return PyUnicode_FromStringAndSize(cursor->text.p, (Py_ssize_t)cursor->text.n);
+    if (cursor->member < 0) return read_string(from);
     PyObject **name = &from->state->names[cursor->member];
     if (!*name) *name = PyUnicode_InternFromString(cpl_model_name((size_t)cursor->member));
     Py_XINCREF(*name);
@@ -300,7 +329,7 @@ static PyObject *read_value(const source *from) {
     switch (cursor->token) {
     case CPL_TOKEN_OBJECT: return read_object(from);
     case CPL_TOKEN_ARRAY: return read_array(from);
-    case CPL_TOKEN_STRING: return PyUnicode_FromStringAndSize(cursor->text.p, (Py_ssize_t)cursor->text.n);
+    case CPL_TOKEN_STRING: return read_string(from);
     case CPL_TOKEN_INTEGER: return PyLong_FromLongLong(cursor->integer);
     case CPL_TOKEN_NUMBER: return PyFloat_FromDouble(cursor->number);
     case CPL_TOKEN_TIMESTAMP: return read_timestamp(from);
@@ -312,13 +341,15 @@ static PyObject *read_value(const source *from) {
 }
 
 PyObject *convert_read(module_state *state, cpl_cursor *cursor, bool mask) {
-    source from = {state, cursor, mask};
+    memo memos[MEMOS] = {{.str = NULL}};
+    source from = {state, cursor, mask, memos};
     cpl_cursor_next(cursor);
     PyObject *value = read_value(&from);
     if (value && cpl_cursor_next(cursor) != CPL_TOKEN_END) {
         Py_CLEAR(value);
         not_json(cursor);
     }
+    for (size_t i = 0; i < MEMOS; i++) Py_XDECREF(memos[i].str);
     cpl_cursor_release(cursor);
     return value;
 }
