@@ -7,7 +7,8 @@
 #include "../err.h"
 
 static const char usage[] =
-    "usage: codepipeline-emulator [--host ADDRESS] [--port N] [--path FILE] [--region NAME] [--account-id DIGITS]\n";
+    "usage: codepipeline-emulator [--host ADDRESS] [--port N] [--path FILE] [--region NAME] [--account-id DIGITS]\n"
+    "                             [--events FILE|URL]\n";
 
 static const char help[] =
     "\n"
@@ -18,44 +19,56 @@ static const char help[] =
     "  --path FILE          keep the state in this SQLite file (in memory)\n"
     "  --region NAME        the region it plays (us-east-1)\n"
     "  --account-id DIGITS  the account it plays (123456789012)\n"
+    "  --events FILE|URL    events of EventBridge: lines of JSON into this file, or a POST each to this http:// "
+    "address\n"
     "  --help, --version\n"
     "\n"
     "Prints its URL, then the lines that point an AWS SDK at it from a shell.\n";
 
 typedef enum outcome { RUN, DONE, MISUSED } outcome;
 
+typedef struct settings {
+    cpl_emulator_options emulator;
+    cpl_str events;
+} settings;
+
 static outcome misused(const char *option, const char *value) {
     fprintf(stderr, "codepipeline-emulator: %s: \"%s\" is not a number from 0 to 65535\n%s", option, value, usage);
     return MISUSED;
 }
 
-static outcome read_port(const char *text, cpl_emulator_options *out) {
+static outcome read_port(const char *text, settings *out) {
     int64_t port;
     if (!cpl_str_integer(cpl_str_of(text), &port) || port < 0 || port > 65535) return misused("--port", text);
-    out->port = (int)port;
+    out->emulator.port = (int)port;
     return RUN;
 }
 
-static outcome read_option(int option, cpl_emulator_options *out) {
+static outcome read_option(int option, settings *out) {
     cpl_str value = cpl_str_of(optarg);
     switch (option) {
-    case 'h': out->host = value; return RUN;
+    case 'h': out->emulator.host = value; return RUN;
     case 'p': return read_port(optarg, out);
-    case 'f': out->path = value; return RUN;
-    case 'r': out->region = value; return RUN;
-    case 'a': out->account_id = value; return RUN;
+    case 'f': out->emulator.path = value; return RUN;
+    case 'r': out->emulator.region = value; return RUN;
+    case 'a': out->emulator.account_id = value; return RUN;
+    case 'e': out->events = value; return RUN;
     case '?': printf("%s%s", usage, help); return DONE;
     case 'v': printf("codepipeline-emulator %s\n", CPL_VERSION); return DONE;
     default: fputs(usage, stderr); return MISUSED;
     }
 }
 
-static outcome read_options(int argc, char **argv, cpl_emulator_options *out) {
-    static const struct option options[] = {
-        {"host", required_argument, NULL, 'h'},       {"port", required_argument, NULL, 'p'},
-        {"path", required_argument, NULL, 'f'},       {"region", required_argument, NULL, 'r'},
-        {"account-id", required_argument, NULL, 'a'}, {"help", no_argument, NULL, 'H'},
-        {"version", no_argument, NULL, 'v'},          {NULL, 0, NULL, 0}};
+static outcome read_options(int argc, char **argv, settings *out) {
+    static const struct option options[] = {{"host", required_argument, NULL, 'h'},
+                                            {"port", required_argument, NULL, 'p'},
+                                            {"path", required_argument, NULL, 'f'},
+                                            {"region", required_argument, NULL, 'r'},
+                                            {"account-id", required_argument, NULL, 'a'},
+                                            {"events", required_argument, NULL, 'e'},
+                                            {"help", no_argument, NULL, 'H'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {NULL, 0, NULL, 0}};
     outcome result = RUN;
     int option;
     optind = 0; /* begins anew, also when the process has parsed options before */
@@ -78,34 +91,69 @@ static void announce(const cpl_emulator *emulator) {
           stderr);
 }
 
+/* Says so once events begin to get lost, and again at the end, with their number. */
+static void tell_loss(const settings *with, const cpl_relay_report *report) {
+    fprintf(stderr, "codepipeline-emulator: --events: %lld events did not get to %s: %s\n", (long long)report->dropped,
+            with->events.p, report->reason);
+}
+
+/* Until one of the signals comes. */
+static void serve(const settings *with, const sigset_t *stops, cpl_relay *relay) {
+    static const struct timespec second = {.tv_sec = 1};
+    cpl_relay_report report;
+    bool told = relay == NULL;
+    while ((told ? sigwaitinfo(stops, NULL) : sigtimedwait(stops, NULL, &second)) < 0) {
+        if (told) continue;
+        cpl_relay_tell(relay, &report);
+        told = report.dropped > 0;
+        if (told) tell_loss(with, &report);
+    }
+}
+
+static cpl_status start(const settings *with, cpl_emulator **emulator, cpl_relay **relay, cpl_error *err) {
+    cpl_status status = cpl_emulator_start(emulator, &with->emulator, err);
+    *relay = NULL;
+    if (status || with->events.p == NULL) return status;
+    status = cpl_relay_start(relay, *emulator, with->events, err);
+    if (status) cpl_emulator_stop(*emulator);
+    return status;
+}
+
+static void stop(const settings *with, cpl_emulator *emulator, cpl_relay *relay) {
+    cpl_relay_report report;
+    cpl_emulator_stop(emulator);
+    cpl_relay_stop(relay, &report);
+    if (report.dropped > 0) tell_loss(with, &report);
+}
+
 /* The signals are blocked before any thread starts, so that they are waited for here and nowhere else. */
-static int run(const cpl_emulator_options *options) {
+static int run(const settings *with) {
     cpl_emulator *emulator;
+    cpl_relay *relay;
     cpl_error err;
     cpl_status status;
     sigset_t stops, before;
-    int signal_number = 0;
     sigemptyset(&stops);
     sigaddset(&stops, SIGINT);
     sigaddset(&stops, SIGTERM);
     sigprocmask(SIG_BLOCK, &stops, &before);
-    status = cpl_emulator_start(&emulator, options, &err);
+    status = start(with, &emulator, &relay, &err);
     if (status) {
         fprintf(stderr, "codepipeline-emulator: %s\n", err.message);
     } else {
         announce(emulator);
-        while (sigwait(&stops, &signal_number) != 0) continue;
-        cpl_emulator_stop(emulator);
+        serve(with, &stops, relay);
+        stop(with, emulator, relay);
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
     return status == CPL_OK ? 0 : status == CPL_INVALID ? 2 : 1;
 }
 
 int cpl_emulator_main(int argc, char **argv) {
-    cpl_emulator_options options = {.port = 0};
-    switch (read_options(argc, argv, &options)) {
+    settings with = {.emulator = {.port = 0}};
+    switch (read_options(argc, argv, &with)) {
     case DONE: return fflush(stdout) == 0 ? 0 : 1;
     case MISUSED: return 2;
-    default: return run(&options);
+    default: return run(&with);
     }
 }

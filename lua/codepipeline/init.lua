@@ -50,8 +50,9 @@ end
 
 --- Starts the emulator inside this process: CodePipeline and the S3 it needs, on loopback.
 -- @param options port (0: any), host, path (SQLite file; default: memory), region, account_id, access_key_id,
---   secret_access_key
--- @return emulator (members url and environ, methods client and close), or nil and err
+--   secret_access_key; events: where its events go, a file that gets a line of JSON each or an http:// or https://
+--   address that gets a POST each (emulator:relayed() tells what became of them: delivered, dropped, reason)
+-- @return emulator (members url and environ, methods client, events and close), or nil and err
 function codepipeline.emulator(options)
   return core.emulator(options)
 end
@@ -182,6 +183,22 @@ function core.emulator_methods:client(options)
     all[key] = value
   end
   return core.client(all)
+end
+
+--- Iterates over the events that the service would send to EventBridge, as tables, oldest first: the state changes of
+-- executions, stages and actions. Each call begins with the oldest of the newest 10,000. What goes wrong raises err.
+-- @param options timeout (seconds; default 0, those that are there now): the iteration ends when none came for so long;
+--   the function it uses can be called again, and goes on there. "none": it ends when the emulator is closed
+function core.emulator_methods:events(options)
+  local timeout = options and options.timeout or 0
+  local feed = assert(self:feed())
+  return function()
+    local event, err = feed:next(timeout ~= "none" and timeout or nil)
+    if event == nil then
+      error(err, 0)
+    end
+    return event or nil
+  end
 end
 
 --- Starts an execution of a pipeline: client:start("site", { variables = { tag = "v2" } }); see codepipeline.run.

@@ -6,13 +6,16 @@
 #define EMULATOR_CLASS "codepipeline.Emulator"
 
 typedef struct lua_emulator {
-    cpl_emulator *emulator; /* NULL until started, and once closed */
+    cpl_emulator *emulator;  /* NULL until started, and once closed */
+    cpl_relay *relay;        /* NULL: none was asked for, or closed */
+    cpl_relay_report report; /* the relay's last word */
 } lua_emulator;
 
-/* start{port=, host=, path=, region=, account_id=, access_key_id=, secret_access_key=} -> emulator | nil, err */
+/* start{port=, host=, path=, region=, account_id=, access_key_id=, secret_access_key=, events=} -> emulator | nil, e */
 static int emulator_start(lua_State *L) {
     static const char *const names[] = {
-        "port", "host", "path", "region", "account_id", "access_key_id", "secret_access_key", NULL};
+        "port", "host", "path", "region", "account_id", "access_key_id", "secret_access_key", "events", NULL};
+    cpl_str events;
     cpl_emulator_options options = {0};
     lua_emulator *self;
     cpl_error err;
@@ -24,18 +27,30 @@ static int emulator_start(lua_State *L) {
     options.account_id = field_str(L, 1, "account_id");
     options.access_key_id = field_str(L, 1, "access_key_id");
     options.secret_access_key = field_str(L, 1, "secret_access_key");
+    events = field_str(L, 1, "events");
     self = lua_newuserdatauv(L, sizeof *self, 0);
-    self->emulator = NULL;
+    memset(self, 0, sizeof *self);
     luaL_setmetatable(L, EMULATOR_CLASS);
-    if (cpl_emulator_start(&self->emulator, &options, &err)) return push_failure(L, &err);
+    if (cpl_emulator_start(&self->emulator, &options, &err) ||
+        (events.p && cpl_relay_start(&self->relay, self->emulator, events, &err))) {
+        return push_failure(L, &err);
+    }
     return 1;
 }
 
+/* Lua's own warnings (warn "@on") tell of events that did not arrive. */
 static int emulator_close(lua_State *L) {
     lua_emulator *self = luaL_checkudata(L, 1, EMULATOR_CLASS);
     cpl_emulator *emulator = self->emulator;
+    cpl_relay *relay = self->relay;
     self->emulator = NULL;
+    self->relay = NULL;
     cpl_emulator_stop(emulator);
+    if (relay) cpl_relay_stop(relay, &self->report);
+    if (relay && self->report.dropped > 0) {
+        lua_warning(L, "events of the emulator were dropped: ", 1);
+        lua_warning(L, self->report.reason, 0);
+    }
     return 0;
 }
 
@@ -98,6 +113,29 @@ static int emulator_ledger(lua_State *L) {
     scratch->cursor_used = true;
     push_document(L, &scratch->cursor);
     scratch_clear(scratch);
+    return 1;
+}
+
+/* emulator:feed() -> feed | nil, err */
+static int emulator_feed(lua_State *L) {
+    cpl_emulator *emulator = check_emulator(L);
+    cpl_feed **feed = new_feed(L);
+    cpl_error err;
+    return cpl_emulator_feed(emulator, feed, &err) ? push_failure(L, &err) : 1;
+}
+
+/* emulator:relayed() -> {delivered=, dropped=, reason=}; also once closed */
+static int emulator_relayed(lua_State *L) {
+    lua_emulator *self = luaL_checkudata(L, 1, EMULATOR_CLASS);
+    if (self->relay) cpl_relay_tell(self->relay, &self->report);
+    lua_createtable(L, 0, 3);
+    lua_pushinteger(L, self->report.delivered);
+    lua_setfield(L, -2, "delivered");
+    lua_pushinteger(L, self->report.dropped);
+    lua_setfield(L, -2, "dropped");
+    if (self->report.reason[0] == '\0') return 1;
+    lua_pushstring(L, self->report.reason);
+    lua_setfield(L, -2, "reason");
     return 1;
 }
 
@@ -180,6 +218,8 @@ static const luaL_Reg methods[] = {
     {"now", emulator_now},
     {"fault", emulator_fault},
     {"ledger", emulator_ledger},
+    {"feed", emulator_feed},
+    {"relayed", emulator_relayed},
     {"clear", emulator_clear},
     {"close", emulator_close},
     {NULL, NULL},

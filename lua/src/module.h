@@ -76,6 +76,8 @@ void open_emulator(lua_State *L);
 void open_event(lua_State *L);
 void open_runtime(lua_State *L);
 void open_queue(lua_State *L);
+void open_feed(lua_State *L);
+cpl_feed **new_feed(lua_State *L); /* pushes a feed that is still empty */
 /* source.c: the functions credentials and mfa_code of the options table at index, if there are any. */
 void read_source(lua_State *L, int index, cpl_credentials_source *out);
 cpl_client *check_client(lua_State *L, int index);

@@ -9,6 +9,7 @@ from . import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
     from typing import Any
 
@@ -35,6 +36,23 @@ class Clock:
         self._core.advance(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
+class Events:
+    """What Emulator.events() answers: an iterator that can be asked again after it ended, and then goes on."""
+
+    def __init__(self, feed: _core.Feed, timeout: float | None) -> None:
+        self._feed = feed
+        self._timeout = timeout
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        event = self._feed.next(self._timeout)
+        if event is None:
+            raise StopIteration
+        return event
+
+
 class Emulator:
     """CodePipeline and the part of S3 it needs, offline, on loopback, in a thread of its own.
 
@@ -48,6 +66,9 @@ class Emulator:
     account_id   default 123456789012
     access_key_id, secret_access_key
                  the owner's; default: fixed test values, see environ
+    events       where its events go, besides events(): a file that gets a line of JSON each, or an http:// or https://
+                 address that gets a POST each. It never waits for that: what does not get through in three attempts is
+                 dropped, relayed tells how many, and close() warns
 
     Raises SystemFailure when the port is in use or the file cannot be opened. It is a context manager; leaving it stops
     it. For tests, not for the internet.
@@ -67,7 +88,9 @@ class Emulator:
         account_id: str | None = None,
         access_key_id: str | None = None,
         secret_access_key: str | None = None,
+        events: Path | None = None,
     ) -> None:
+        self._events = None if events is None else os.fspath(events)
         self._core = _core.Emulator(
             port=port,
             path=None if path is None else os.fsencode(path),
@@ -76,6 +99,7 @@ class Emulator:
             account_id=account_id,
             access_key_id=access_key_id,
             secret_access_key=secret_access_key,
+            events=None if events is None else os.fsencode(events),
         )
 
     @property
@@ -147,8 +171,29 @@ class Emulator:
         entries: list[dict[str, Any]] = self._core.ledger()
         return [entry for entry in entries if all(entry.get(name) == value for name, value in wanted.items())]
 
+    def events(self, timeout: float | None = 0) -> Events:
+        """Iterates over the events that the service would send to EventBridge, as dicts, oldest first: the state
+        changes of executions, stages and actions. Each call begins with the oldest of the newest 10,000.
+
+        timeout  the iteration ends when none came for so many seconds: 0, with those that are there now; None, when
+                 the emulator is closed. Iterating on yields those that came since
+
+            >>> with codepipeline.Emulator() as emulator:
+            ...     list(emulator.events())
+            []
+
+        TooLargeError says how many were lost, because this read too late; iterating goes on behind them.
+        """
+        return Events(self._core.feed(), timeout)
+
+    @property
+    def relayed(self) -> dict[str, Any]:
+        """What became of the events for Emulator(events=...): delivered, dropped (numbers), reason (of the last one
+        dropped, or None)."""
+        return dict(zip(("delivered", "dropped", "reason"), self._core.relayed()))
+
     def clear(self) -> None:
-        """Forgets the faults and the ledger."""
+        """Forgets the faults, the ledger, and, for new calls of events(), the events."""
         self._core.clear()
 
     def create_bucket(self, name: str) -> None:
@@ -156,8 +201,15 @@ class Emulator:
         self._core.create_bucket(name)
 
     def close(self) -> None:
-        """Stops it. A second close does nothing."""
+        """Stops it. A second close does nothing. Events still under way have two seconds to arrive."""
+        closed = self._core.closed
         self._core.close()
+        _, dropped, reason = self._core.relayed()
+        if dropped and not closed:
+            import warnings
+
+            target = os.fsdecode(self._events or "")
+            warnings.warn(f"{dropped} events did not get to {target}: {reason}", RuntimeWarning, stacklevel=2)
 
     def __enter__(self) -> Self:
         return self

@@ -4,6 +4,8 @@
 
 typedef struct emulator_object {
     PyObject_HEAD cpl_emulator *handle; /* NULL once closed */
+    cpl_relay *relay;                   /* NULL: none was asked for, or closed */
+    cpl_relay_report report;            /* the relay's last word */
     PyObject *url;
     PyObject *environ;
 } emulator_object;
@@ -20,21 +22,24 @@ static PyObject *environ_of(const cpl_emulator *handle) {
     return dict;
 }
 
-static bool parse_options(PyObject *args, PyObject *kwargs, cpl_emulator_options *o) {
-    static char *names[] = {"port", "path", "host", "region", "account_id", "access_key_id", "secret_access_key", NULL};
-    return PyArg_ParseTupleAndKeywords(args, kwargs, "|$iz#z#z#z#z#z#:Emulator", names, &o->port, &o->path.p,
+static bool parse_options(PyObject *args, PyObject *kwargs, cpl_emulator_options *o, cpl_str *events) {
+    static char *names[] = {"port",   "path", "host", "region", "account_id", "access_key_id", "secret_access_key",
+                            "events", NULL};
+    return PyArg_ParseTupleAndKeywords(args, kwargs, "|$iz#z#z#z#z#z#z#:Emulator", names, &o->port, &o->path.p,
                                        &o->path.n, &o->host.p, &o->host.n, &o->region.p, &o->region.n, &o->account_id.p,
                                        &o->account_id.n, &o->access_key_id.p, &o->access_key_id.n,
-                                       &o->secret_access_key.p, &o->secret_access_key.n);
+                                       &o->secret_access_key.p, &o->secret_access_key.n, &events->p, &events->n);
 }
 
 static PyObject *emulator_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     cpl_emulator_options options = {0};
+    cpl_str events = {NULL, 0};
     cpl_error err = {0};
-    if (!parse_options(args, kwargs, &options)) return NULL;
+    if (!parse_options(args, kwargs, &options, &events)) return NULL;
     emulator_object *self = (emulator_object *)PyType_GenericAlloc(type, 0);
     if (!self) return NULL;
-    if (cpl_emulator_start(&self->handle, &options, &err) != CPL_OK) {
+    if (cpl_emulator_start(&self->handle, &options, &err) != CPL_OK ||
+        (events.p && cpl_relay_start(&self->relay, self->handle, events, &err) != CPL_OK)) {
         error_raise(&err);
         Py_DECREF(self);
         return NULL;
@@ -59,10 +64,15 @@ static PyObject *emulator_close(PyObject *object, PyObject *unused) {
     (void)unused;
     emulator_object *self = (emulator_object *)object;
     cpl_emulator *handle = self->handle;
+    cpl_relay *relay = self->relay;
+    cpl_relay_report report;
     self->handle = NULL; /* first, so that a second thread finds it closed */
+    self->relay = NULL;
     Py_BEGIN_ALLOW_THREADS;
     cpl_emulator_stop(handle);
+    cpl_relay_stop(relay, &report);
     Py_END_ALLOW_THREADS;
+    if (relay) self->report = report;
     Py_RETURN_NONE;
 }
 
@@ -116,6 +126,24 @@ static PyObject *emulator_ledger(PyObject *self, PyObject *unused) {
     return convert_read(state_of(self), &cursor, false);
 }
 
+static PyObject *emulator_feed(PyObject *self, PyObject *unused) {
+    (void)unused;
+    cpl_feed *feed = NULL;
+    cpl_error err = {0};
+    if (!check_open(self)) return NULL;
+    if (!module_done(cpl_emulator_feed(((emulator_object *)self)->handle, &feed, &err), &err)) return NULL;
+    return feed_new(state_of(self), feed);
+}
+
+/* Also after close(). */
+static PyObject *emulator_relayed(PyObject *object, PyObject *unused) {
+    (void)unused;
+    emulator_object *self = (emulator_object *)object;
+    if (self->relay) cpl_relay_tell(self->relay, &self->report);
+    return Py_BuildValue("(LLN)", (long long)self->report.delivered, (long long)self->report.dropped,
+                         module_text(self->report.reason[0] ? self->report.reason : NULL));
+}
+
 static PyObject *emulator_clear(PyObject *self, PyObject *unused) {
     (void)unused;
     if (!check_open(self)) return NULL;
@@ -126,6 +154,7 @@ static PyObject *emulator_clear(PyObject *self, PyObject *unused) {
 static void emulator_dealloc(PyObject *object) {
     emulator_object *self = (emulator_object *)object;
     cpl_emulator_stop(self->handle);
+    cpl_relay_stop(self->relay, NULL);
     Py_XDECREF(self->url);
     Py_XDECREF(self->environ);
     module_dealloc(object);
@@ -184,7 +213,10 @@ static PyMethodDef methods[] = {
     {"fault", emulator_fault, METH_VARARGS,
      "fault($self, kind, operation, job_id, times, after, probability, seed, /)\n--\n\nTrouble to come."},
     {"ledger", emulator_ledger, METH_NOARGS, "ledger($self, /)\n--\n\nWhat was asked of it, as dicts."},
-    {"clear", emulator_clear, METH_NOARGS, "clear($self, /)\n--\n\nForgets faults and ledger."},
+    {"feed", emulator_feed, METH_NOARGS, "feed($self, /)\n--\n\nA new reader of its events."},
+    {"relayed", emulator_relayed, METH_NOARGS,
+     "relayed($self, /)\n--\n\nHow many events were delivered, how many dropped, and why."},
+    {"clear", emulator_clear, METH_NOARGS, "clear($self, /)\n--\n\nForgets faults, ledger and past events."},
     {"close", emulator_close, METH_NOARGS, "close($self, /)\n--\n\nStops the emulator; a second close does nothing."},
     {NULL, NULL, 0, NULL}};
 

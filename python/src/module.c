@@ -209,7 +209,8 @@ static int module_exec(PyObject *module) {
     state->client_type = module_add_type(module, &client_spec, "Client");
     state->job_type = module_add_type(module, &job_spec, "Job");
     state->run_type = module_add_type(module, &run_spec, "Run");
-    if (!state->client_type || !state->job_type || !state->run_type) return -1;
+    state->feed_type = module_add_type(module, &feed_spec, "Feed");
+    if (!state->client_type || !state->job_type || !state->run_type || !state->feed_type) return -1;
     PyObject *worker = module_add_type(module, &worker_spec, "Worker");
     PyObject *queue = module_add_type(module, &queue_spec, "Queue");
     PyObject *emulator = module_add_type(module, &emulator_spec, "Emulator");
@@ -226,6 +227,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->client_type);
     Py_VISIT(state->job_type);
     Py_VISIT(state->run_type);
+    Py_VISIT(state->feed_type);
     Py_VISIT(state->datetime);
     Py_VISIT(state->from_timestamp);
     Py_VISIT(state->utc);
@@ -237,6 +239,7 @@ static int module_clear(PyObject *module) {
     Py_CLEAR(state->client_type);
     Py_CLEAR(state->job_type);
     Py_CLEAR(state->run_type);
+    Py_CLEAR(state->feed_type);
     Py_CLEAR(state->datetime);
     Py_CLEAR(state->from_timestamp);
     Py_CLEAR(state->utc);

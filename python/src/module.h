@@ -31,6 +31,7 @@ typedef struct module_state {
     PyObject *job_type;
     PyObject *client_type;
     PyObject *run_type;
+    PyObject *feed_type;
     PyObject *keys[KEY_COUNT];
     PyObject **names;         /* the model's member names as str, each made when first met */
     PyObject *datetime;       /* datetime.datetime; this and the next two are looked up when first needed */
@@ -114,11 +115,12 @@ void observe_end(observe_context *context);
 
 /* ---- the types, and functions of the module ---- */
 
-extern PyType_Spec client_spec, worker_spec, job_spec, run_spec, queue_spec, emulator_spec;
+extern PyType_Spec client_spec, worker_spec, job_spec, run_spec, queue_spec, emulator_spec, feed_spec;
 
 cpl_client *client_handle(PyObject *client);
 /* Takes job over, also when it fails. */
 PyObject *job_new(module_state *state, cpl_job *job);
+PyObject *feed_new(module_state *state, cpl_feed *feed); /* likewise */
 /* The module function doctor(**options): the report as a dict. */
 PyObject *client_doctor(PyObject *module, PyObject *args, PyObject *kwargs);
 /* The module functions pack(path, archive), extract(archive, directory, limit) and emulator_main(argv). */

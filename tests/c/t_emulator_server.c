@@ -487,6 +487,15 @@ TEST(t_emulator_server__the_command_prints_its_url_and_exports_and_ends_on_sigte
     }
 }
 
+TEST(t_emulator_server__the_command_refuses_a_file_for_events_that_it_cannot_write) {
+    const char *arguments[] = {"--events", "/no/such/folder/events.jsonl", NULL};
+    int out;
+    pid_t child = run_command(arguments, &out);
+    CHECK(strstr(read_all(out, NULL), "events: \"/no/such/folder/events.jsonl\"") != NULL);
+    CHECK(exit_status(child) == 1);
+    close(out);
+}
+
 /* A bare socket has the port, not an emulator: its threads would not survive the fork, and might hold a lock. */
 static int take_port(char *port, size_t size) {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};

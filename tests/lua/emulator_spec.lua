@@ -48,6 +48,58 @@ describe("the emulator", function()
     os.remove(path .. "-shm")
   end)
 
+  local function shorts(events)
+    local all = {}
+    for event in events do
+      local detail = event.detail
+      all[#all + 1] = detail.state .. " " .. (detail.action or detail.stage or "pipeline")
+    end
+    return table.concat(all, ", ")
+  end
+
+  it("tells what happens as events", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local events = emulator:events()
+      local action = helper.action("Make", "Build", "Builder", { "Source" })
+      assert(client:create_pipeline { pipeline = helper.pipeline("told", { action }) })
+      local source = "STARTED pipeline, STARTED Source, STARTED Fetch, SUCCEEDED Fetch, SUCCEEDED Source"
+      assert.equal(source .. ", STARTED Make, STARTED Make", shorts(events))
+      local id = assert(client:list_pipeline_executions { pipelineName = "told" }).pipelineExecutionSummaries[1]
+      assert(client:stop_pipeline_execution {
+        pipelineName = "told",
+        pipelineExecutionId = id.pipelineExecutionId,
+        abandon = true,
+      })
+      assert.equal("STOPPING pipeline, STOPPING Make, ABANDONED Make, STOPPED Make, STOPPED pipeline", shorts(events))
+      local first = emulator:events { timeout = 1 }()
+      assert.equal("CodePipeline Pipeline Execution State Change", first["detail-type"])
+      assert.equal("arn:aws:codepipeline:us-east-1:123456789012:told", first.resources[1])
+      assert.equal(1, first.detail["pipeline-execution-attempt"])
+      emulator:close()
+      assert.equal("", shorts(events))
+    end)
+  end)
+
+  it("writes its events into a file", function()
+    local path = helper.path()
+    local emulator = assert(codepipeline.emulator { events = path })
+    local client <close> = assert(emulator:client())
+    local action = helper.action("Sign", "Approval", "Manual")
+    assert(client:create_pipeline { pipeline = helper.pipeline("failing", { action }) })
+    emulator:close()
+    local _, lines = helper.read(path):gsub("\n", "\n")
+    assert.equal(6, lines)
+    assert.same({ delivered = 6, dropped = 0 }, emulator:relayed())
+    os.remove(path)
+    local none, err = codepipeline.emulator { events = "/no/such/folder/file" }
+    assert.is_nil(none)
+    assert.equal("events", err.path)
+    assert.error_matches(function()
+      assert(codepipeline.emulator {}):events { timeout = -1 }()
+    end, "duration")
+  end)
+
   it("keeps two instances apart", function()
     helper.with_emulator(function(emulator, client)
       helper.prepare(emulator, client)
