@@ -890,6 +890,9 @@ double cpl_emulator_now(cpl_emulator *emulator);
  * still signed, and refused, by the machine's clock. CPL_INVALID: backwards, or by more than ten years.
  */
 cpl_status cpl_emulator_advance(cpl_emulator *emulator, int64_t ms, cpl_error *err);
+/* Stops that clock, which then moves only by cpl_emulator_advance(), or lets it go on from where it stands. */
+void cpl_emulator_freeze(cpl_emulator *emulator, bool frozen);
+bool cpl_emulator_frozen(cpl_emulator *emulator);
 
 /* Trouble for requests to come. Zero means the default; the first fault that fits strikes. */
 typedef struct cpl_fault {

@@ -91,6 +91,9 @@ int64_t emu_wall_ms(const emu *e);
 double emu_now_s(const emu *e); /* the emulator's for timestamps in documents */
 /* Turns the emulator's clock forward; what is due is done by the next request. */
 void emu_clock_advance(emu *e, int64_t ms);
+/* While it is frozen, it moves only when it is turned. */
+void emu_clock_freeze(emu *e, bool frozen);
+bool emu_clock_frozen(const emu *e);
 /* A new UUID; false when out of entropy. */
 bool emu_uuid(emu *e, char out[CPL_UUID_SIZE]);
 

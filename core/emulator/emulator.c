@@ -31,7 +31,8 @@ struct emu {
     cpl_signer *signer;
     char *region, *account_id, *access_key_id, *secret_access_key;
     int64_t now_ms;
-    int64_t ahead_ms; /* how far the clock was turned forward */
+    int64_t ahead_ms; /* how far the clock is ahead of the machine's; behind it once it was frozen */
+    bool frozen;
     char url[300];
 };
 
@@ -120,7 +121,16 @@ void emu_free(emu *e) {
 }
 
 void emu_set_now(emu *e, int64_t now_ms) {
+    if (e->frozen) e->ahead_ms -= now_ms - e->now_ms;
     e->now_ms = now_ms;
+}
+
+void emu_clock_freeze(emu *e, bool frozen) {
+    e->frozen = frozen;
+}
+
+bool emu_clock_frozen(const emu *e) {
+    return e->frozen;
 }
 
 void emu_clock_advance(emu *e, int64_t ms) {
@@ -339,6 +349,20 @@ cpl_status cpl_emulator_advance(cpl_emulator *emulator, int64_t ms, cpl_error *e
     status = emu_store_commit(emu_store_of(emulator->state), err);
     pthread_mutex_unlock(&emulator->lock);
     return status;
+}
+
+void cpl_emulator_freeze(cpl_emulator *emulator, bool frozen) {
+    enter(emulator);
+    emu_clock_freeze(emulator->state, frozen);
+    pthread_mutex_unlock(&emulator->lock);
+}
+
+bool cpl_emulator_frozen(cpl_emulator *emulator) {
+    bool frozen;
+    enter(emulator);
+    frozen = emu_clock_frozen(emulator->state);
+    pthread_mutex_unlock(&emulator->lock);
+    return frozen;
 }
 
 cpl_status cpl_emulator_fault(cpl_emulator *emulator, const cpl_fault *fault, cpl_error *err) {

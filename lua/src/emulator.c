@@ -84,6 +84,23 @@ static int emulator_now(lua_State *L) {
     return 1;
 }
 
+/* emulator:freeze(), emulator:resume() */
+static int emulator_freeze(lua_State *L) {
+    cpl_emulator_freeze(check_emulator(L), true);
+    return 0;
+}
+
+static int emulator_resume(lua_State *L) {
+    cpl_emulator_freeze(check_emulator(L), false);
+    return 0;
+}
+
+/* emulator:frozen() -> boolean */
+static int emulator_frozen(lua_State *L) {
+    lua_pushboolean(L, cpl_emulator_frozen(check_emulator(L)));
+    return 1;
+}
+
 /* emulator:fault{kind=, operation=, job_id=, times=, after=, probability=, seed=} -> true | nil, err */
 static int emulator_fault(lua_State *L) {
     static const char *const names[] = {"kind", "operation", "job_id", "times", "after", "probability", "seed", NULL};
@@ -216,6 +233,9 @@ static const luaL_Reg methods[] = {
     {"create_bucket", emulator_create_bucket},
     {"advance", emulator_advance},
     {"now", emulator_now},
+    {"freeze", emulator_freeze},
+    {"resume", emulator_resume},
+    {"frozen", emulator_frozen},
     {"fault", emulator_fault},
     {"ledger", emulator_ledger},
     {"feed", emulator_feed},

@@ -35,6 +35,18 @@ class Clock:
         """Turns it forward; what is due by then has happened when this returns."""
         self._core.advance(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
+    def freeze(self) -> None:
+        """Stops it: it moves only by advance() until resume()."""
+        self._core.freeze(True)
+
+    def resume(self) -> None:
+        """Lets it go on, from where it stands."""
+        self._core.freeze(False)
+
+    @property
+    def frozen(self) -> bool:
+        return self._core.frozen()
+
 
 class Events:
     """What Emulator.events() answers: an iterator that can be asked again after it ended, and then goes on."""

@@ -100,6 +100,18 @@ static PyObject *emulator_now(PyObject *self, PyObject *unused) {
     return check_open(self) ? PyFloat_FromDouble(cpl_emulator_now(((emulator_object *)self)->handle)) : NULL;
 }
 
+static PyObject *emulator_freeze(PyObject *self, PyObject *args) {
+    int frozen;
+    if (!PyArg_ParseTuple(args, "p:freeze", &frozen) || !check_open(self)) return NULL;
+    cpl_emulator_freeze(((emulator_object *)self)->handle, frozen);
+    Py_RETURN_NONE;
+}
+
+static PyObject *emulator_frozen(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return check_open(self) ? PyBool_FromLong(cpl_emulator_frozen(((emulator_object *)self)->handle)) : NULL;
+}
+
 static PyObject *emulator_fault(PyObject *self, PyObject *args) {
     cpl_fault fault = {.times = 0};
     cpl_error err = {0};
@@ -210,6 +222,8 @@ static PyMethodDef methods[] = {
      "create_bucket($self, name, /)\n--\n\nMakes an empty bucket."},
     {"advance", emulator_advance, METH_VARARGS, "advance($self, seconds, /)\n--\n\nTurns its clock forward."},
     {"now", emulator_now, METH_NOARGS, "now($self, /)\n--\n\nSeconds since 1970 by its clock."},
+    {"freeze", emulator_freeze, METH_VARARGS, "freeze($self, frozen, /)\n--\n\nStops its clock, or lets it go on."},
+    {"frozen", emulator_frozen, METH_NOARGS, "frozen($self, /)\n--\n\nWhether its clock stands still."},
     {"fault", emulator_fault, METH_VARARGS,
      "fault($self, kind, operation, job_id, times, after, probability, seed, /)\n--\n\nTrouble to come."},
     {"ledger", emulator_ledger, METH_NOARGS, "ledger($self, /)\n--\n\nWhat was asked of it, as dicts."},

@@ -235,6 +235,26 @@ TEST(t_events__secrets_of_a_configuration_are_in_none) {
     end_story();
 }
 
+/* ---- a clock that stands ---- */
+
+TEST(t_clock__nothing_is_due_while_it_is_frozen_unless_it_is_turned) {
+    story_job job;
+    begin(PIPELINE("p", SOURCE "," MAKE));
+    job = take("Build", "Maker");
+    emu_clock_freeze(story, true);
+    emu_set_now(story, story_now + 61000);
+    CHECK_STR(take("Build", "Maker").id, "(none)");
+    CHECK(emu_now_ms(story) == story_now);
+    turn_clock(61);
+    CHECK_STR(take("Build", "Maker").id, job.id);
+    emu_clock_freeze(story, false);
+    CHECK(emu_now_ms(story) == story_now + 61000);
+    emu_set_now(story, story_now + 62000);
+    CHECK(emu_now_ms(story) == story_now + 62000);
+    CHECK(emu_wall_ms(story) == story_now + 62000);
+    close_story();
+}
+
 /* ---- the feed ---- */
 
 static void add(emu_feed *to, const char *bytes) {

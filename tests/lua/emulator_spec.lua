@@ -48,6 +48,21 @@ describe("the emulator", function()
     os.remove(path .. "-shm")
   end)
 
+  it("has a clock that can be frozen", function()
+    helper.with_emulator(function(emulator)
+      emulator:freeze()
+      local stands = emulator:now()
+      assert.is_true(emulator:frozen())
+      assert(emulator:advance(3600))
+      assert.equal(3600, math.floor(emulator:now() - stands + 0.5))
+      emulator:resume()
+      assert.is_false(emulator:frozen())
+      repeat
+        local moved = emulator:now() > stands + 3600
+      until moved
+    end)
+  end)
+
   local function shorts(events)
     local all = {}
     for event in events do

@@ -3,6 +3,7 @@
 
 import contextlib
 import datetime
+import time
 
 import pytest
 
@@ -67,6 +68,25 @@ def test_now_is_what_was_turned_and_signatures_go_by_the_machine(emulator, clien
     emulator.clock.advance(hours=24)
     assert datetime.timedelta(hours=24) <= emulator.clock.now() - before < datetime.timedelta(hours=24, minutes=1)
     assert client.list_pipelines()["pipelines"] == []
+
+
+def test_a_frozen_clock_moves_only_when_it_is_turned(emulator):
+    clock = emulator.clock
+    clock.freeze()
+    stands = clock.now()
+    end = time.monotonic() + 0.005
+    while time.monotonic() < end:
+        assert clock.now() == stands and clock.frozen
+    clock.advance(hours=1)
+    assert clock.now() == stands + datetime.timedelta(hours=1)
+    clock.freeze()
+    clock.resume()
+    assert not clock.frozen
+    later = clock.now()
+    assert datetime.timedelta(0) <= later - stands - datetime.timedelta(hours=1) < datetime.timedelta(minutes=1)
+    while clock.now() == later:
+        pass
+    assert clock.now() > later
 
 
 def test_a_clock_is_not_turned_back(emulator):
