@@ -789,7 +789,12 @@ const char *cpl_event_name(cpl_event_kind kind);
  * came between two polls. NULL in *out when wait->timeout_ms passed, and after CPL_EVENT_END.
  */
 cpl_status cpl_run_next(cpl_run *run, const cpl_wait *wait, const cpl_event **out, cpl_error *err);
-/* The same for many runs at once; *which is the one that *out, or the error, is of. */
+/*
+XX
+ * *out, *due_ms says in how many milliseconds to come back; 0: it has ended.
+ */
+cpl_status cpl_run_step(cpl_run *run, const cpl_wait *wait, const cpl_event **out, int64_t *due_ms, cpl_error *err);
+/* The same as cpl_run_next for many runs at once; *which is the one that *out, or the error, is of. */
 cpl_status cpl_runs_next(cpl_run *const *runs, size_t count, const cpl_wait *wait, size_t *which, const cpl_event **out,
                          cpl_error *err);
 

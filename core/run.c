@@ -549,6 +549,23 @@ cpl_status cpl_run_next(cpl_run *run, const cpl_wait *wait, const cpl_event **ou
     return cpl_runs_next(&run, 1, wait, &which, out, err);
 }
 
+cpl_status cpl_run_step(cpl_run *run, const cpl_wait *wait, const cpl_event **out, int64_t *due_ms, cpl_error *err) {
+    cpl_status status = CPL_OK;
+    cpl_error own;
+    cpl_pace pace;
+    *out = NULL;
+    *due_ms = 0;
+    cpl_pace_init(&pace, wait);
+    if (!run->story.first && !run->story.ended && run->due_ms <= cpl_clock_monotonic_ms())
+        status = poll_when_due(run, cpl_run_poll, &pace, err ? err : &own);
+    if (status) return status;
+    *out = take(run);
+    if (*out || run->story.ended) return CPL_OK;
+    *due_ms = run->due_ms - cpl_clock_monotonic_ms();
+    if (*due_ms < 1) *due_ms = 1;
+    return CPL_OK;
+}
+
 /* ---- acting ---- */
 
 static void name_run(const cpl_run *run, cpl_buf *params) {

@@ -104,6 +104,17 @@ function Run:follow(options)
   end
 end
 
+--- For a program with a loop of its own: what happened, without waiting; asks the service once if it is time to.
+-- @return event; or false and in how many seconds to come back, 0 when it has ended; or nil and err
+function Run:step()
+  local event, due = self.core:step()
+  if not event then
+    return event, due
+  end
+  event.run = self
+  return setmetatable(event, Event)
+end
+
 --- Why is it stuck, or how did it end.
 -- @return explanation (pipeline, execution_id, status, summary, text, findings; tostring() is all of it), or nil and
 --   err. A finding has kind ("failed_action", "approval", "unclaimed_job", "running_action", "disabled_transition",

@@ -164,6 +164,26 @@ static cpl_run **check_runs(lua_State *L, int index, size_t *count) {
     return runs;
 }
 
+/* run:step() -> event | false, seconds until there may be one (0: it has ended) | nil, err; does not wait */
+static int run_step(lua_State *L) {
+    cpl_run *run = check_run(L);
+    const cpl_event *event = NULL;
+    int64_t due_ms;
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    cpl_status status = cpl_run_step(run, &wait, &event, &due_ms, &err);
+    tick_raise(&tick);
+    if (status) return push_failure(L, &err);
+    if (event) {
+        push_event(L, event);
+        return 1;
+    }
+    lua_pushboolean(L, 0);
+    lua_pushnumber(L, (lua_Number)due_ms / 1000);
+    return 2;
+}
+
 /* runs_next({run, ...}, seconds) -> index, event | false (nothing until then, or all have ended) | nil, err */
 static int run_next_of(lua_State *L) {
     size_t count, which = 0;
@@ -324,9 +344,9 @@ static int run_decide(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"next", run_next},       {"wait", run_wait},   {"status", run_status}, {"names", run_names},
-    {"explain", run_explain}, {"stop", run_stop},   {"retry", run_retry},   {"rollback", run_rollback},
-    {"decide", run_decide},   {"close", run_close}, {NULL, NULL},
+    {"next", run_next},         {"step", run_step},       {"wait", run_wait},   {"status", run_status},
+    {"names", run_names},       {"explain", run_explain}, {"stop", run_stop},   {"retry", run_retry},
+    {"rollback", run_rollback}, {"decide", run_decide},   {"close", run_close}, {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {

@@ -10,7 +10,6 @@ from ._paging import Pages, Walk, items_of, token_after
 from ._run import Run, RunEvent, RunOutcome
 
 _LOOK = 0.1  # seconds between two questions whether it is time to look at a run that is waited for
-_SLICE = 1.0  # seconds a thread waits for a run's events before it asks whether anybody still wants to know
 
 
 class AsyncPages:
@@ -45,6 +44,19 @@ class AsyncPages:
         return full
 
 
+class AsyncPaginator:
+    """What get_paginator answers, as in boto3: ``async for page in paginator.paginate(...)``."""
+
+    def __init__(self, client, paginator):
+        self._client = client
+        self._paginator = paginator
+
+    def paginate(self, **params):
+        """The pages; arguments as for boto3's paginators, PaginationConfig among them."""
+        pages = self._paginator.paginate(**params)
+        return AsyncPages(self._client, pages, pages._operation)
+
+
 class AsyncItems:
     """The items of all pages, one by one: ``async for pipeline in client.paginate("list_pipelines")``."""
 
@@ -76,8 +88,7 @@ class AsyncItems:
 class AsyncRun:
     """An execution to await: the methods of Run, each awaitable, and follow() for async for.
 
-    A run that is followed keeps a thread of the loop's default executor; for many runs at once there is
-    codepipeline.follow().
+    What asks the service runs on the loop's default executor; between two questions no thread is kept.
 
         >>> async def how():
         ...     async with codepipeline.AsyncClient() as client:
@@ -120,10 +131,12 @@ class AsyncRun:
         """What happens, and what happened before, each once and in order, until the end: RunEvent."""
         core = self._run._core
         while True:
-            details = await _in_thread(core.next, _SLICE)
+            details, due = await _in_thread(core.step)
             if details is not None:
                 yield RunEvent(self._run, details)
-            elif core.ended:
+            elif due:
+                await asyncio.sleep(due)
+            else:
                 return
 
     async def rollback(self, stage, target):
@@ -188,6 +201,14 @@ class AsyncClient:
         info = self.client._paged(operation)
         pages = Pages(None, info, params, max_items, page_size, starting_token)
         return AsyncItems(AsyncPages(self, pages, info), starting_token)
+
+    def get_paginator(self, operation_name):
+        """boto3's way, as Client.get_paginator(); the pages are for async for."""
+        return AsyncPaginator(self, self.client.get_paginator(operation_name))
+
+    def can_paginate(self, operation_name):
+        """As Client.can_paginate()."""
+        return self.client.can_paginate(operation_name)
 
     async def start(self, pipeline, **options):
         """Starts an execution: an AsyncRun. Arguments as for Client.start()."""

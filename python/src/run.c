@@ -203,6 +203,16 @@ static PyObject *run_next(PyObject *self, PyObject *timeout) {
     return event ? event_object(event) : module_text(NULL);
 }
 
+static PyObject *run_step(PyObject *self, PyObject *unused) {
+    const cpl_event *event = NULL;
+    int64_t due_ms;
+    turn t;
+    (void)unused;
+    if (!turn_begin(&t, self, 0)) return NULL;
+    if (!turn_end(&t, cpl_run_step(t.run, &t.wait, &event, &due_ms, &t.err))) return NULL;
+    return Py_BuildValue("(Nd)", event ? event_object(event) : module_text(NULL), (double)due_ms / 1000);
+}
+
 /* The handles of a list of runs, each of which becomes busy; NULL, and none is, with an exception set. */
 static cpl_run **runs_begin(module_state *state, PyObject *list) {
     Py_ssize_t count = PyList_Size(list), i = 0;
@@ -340,6 +350,8 @@ static PyObject *get_ended(PyObject *self, void *unused) {
 static PyMethodDef methods[] = {
     {"next", run_next, METH_O,
      "next($self, timeout, /)\n--\n\nThe next event as a dict; None after timeout seconds or the end."},
+    {"step", run_step, METH_NOARGS,
+     "step($self, /)\n--\n\n(event or None, seconds until there may be one; 0: it has ended). Does not wait."},
     {"wait", run_wait, METH_O, "wait($self, timeout, /)\n--\n\nWaits for the end; TimeoutError after timeout seconds."},
     {"refresh", run_refresh, METH_NOARGS, "refresh($self, /)\n--\n\nLooks at the status again, if it is old."},
     {"explain", run_explain, METH_NOARGS, "explain($self, /)\n--\n\nWhy it is stuck or how it ended, as a dict."},

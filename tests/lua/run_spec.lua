@@ -48,6 +48,25 @@ local function told(run, timeout)
 end
 
 describe("a run", function()
+  it("is told step by step to a program with a loop of its own, which never waits", function()
+    with_run(build(), function(run, client)
+      local kinds, due, event = {}
+      repeat
+        event, due = run:step()
+        kinds[#kinds + 1] = event and event.kind or nil
+      until not event
+      assert.same({ "run", "stage", "action", "action", "stage", "stage", "action" }, kinds)
+      assert.is_true(event == false and due > 0)
+      work(client)
+      kinds = {}
+      repeat
+        event, due = run:step()
+        kinds[#kinds + 1] = event and event.kind or nil
+      until event == false and due == 0
+      assert.same({ "action", "stage", "end" }, kinds)
+    end)
+  end)
+
   it("is told from start to success, each thing once and in order", function()
     with_run(build(), function(run, client)
       local lines = told(run, 1)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import CancelledError, as_completed, wait
+from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed, wait
 
 import pytest
 
@@ -272,6 +272,40 @@ def test_a_run_that_is_given_up_keeps_no_thread_for_long(world, aclient):
     start = time.monotonic()
     asyncio.run(main())  # waits for the executor's threads
     assert time.monotonic() - start < 10
+
+
+def test_runs_that_are_followed_together_keep_no_thread(world, aclient):
+    world(GATE)
+
+    async def main():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        runs = [await aclient.run("site", **QUICK) for _ in range(20)]
+
+        async def follow(run):
+            kinds = []
+            async for event in run.follow():
+                kinds.append(event.kind)
+                if event.kind == "approval" and run is runs[0]:
+                    await run.approve("Gate", "Sign")
+            return kinds
+
+        told = await asyncio.wait_for(asyncio.gather(*map(follow, runs)), 30)
+        assert told == [told[0]] * 20 and told[0][-1] == "end"
+
+    asyncio.run(main())
+
+
+def test_the_paginator_of_boto3_has_pages_to_await(world, aclient):
+    world(BUILD)
+
+    async def main():
+        assert aclient.can_paginate("list_action_types") and not aclient.can_paginate("get_pipeline")
+        paginator = aclient.get_paginator("list_action_types")
+        pages = paginator.paginate(PaginationConfig={"MaxItems": 3})
+        assert [len(page["actionTypes"]) async for page in pages] == [3]
+        assert pages.resume_token
+
+    asyncio.run(main())
 
 
 # ---- many runs ----
