@@ -790,8 +790,8 @@ const char *cpl_event_name(cpl_event_kind kind);
  */
 cpl_status cpl_run_next(cpl_run *run, const cpl_wait *wait, const cpl_event **out, cpl_error *err);
 /*
-XX
- * *out, *due_ms says in how many milliseconds to come back; 0: it has ended.
+ * The same for a program with a loop of its own: asks the service once if it is time to, and does not wait. With NULL
+ * in *out, *due_ms says in how many milliseconds to come back; 0: it has ended.
  */
 cpl_status cpl_run_step(cpl_run *run, const cpl_wait *wait, const cpl_event **out, int64_t *due_ms, cpl_error *err);
 /* The same as cpl_run_next for many runs at once; *which is the one that *out, or the error, is of. */
