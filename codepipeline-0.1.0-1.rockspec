@@ -40,6 +40,7 @@ build = {
       ["codepipeline.handlers"] = "lua/codepipeline/handlers.lua",
       ["codepipeline.runtime"] = "lua/codepipeline/runtime.lua",
       ["codepipeline.submit"] = "lua/codepipeline/submit.lua",
+      ["codepipeline.testing"] = "lua/codepipeline/testing.lua",
       ["codepipeline.types"] = "lua/codepipeline/types.d.lua",
       ["codepipeline.paging"] = "lua/codepipeline/paging.lua",
       ["codepipeline.worker"] = "lua/codepipeline/worker.lua",

@@ -77,6 +77,7 @@ class BuildExt(build_ext):
 setup(
     version=version(),
     package_dir={"": "python"},
+    py_modules=["codepipeline_pytest"],
     packages=["codepipeline", "codepipeline.cli", "codepipeline.notebook"],
     data_files=[("share/man/man1", ["docs/codepipeline.1"])],
     package_data={"codepipeline": ["py.typed", "*.pyi"]},

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import exceptions as exceptions
     from . import session as session
+    from . import testing as testing
     from ._archive import extract, pack
     from ._artifacts import Input, Output
     from ._async import AsyncClient, AsyncRun
@@ -115,6 +116,7 @@ __all__ = [
     "sample_event",
     "session",
     "setup_default_session",
+    "testing",
 ]
 
 # Where the names live. A module is loaded when a name of it is first used, so that a script which makes one call does
@@ -166,7 +168,7 @@ if not TYPE_CHECKING:
     def __getattr__(name):
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        home = name if name in ("exceptions", "session") else _MODULES.get(name, "exceptions")
+        home = name if name in ("exceptions", "session", "testing") else _MODULES.get(name, "exceptions")
         module = __import__(f"{__name__}.{home}", fromlist=["*"])
         value = module if name == home else getattr(module, name)
         globals()[name] = value
