@@ -918,6 +918,21 @@ typedef struct cpl_fault {
 /* CPL_INVALID names the member in err->path. */
 cpl_status cpl_emulator_fault(cpl_emulator *emulator, const cpl_fault *fault, cpl_error *err);
 /*
+ * What becomes of actions that it cannot run, those of CodeBuild or CodeDeploy say: the newest script that fits decides
+ * when one starts. Without one the action fails, NotEmulated. script is a JSON object; all but outcome may be left out:
+ *   outcome                           "succeed", "fail", or "wait": until a script comes that fits and says otherwise
+ *   pipeline, stage, action, provider the actions it fits; default: any
+ *   after                             seconds by the emulator's clock that the action takes
+ *   summary, external_execution_id    the summary begins with "emulated: "
+ *   output_variables                  {name: value}
+ *   artifacts                         {output artifact: file}; default: an empty zip archive
+ *   revision, revision_summary        of a source action; default: one that is drawn
+ *   code, message                     of a failure
+ *   times                             how many actions it decides about; default: all
+ * CPL_INVALID names what is wrong in err->path.
+ */
+cpl_status cpl_emulator_script(cpl_emulator *emulator, cpl_str script, cpl_error *err);
+/*
  * What was asked of it, the newest 10,000 requests, oldest first: an array of {seq, time, status} and where they apply
  * operation, code (of the service's error), fault (the kind that struck), job_id, nonce, continuation_token, jobs (that
  * were handed out: id and nonce). status and code are the service's own, whatever a fault made of them; 0 when it did
@@ -952,7 +967,7 @@ cpl_status cpl_relay_start(cpl_relay **out, cpl_emulator *emulator, cpl_str targ
 void cpl_relay_tell(cpl_relay *relay, cpl_relay_report *out);
 /* After cpl_emulator_stop(): carries on what is left, for two seconds at most. NULL is fine; out may be NULL. */
 void cpl_relay_stop(cpl_relay *relay, cpl_relay_report *out);
-/* Forgets the faults, the ledger, and, for feeds to come, the events. */
+/* Forgets the faults, the scripts, the ledger, and, for feeds to come, the events. */
 void cpl_emulator_clear(cpl_emulator *emulator);
 /* The codepipeline-emulator command; returns the exit status. */
 int cpl_emulator_main(int argc, char **argv);

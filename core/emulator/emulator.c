@@ -10,6 +10,7 @@
 #include "feed.h"
 #include "ledger.h"
 #include "s3.h"
+#include "scripts.h"
 #include "server.h"
 #include "webhook.h"
 
@@ -373,8 +374,19 @@ cpl_status cpl_emulator_fault(cpl_emulator *emulator, const cpl_fault *fault, cp
     return status;
 }
 
+cpl_status cpl_emulator_script(cpl_emulator *emulator, cpl_str script, cpl_error *err) {
+    cpl_status status;
+    enter(emulator);
+    emu_engine_advance(emulator->state);
+    status = emu_scripts_add(emulator->state, script, err);
+    if (status == CPL_OK) status = emu_store_commit(emu_store_of(emulator->state), err);
+    pthread_mutex_unlock(&emulator->lock);
+    return status;
+}
+
 void cpl_emulator_clear(cpl_emulator *emulator) {
     enter(emulator);
+    emu_scripts_clear(emulator->state->engine);
     emu_faults_clear(emulator->faults);
     emu_ledger_clear(emulator->ledger);
     emu_feed_forget(emulator->state->feed);

@@ -3,6 +3,7 @@
 
 #include "engine.h"
 #include "rules.h"
+#include "scripts.h"
 
 /*
  * The stage machine. An execution either waits in front of its stage or is in it. "Settling" a line tries every active
@@ -531,6 +532,12 @@ static void action_due(emu_engine *engine, const emu_timer *timer) {
     emu_line_settle(engine, line);
 }
 
+static void script_due(emu_engine *engine, const emu_timer *timer) {
+    cpl_json *execution = emu_execution_get(engine, timer->id);
+    cpl_json *record = emu_record_get(execution, timer->sub);
+    if (record) emu_script_due(engine, execution, record);
+}
+
 void emu_engine_advance(emu *e) {
     emu_engine *engine = emu_engine_of(e);
     emu_timer timer;
@@ -538,6 +545,7 @@ void emu_engine_advance(emu *e) {
         switch (timer.due) {
         case EMU_DUE_DELIVERY: emu_job_lapse(engine, timer.id); break;
         case EMU_DUE_ACTION: action_due(engine, &timer); break;
+        case EMU_DUE_SCRIPT: script_due(engine, &timer); break;
         case EMU_DUE_JOB: emu_job_expire(engine, timer.id); break;
         case EMU_DUE_GRANT: emu_store_delete(emu_store_of(e), EMU_GRANT, timer.id); break;
         }
@@ -547,21 +555,26 @@ void emu_engine_advance(emu *e) {
 
 /* ---- from documents ---- */
 
+static bool load_timer(emu_engine *engine, const cpl_json *execution, const cpl_json *record, const char *key,
+                       emu_due due) {
+    emu_timer timer = {.at = (int64_t)cpl_json_get_number(record, key, 0), .due = due};
+    if (timer.at <= 0) return true;
+    CPL_COPY(timer.id, cpl_json_get_str(execution, "id"));
+    CPL_COPY(timer.sub, cpl_json_get_str(record, "id"));
+    return emu_timers_add(&engine->timers, &timer);
+}
+
 static bool load_record(emu_engine *engine, emu_line *line, const cpl_json *execution, cpl_json *record) {
-    double deadline = cpl_json_get_number(record, "deadline", 0);
     int64_t order = (int64_t)cpl_json_get_number(record, "order", 0);
     const cpl_json *latest;
-    emu_timer timer = {.at = (int64_t)deadline, .due = EMU_DUE_ACTION};
     char key[256];
     snprintf(key, sizeof key, "%s/%s", EMU_GET(record, "stage"), EMU_GET(record, "action"));
     latest = emu_index_get(&line->actions, key);
     if (order > engine->order) engine->order = order;
     if (cpl_json_get_number(latest, "order", 0) < (double)order && !emu_index_set(&line->actions, key, record))
         return false;
-    if (!emu_action_running(record) || deadline <= 0) return true;
-    CPL_COPY(timer.id, cpl_json_get_str(execution, "id"));
-    CPL_COPY(timer.sub, cpl_json_get_str(record, "id"));
-    return emu_timers_add(&engine->timers, &timer);
+    return !emu_action_running(record) || (load_timer(engine, execution, record, "deadline", EMU_DUE_ACTION) &&
+                                           load_timer(engine, execution, record, "scriptDue", EMU_DUE_SCRIPT));
 }
 
 static bool load_stage(emu_engine *engine, emu_line *line, cpl_json *execution, const cpl_json *stage) {
@@ -635,5 +648,6 @@ void emu_engine_free(emu_engine *engine) {
     emu_index_release(&engine->queues, emu_queue_drop);
     emu_index_release(&engine->requests, NULL);
     emu_timers_release(&engine->timers);
+    emu_scripts_clear(engine);
     cpl_free(engine);
 }

@@ -20,7 +20,7 @@
  * An action execution ("record" in the code), inside it:
  *   {"id", "executionId", "order", "stage", "action", "status", "started", "updated", "input", "outputArtifacts",
  *    "outputVariables", "summary", "externalExecutionId", "percentComplete", "error", "token", "jobId", "deadline",
- *    "updatedBy", "revision"}
+ *    "updatedBy", "revision", "script", "scriptDue"}
  * "rules": what became of conditions, see conditions.c.
  * A job (EMU_JOB, by id):
  *   {"id", "type", "status", "nonce", "executionId", "actionExecutionId", "continuationToken", "lapses", "deadline",
@@ -49,9 +49,10 @@ struct emu_engine {
     emu_index queues;   /* action type -> emu_list of the jobs ready to be handed out, the oldest first */
     emu_index requests; /* "pipeline/client request token" -> execution */
     emu_timers timers;
-    emu_list changes; /* objects written while the engine was at work: "bucket/key", owned */
-    int64_t order;    /* the last number given */
-    int depth;        /* > 0: the engine is at work */
+    emu_list changes;  /* objects written while the engine was at work: "bucket/key", owned */
+    cpl_json *scripts; /* see scripts.h; NULL: none */
+    int64_t order;     /* the last number given */
+    int depth;         /* > 0: the engine is at work */
 };
 
 /* ---- documents ---- */

@@ -119,6 +119,19 @@ static int emulator_fault(lua_State *L) {
     return push_done(L, cpl_emulator_fault(emulator, &fault, &err), &err);
 }
 
+/* emulator:script{outcome=, ...} -> true | nil, err */
+static int emulator_script(lua_State *L) {
+    cpl_emulator *emulator = check_emulator(L);
+    cpl_writer *writer;
+    cpl_error err;
+    cpl_str text;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    writer = scratch_writer(L, scratch_new(L));
+    write_value(L, 2, writer);
+    if (cpl_writer_text(writer, &text, &err)) return push_failure(L, &err);
+    return push_done(L, cpl_emulator_script(emulator, text, &err), &err);
+}
+
 /* emulator:ledger() -> list | nil, err */
 static int emulator_ledger(lua_State *L) {
     cpl_emulator *emulator = check_emulator(L);
@@ -237,6 +250,7 @@ static const luaL_Reg methods[] = {
     {"resume", emulator_resume},
     {"frozen", emulator_frozen},
     {"fault", emulator_fault},
+    {"script", emulator_script},
     {"ledger", emulator_ledger},
     {"feed", emulator_feed},
     {"relayed", emulator_relayed},

@@ -173,6 +173,66 @@ class Emulator:
         """
         self._core.fault(kind, operation, job_id, -1 if times is None else times, after, probability, seed)
 
+    def script(
+        self,
+        outcome: str,
+        *,
+        pipeline: str | None = None,
+        stage: str | None = None,
+        action: str | None = None,
+        provider: str | None = None,
+        after: float | None = None,
+        summary: str | None = None,
+        external_execution_id: str | None = None,
+        output_variables: dict[str, str] | None = None,
+        artifacts: dict[str, Path] | None = None,
+        revision: str | None = None,
+        revision_summary: str | None = None,
+        code: str | None = None,
+        message: str | None = None,
+        times: int | None = None,
+    ) -> None:
+        """What becomes of actions that the emulator cannot run, those of CodeBuild or CodeDeploy say:
+        ``emulator.script("succeed", provider="CodeBuild", output_variables={"digest": "abc"})``. The newest script that
+        fits decides when one starts; without one the action fails, NotEmulated.
+
+        outcome      "succeed", "fail", or "wait": until a script comes that fits and says otherwise
+        pipeline, stage, action, provider
+                     the actions it fits; default: any
+        after        seconds, by the emulator's clock, that the action takes
+        summary, external_execution_id, output_variables
+                     of the action; the summary begins with "emulated: "
+        artifacts    output artifacts: the file of each; default: an empty zip archive
+        revision, revision_summary
+                     of a source action; default: one that is drawn
+        code, message
+                     of a failure
+        times        how many actions it decides about; default: all
+
+            >>> with codepipeline.Emulator() as emulator:
+            ...     emulator.script("fail", provider="CodeBuild", message="the tests are red", times=1)
+
+        ParamValidationError names what is wrong.
+        """
+        given = {
+            "outcome": outcome,
+            "pipeline": pipeline,
+            "stage": stage,
+            "action": action,
+            "provider": provider,
+            "after": after,
+            "summary": summary,
+            "external_execution_id": external_execution_id,
+            "output_variables": output_variables,
+            "artifacts": None if artifacts is None else {name: os.fspath(path) for name, path in artifacts.items()},
+            "revision": revision,
+            "revision_summary": revision_summary,
+            "code": code,
+            "message": message,
+            "times": times,
+        }
+        self._core.script({name: value for name, value in given.items() if value is not None})
+
     def ledger(self, **wanted: object) -> list[dict[str, Any]]:
         """The requests it got, the newest 10,000, oldest first: seq, time, status, and where they apply operation,
         code, fault, job_id, nonce, continuation_token and jobs (handed out: id and nonce).
@@ -205,7 +265,7 @@ class Emulator:
         return dict(zip(("delivered", "dropped", "reason"), self._core.relayed()))
 
     def clear(self) -> None:
-        """Forgets the faults, the ledger, and, for new calls of events(), the events."""
+        """Forgets the faults, the scripts, the ledger, and, for new calls of events(), the events."""
         self._core.clear()
 
     def create_bucket(self, name: str) -> None:

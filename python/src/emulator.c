@@ -126,6 +126,18 @@ static PyObject *emulator_fault(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *emulator_script(PyObject *self, PyObject *script) {
+    cpl_error err = {0};
+    cpl_str text;
+    if (!check_open(self)) return NULL;
+    cpl_writer *writer = convert_text(state_of(self), script, &text);
+    if (!writer) return NULL;
+    cpl_status status = cpl_emulator_script(((emulator_object *)self)->handle, text, &err);
+    cpl_writer_free(writer);
+    if (!module_done(status, &err)) return NULL;
+    Py_RETURN_NONE;
+}
+
 /* With the GIL, so that nobody asks again while the text is read; the emulator's threads never need it. */
 static PyObject *emulator_ledger(PyObject *self, PyObject *unused) {
     (void)unused;
@@ -226,6 +238,7 @@ static PyMethodDef methods[] = {
     {"frozen", emulator_frozen, METH_NOARGS, "frozen($self, /)\n--\n\nWhether its clock stands still."},
     {"fault", emulator_fault, METH_VARARGS,
      "fault($self, kind, operation, job_id, times, after, probability, seed, /)\n--\n\nTrouble to come."},
+    {"script", emulator_script, METH_O, "script($self, script, /)\n--\n\nWhat becomes of actions it cannot run."},
     {"ledger", emulator_ledger, METH_NOARGS, "ledger($self, /)\n--\n\nWhat was asked of it, as dicts."},
     {"feed", emulator_feed, METH_NOARGS, "feed($self, /)\n--\n\nA new reader of its events."},
     {"relayed", emulator_relayed, METH_NOARGS,

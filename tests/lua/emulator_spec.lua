@@ -72,6 +72,23 @@ describe("the emulator", function()
     return table.concat(all, ", ")
   end
 
+  it("ends actions that it cannot run as a script says", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local build = helper.action("Make", "Build", "CodeBuild", { "Source" }, { "Binary" }, { ProjectName = "site" })
+      build.actionTypeId.owner = "AWS"
+      assert(emulator:script { outcome = "succeed", after = 60, summary = "build 17", times = 1 })
+      assert(client:create_pipeline { pipeline = helper.pipeline("site", { build }) })
+      assert.equal("InProgress", helper.action_state(client, "site", "Make").status)
+      assert(emulator:advance(61))
+      assert.equal("Succeeded", helper.action_state(client, "site", "Make").status)
+      assert.equal("emulated: build 17", helper.action_state(client, "site", "Make").summary)
+      local done, err = emulator:script { outcome = "succeed", output_variables = { digest = 1 } }
+      assert.is_nil(done)
+      assert.equal("output_variables.digest", err.path)
+    end)
+  end)
+
   it("tells what happens as events", function()
     helper.with_emulator(function(emulator, client)
       helper.prepare(emulator, client)
