@@ -867,6 +867,7 @@ typedef struct cpl_emulator_options {
     cpl_str account_id;    /* default 123456789012 */
     cpl_str access_key_id; /* the owner's; defaults are fixed test values, see cpl_emulator_environ() */
     cpl_str secret_access_key;
+    cpl_str state; /* of cpl_emulator_export(): where it begins, instead of what path held */
 } cpl_emulator_options;
 
 /* CPL_IO: the port is in use (the message names it), or the file cannot be opened. */
@@ -967,6 +968,16 @@ cpl_status cpl_relay_start(cpl_relay **out, cpl_emulator *emulator, cpl_str targ
 void cpl_relay_tell(cpl_relay *relay, cpl_relay_report *out);
 /* After cpl_emulator_stop(): carries on what is left, for two seconds at most. NULL is fine; out may be NULL. */
 void cpl_relay_stop(cpl_relay *relay, cpl_relay_report *out);
+/*
+ * The whole state as JSON: pipelines, executions, jobs, action types, webhooks, tags, S3's objects (if wanted), the
+ * clock; also the secrets in it. *out lives until the next export.
+ */
+cpl_status cpl_emulator_export(cpl_emulator *emulator, bool objects, cpl_str *out, cpl_error *err);
+/*
+ * Replaces the state, of the same region and account, by such a document; the clock goes on from where it stood then.
+ * CPL_INVALID names what is wrong in err->path, and nothing has changed.
+ */
+cpl_status cpl_emulator_import(cpl_emulator *emulator, cpl_str state, cpl_error *err);
 /* Forgets the faults, the scripts, the ledger, and, for feeds to come, the events. */
 void cpl_emulator_clear(cpl_emulator *emulator);
 /* The codepipeline-emulator command; returns the exit status. */

@@ -306,8 +306,9 @@ cpl_status cpl_uuid(char out[CPL_UUID_SIZE], cpl_error *err) {
     return CPL_OK;
 }
 
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
 void cpl_base64(cpl_buf *out, const void *bytes, size_t n) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const unsigned char *p = bytes;
     for (size_t i = 0; i < n; i += 3) {
         size_t left = n - i;
@@ -321,4 +322,23 @@ void cpl_base64(cpl_buf *out, const void *bytes, size_t n) {
         text[3] = left > 2 ? digits[group & 63] : '=';
         cpl_buf_add(out, text, sizeof text);
     }
+}
+
+bool cpl_base64_decode(cpl_buf *out, cpl_str text) {
+    size_t padding = cpl_str_ends(text, "==") ? 2 : cpl_str_ends(text, "=") ? 1 : 0;
+    if (text.n % 4) return false;
+    for (size_t i = 0; i < text.n; i += 4) {
+        size_t left = i + 4 == text.n ? 4 - padding : 4;
+        unsigned group = 0;
+        unsigned char bytes[3];
+        for (size_t k = 0; k < 4; k++) {
+            const char *digit = k < left ? memchr(digits, text.p[i + k], 64) : digits;
+            if (digit == NULL) return false;
+            group = group << 6 | (unsigned)(digit - digits);
+        }
+        for (size_t k = 0; k < 3; k++) bytes[k] = (unsigned char)(group >> (16 - 8 * k));
+        if (left < 4 && bytes[left - 1] != 0) return false; /* bits that no encoder leaves */
+        cpl_buf_add(out, bytes, left - 1);
+    }
+    return true;
 }

@@ -51,5 +51,7 @@ cpl_status cpl_random(void *out, size_t n, cpl_error *err);
 cpl_status cpl_uuid(char out[CPL_UUID_SIZE], cpl_error *err);
 /* Standard base64 with padding. */
 void cpl_base64(cpl_buf *out, const void *bytes, size_t n);
+/* The other way, strictly; false, with part of it in out, when text is not what cpl_base64() makes. */
+bool cpl_base64_decode(cpl_buf *out, cpl_str text);
 
 #endif

@@ -62,6 +62,9 @@ cpl_str emu_blob_get(emu_store *store, const char *key); /* absent view when the
 /* Gives a blob another key, in place of what was there; false when there is none, or out of memory. */
 bool emu_blob_move(emu_store *store, const char *from, const char *to);
 void emu_blob_delete(emu_store *store, const char *key);
+cpl_str emu_blob_at(emu_store *store, size_t i, const char **key); /* as emu_store_at(); absent past the end */
+/* Gives each what the other has; store's is written with the next commit, with is one in memory. */
+void emu_store_exchange(emu_store *store, emu_store *with);
 /* Writes what changed since the last commit, in one transaction; nothing to do in memory. */
 cpl_status emu_store_commit(emu_store *store, cpl_error *err);
 
@@ -94,6 +97,10 @@ void emu_clock_advance(emu *e, int64_t ms);
 /* While it is frozen, it moves only when it is turned. */
 void emu_clock_freeze(emu *e, bool frozen);
 bool emu_clock_frozen(const emu *e);
+/* Sets it, at what passes for now. */
+void emu_clock_set(emu *e, int64_t now_ms, bool frozen);
+/* Makes e's state that of fresh, which is closed; on failure e is as it was. (For snapshot.c.) */
+cpl_status emu_adopt(emu *e, emu_store *fresh, cpl_error *err);
 /* A new UUID; false when out of entropy. */
 bool emu_uuid(emu *e, char out[CPL_UUID_SIZE]);
 

@@ -12,6 +12,7 @@
 #include "s3.h"
 #include "scripts.h"
 #include "server.h"
+#include "snapshot.h"
 #include "webhook.h"
 
 #define LEDGER_MAX ((size_t)64 << 20)
@@ -69,6 +70,12 @@ static cpl_status check_options(const cpl_emulator_options *o, cpl_error *err) {
     return CPL_OK;
 }
 
+static cpl_status read_state(cpl_str text, cpl_json **out, cpl_error *err) {
+    cpl_error found;
+    cpl_status status = cpl_json_parse(text, out, &found);
+    return status ? cpl_fail_at(err, status, "state", "state: %s", found.message) : CPL_OK;
+}
+
 static cpl_status open_store(emu *e, cpl_str path, cpl_error *err) {
     char *copy = cpl_strdup(path);
     cpl_status status = copy ? emu_store_open(&e->store, copy, err) : cpl_fail_nomem(err);
@@ -76,14 +83,17 @@ static cpl_status open_store(emu *e, cpl_str path, cpl_error *err) {
     return status;
 }
 
-cpl_status emu_new(emu **out, const cpl_emulator_options *options, cpl_error *err) {
-    static const cpl_emulator_options defaults = {.port = 0};
-    const cpl_emulator_options *o = options ? options : &defaults;
-    cpl_status status = check_options(o, err);
-    emu *e;
-    *out = NULL;
+static cpl_status open_all(emu *e, const cpl_emulator_options *o, cpl_json *state, cpl_error *err) {
+    cpl_status status = open_store(e, o->path, err);
     if (status) return status;
-    e = cpl_calloc(1, sizeof *e);
+    e->engine = emu_engine_new(e);
+    if (e->engine == NULL) return cpl_fail_nomem(err);
+    return state ? emu_snapshot_read(e, state, err) : CPL_OK;
+}
+
+static cpl_status make(emu **out, const cpl_emulator_options *o, cpl_json *state, cpl_error *err) {
+    cpl_status status = CPL_OK;
+    emu *e = cpl_calloc(1, sizeof *e);
     if (e == NULL) return cpl_fail_nomem(err);
     emu_set_now(e, cpl_clock_wall_ms());
     e->region = text_or(o->region, DEFAULT_REGION);
@@ -94,16 +104,26 @@ cpl_status emu_new(emu **out, const cpl_emulator_options *options, cpl_error *er
     e->feed = emu_feed_new();
     if (!e->region || !e->account_id || !e->access_key_id || !e->secret_access_key || !e->signer || !e->feed)
         status = cpl_fail_nomem(err);
-    if (status == CPL_OK) status = open_store(e, o->path, err);
-    if (status == CPL_OK) {
-        e->engine = emu_engine_new(e);
-        if (e->engine == NULL) status = cpl_fail_nomem(err);
-    }
+    if (status == CPL_OK) status = open_all(e, o, state, err);
     if (status) {
         emu_free(e);
     } else {
         *out = e;
     }
+    return status;
+}
+
+/* Region and account are those of the state, unless others are given, which are then wrong. */
+cpl_status emu_new(emu **out, const cpl_emulator_options *options, cpl_error *err) {
+    cpl_emulator_options o = options ? *options : (cpl_emulator_options){.port = 0};
+    cpl_json *state = NULL;
+    cpl_status status = o.state.p ? read_state(o.state, &state, err) : CPL_OK;
+    *out = NULL;
+    if (o.region.n == 0) o.region = cpl_json_get_str(state, "region");
+    if (o.account_id.n == 0) o.account_id = cpl_json_get_str(state, "account");
+    if (status == CPL_OK) status = check_options(&o, err);
+    if (status == CPL_OK) status = make(out, &o, state, err);
+    cpl_json_free(state);
     return status;
 }
 
@@ -136,6 +156,32 @@ bool emu_clock_frozen(const emu *e) {
 
 void emu_clock_advance(emu *e, int64_t ms) {
     e->ahead_ms += ms;
+}
+
+void emu_clock_set(emu *e, int64_t now_ms, bool frozen) {
+    e->ahead_ms = now_ms - e->now_ms;
+    e->frozen = frozen;
+}
+
+/* The engine is made of the documents; while the new ones are not written, the old ones are kept. Scripts stay. */
+cpl_status emu_adopt(emu *e, emu_store *fresh, cpl_error *err) {
+    emu_engine *before = e->engine;
+    cpl_status status = CPL_OK;
+    emu_store_exchange(e->store, fresh);
+    e->engine = emu_engine_new(e);
+    if (e->engine == NULL) status = cpl_fail_nomem(err);
+    if (status == CPL_OK) status = emu_store_commit(e->store, err);
+    if (status) {
+        emu_engine_free(e->engine);
+        emu_store_exchange(e->store, fresh);
+        e->engine = before;
+    } else {
+        e->engine->scripts = before ? before->scripts : NULL;
+        if (before) before->scripts = NULL;
+        emu_engine_free(before);
+    }
+    emu_store_close(fresh);
+    return status;
 }
 
 int64_t emu_wall_ms(const emu *e) {
@@ -201,6 +247,7 @@ struct cpl_emulator {
     emu_faults *faults;
     emu_ledger *ledger;
     cpl_buf ledger_text;
+    cpl_buf state_text;
     pthread_mutex_t lock; /* around every request */
     pid_t pid;            /* who started it: a forked child has no threads to stop */
     char url[300];
@@ -278,6 +325,7 @@ cpl_status cpl_emulator_start(cpl_emulator **out, const cpl_emulator_options *op
     pthread_mutex_init(&emulator->lock, NULL);
     emulator->pid = getpid();
     cpl_buf_init(&emulator->ledger_text, LEDGER_MAX);
+    cpl_buf_init(&emulator->state_text, SIZE_MAX / 4);
     emulator->faults = emu_faults_new();
     emulator->ledger = emu_ledger_new();
     status = emulator->faults && emulator->ledger ? emu_new(&emulator->state, options, err) : cpl_fail_nomem(err);
@@ -298,6 +346,8 @@ void cpl_emulator_stop(cpl_emulator *emulator) {
     emu_faults_free(emulator->faults);
     emu_ledger_free(emulator->ledger);
     cpl_buf_release(&emulator->ledger_text);
+    cpl_buf_wipe(&emulator->state_text); /* has the secrets of jobs and configurations */
+    cpl_buf_release(&emulator->state_text);
     if (emulator->pid == getpid()) pthread_mutex_destroy(&emulator->lock);
     cpl_free(emulator);
 }
@@ -406,5 +456,27 @@ cpl_status cpl_emulator_ledger(cpl_emulator *emulator, cpl_str *out, cpl_error *
     *out = cpl_buf_str(&emulator->ledger_text);
     status = cpl_buf_status(&emulator->ledger_text, "the ledger", err);
     pthread_mutex_unlock(&emulator->lock);
+    return status;
+}
+
+cpl_status cpl_emulator_export(cpl_emulator *emulator, bool objects, cpl_str *out, cpl_error *err) {
+    cpl_status status;
+    enter(emulator);
+    cpl_buf_wipe(&emulator->state_text);
+    emu_snapshot_write(emulator->state, objects, &emulator->state_text);
+    *out = cpl_buf_str(&emulator->state_text);
+    status = cpl_buf_status(&emulator->state_text, "the state", err);
+    pthread_mutex_unlock(&emulator->lock);
+    return status;
+}
+
+cpl_status cpl_emulator_import(cpl_emulator *emulator, cpl_str text, cpl_error *err) {
+    cpl_json *state = NULL;
+    cpl_status status = read_state(text, &state, err);
+    if (status) return status;
+    enter(emulator);
+    status = emu_snapshot_read(emulator->state, state, err);
+    pthread_mutex_unlock(&emulator->lock);
+    cpl_json_free(state);
     return status;
 }

@@ -4,11 +4,15 @@
 #include <getopt.h>
 #include <signal.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "../buf.h"
 #include "../err.h"
 
 static const char usage[] =
     "usage: codepipeline-emulator [--host ADDRESS] [--port N] [--path FILE] [--region NAME] [--account-id DIGITS]\n"
-    "                             [--events FILE|URL]\n";
+    "                             [--events FILE|URL] [--import FILE] [--export FILE]\n";
 
 static const char help[] =
     "\n"
@@ -21,6 +25,8 @@ static const char help[] =
     "  --account-id DIGITS  the account it plays (123456789012)\n"
     "  --events FILE|URL    events of EventBridge: lines of JSON into this file, or a POST each to this http:// "
     "address\n"
+    "  --import FILE        begin with the state in this file, which --export wrote\n"
+    "  --export FILE        write the state into this file at the end\n"
     "  --help, --version\n"
     "\n"
     "Prints its URL, then the lines that point an AWS SDK at it from a shell.\n";
@@ -30,6 +36,7 @@ typedef enum outcome { RUN, DONE, MISUSED } outcome;
 typedef struct settings {
     cpl_emulator_options emulator;
     cpl_str events;
+    const char *import, *export; /* files */
 } settings;
 
 static outcome misused(const char *option, const char *value) {
@@ -53,6 +60,8 @@ static outcome read_option(int option, settings *out) {
     case 'r': out->emulator.region = value; return RUN;
     case 'a': out->emulator.account_id = value; return RUN;
     case 'e': out->events = value; return RUN;
+    case 'i': out->import = optarg; return RUN;
+    case 'o': out->export = optarg; return RUN;
     case '?': printf("%s%s", usage, help); return DONE;
     case 'v': printf("codepipeline-emulator %s\n", CPL_VERSION); return DONE;
     default: fputs(usage, stderr); return MISUSED;
@@ -66,6 +75,8 @@ static outcome read_options(int argc, char **argv, settings *out) {
                                             {"region", required_argument, NULL, 'r'},
                                             {"account-id", required_argument, NULL, 'a'},
                                             {"events", required_argument, NULL, 'e'},
+                                            {"import", required_argument, NULL, 'i'},
+                                            {"export", required_argument, NULL, 'o'},
                                             {"help", no_argument, NULL, 'H'},
                                             {"version", no_argument, NULL, 'v'},
                                             {NULL, 0, NULL, 0}};
@@ -110,20 +121,71 @@ static void serve(const settings *with, const sigset_t *stops, cpl_relay *relay)
     }
 }
 
+/* ---- states in files ---- */
+
+static cpl_status read_file(const char *path, cpl_buf *out, cpl_error *err) {
+    FILE *file = fopen(path, "rb");
+    char bytes[65536];
+    size_t n;
+    cpl_status status;
+    if (file == NULL) return cpl_fail_errno(err, "open", path);
+    while ((n = fread(bytes, 1, sizeof bytes, file)) > 0) cpl_buf_add(out, bytes, n);
+    status = ferror(file) ? cpl_fail_errno(err, "read", path) : cpl_buf_status(out, path, err);
+    fclose(file);
+    return status;
+}
+
+/* Beside the old one first, so that a full disk costs neither; the file has secrets, so it is its owner's alone. */
+static cpl_status write_file(const char *path, cpl_str text, cpl_error *err) {
+    char beside[4096];
+    FILE *file;
+    int fd, n = snprintf(beside, sizeof beside, "%s.new", path);
+    bool written;
+    if (n < 0 || (size_t)n >= sizeof beside) return cpl_fail(err, CPL_INVALID, "\"%.100s...\": too long a path", path);
+    fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    file = fd < 0 ? NULL : fdopen(fd, "wb");
+    if (file == NULL) return cpl_fail_errno(err, "open", beside);
+    written = fwrite(text.p, 1, text.n, file) == text.n;
+    written = fclose(file) == 0 && written;
+    if (written && rename(beside, path) == 0) return CPL_OK;
+    cpl_fail_errno(err, "write", path);
+    unlink(beside);
+    return CPL_IO;
+}
+
+static bool export(const settings *with, cpl_emulator *emulator) {
+    cpl_error err;
+    cpl_str text;
+    cpl_status status = with->export ? cpl_emulator_export(emulator, true, &text, &err) : CPL_OK;
+    if (with->export && status == CPL_OK) status = write_file(with->export, text, &err);
+    if (status) fprintf(stderr, "codepipeline-emulator: --export: %s\n", err.message);
+    return status == CPL_OK;
+}
+
 static cpl_status start(const settings *with, cpl_emulator **emulator, cpl_relay **relay, cpl_error *err) {
-    cpl_status status = cpl_emulator_start(emulator, &with->emulator, err);
+    cpl_emulator_options options = with->emulator;
+    cpl_status status = CPL_OK;
+    cpl_buf state;
     *relay = NULL;
+    cpl_buf_init(&state, SIZE_MAX / 4);
+    if (with->import) status = read_file(with->import, &state, err);
+    if (with->import) options.state = cpl_buf_str(&state);
+    if (status == CPL_OK) status = cpl_emulator_start(emulator, &options, err);
+    cpl_buf_wipe(&state);
+    cpl_buf_release(&state);
     if (status || with->events.p == NULL) return status;
     status = cpl_relay_start(relay, *emulator, with->events, err);
     if (status) cpl_emulator_stop(*emulator);
     return status;
 }
 
-static void stop(const settings *with, cpl_emulator *emulator, cpl_relay *relay) {
+static bool stop(const settings *with, cpl_emulator *emulator, cpl_relay *relay) {
     cpl_relay_report report;
+    bool exported = export(with, emulator);
     cpl_emulator_stop(emulator);
     cpl_relay_stop(relay, &report);
     if (report.dropped > 0) tell_loss(with, &report);
+    return exported;
 }
 
 /* The signals are blocked before any thread starts, so that they are waited for here and nowhere else. */
@@ -143,7 +205,7 @@ static int run(const settings *with) {
     } else {
         announce(emulator);
         serve(with, &stops, relay);
-        stop(with, emulator, relay);
+        if (!stop(with, emulator, relay)) status = CPL_IO;
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
     return status == CPL_OK ? 0 : status == CPL_INVALID ? 2 : 1;

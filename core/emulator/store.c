@@ -253,6 +253,13 @@ cpl_str emu_blob_get(emu_store *store, const char *key) {
     return e ? (cpl_str){e->bytes, e->size} : (cpl_str){NULL, 0};
 }
 
+cpl_str emu_blob_at(emu_store *store, size_t i, const char **key) {
+    const table *t = &store->tables[BLOBS];
+    if (i >= t->n) return (cpl_str){NULL, 0};
+    *key = t->ordered[i]->key;
+    return (cpl_str){t->ordered[i]->bytes, t->ordered[i]->size};
+}
+
 void emu_blob_delete(emu_store *store, const char *key) {
     delete_key(store, BLOBS, key);
 }
@@ -448,6 +455,18 @@ cpl_status emu_store_commit(emu_store *store, cpl_error *err) {
     }
     forget_changes(store);
     return CPL_OK;
+}
+
+void emu_store_exchange(emu_store *store, emu_store *with) {
+    for (unsigned at = 0; at < TABLES; at++) {
+        table before = store->tables[at];
+        store->tables[at] = with->tables[at];
+        with->tables[at] = before;
+        for (size_t i = 0; i < before.n; i++) note(store, at, before.ordered[i]->key);
+        for (size_t i = 0; i < store->tables[at].n; i++) note(store, at, store->tables[at].ordered[i]->key);
+    }
+    if (store->next_order < with->next_order) store->next_order = with->next_order;
+    with->next_order = store->next_order;
 }
 
 /* ---- life ---- */

@@ -51,9 +51,18 @@ end
 --- Starts the emulator inside this process: CodePipeline and the S3 it needs, on loopback.
 -- @param options port (0: any), host, path (SQLite file; default: memory), region, account_id, access_key_id,
 --   secret_access_key; events: where its events go, a file that gets a line of JSON each or an http:// or https://
---   address that gets a POST each (emulator:relayed() tells what became of them: delivered, dropped, reason)
+--   address that gets a POST each (emulator:relayed() tells what became of them: delivered, dropped, reason); state:
+--   what emulator:export() answered, or that as a table: where it begins, also with the region and account of it
 -- @return emulator (members url and environ, methods client, events and close), or nil and err
 function codepipeline.emulator(options)
+  if options and type(options.state) == "table" then
+    local copy = {}
+    for name, value in pairs(options) do
+      copy[name] = value
+    end
+    copy.state = assert(core.encode(options.state))
+    options = copy
+  end
   return core.emulator(options)
 end
 
@@ -199,6 +208,25 @@ function core.emulator_methods:events(options)
     end
     return event or nil
   end
+end
+
+--- The whole state as JSON text: pipelines, executions, jobs, action types, webhooks, tags, transitions, S3's buckets
+-- and objects, and the clock; what is secret in it is in it.
+-- @param options objects = false: without S3's objects; decoded = true: as a table
+-- @return text, or nil and err
+function core.emulator_methods:export(options)
+  local text, err = self:export_text(not options or options.objects ~= false)
+  if text and options and options.decoded then
+    return core.decode(text)
+  end
+  return text, err
+end
+
+--- Replaces the state by an exported one of the same region and account; the clock goes on from where it stood then.
+-- @param state text, or a table made of it
+-- @return true, or nil and err, which names what is wrong in a damaged one; then nothing has changed
+function core.emulator_methods:restore(state)
+  return self:restore_text(type(state) == "table" and assert(core.encode(state)) or state)
 end
 
 --- Starts an execution of a pipeline: client:start("site", { variables = { tag = "v2" } }); see codepipeline.run.

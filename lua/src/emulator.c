@@ -11,10 +11,11 @@ typedef struct lua_emulator {
     cpl_relay_report report; /* the relay's last word */
 } lua_emulator;
 
-/* start{port=, host=, path=, region=, account_id=, access_key_id=, secret_access_key=, events=} -> emulator | nil, e */
+/* start{port=, host=, path=, region=, account_id=, access_key_id=, secret_access_key=, events=, state=} -> emulator |
+ * nil, err */
 static int emulator_start(lua_State *L) {
     static const char *const names[] = {
-        "port", "host", "path", "region", "account_id", "access_key_id", "secret_access_key", "events", NULL};
+        "port", "host", "path", "region", "account_id", "access_key_id", "secret_access_key", "events", "state", NULL};
     cpl_str events;
     cpl_emulator_options options = {0};
     lua_emulator *self;
@@ -27,6 +28,7 @@ static int emulator_start(lua_State *L) {
     options.account_id = field_str(L, 1, "account_id");
     options.access_key_id = field_str(L, 1, "access_key_id");
     options.secret_access_key = field_str(L, 1, "secret_access_key");
+    options.state = field_str(L, 1, "state");
     events = field_str(L, 1, "events");
     self = lua_newuserdatauv(L, sizeof *self, 0);
     memset(self, 0, sizeof *self);
@@ -146,6 +148,24 @@ static int emulator_ledger(lua_State *L) {
     return 1;
 }
 
+/* emulator:export_text(objects) -> JSON text | nil, err */
+static int emulator_export(lua_State *L) {
+    cpl_emulator *emulator = check_emulator(L);
+    cpl_error err;
+    cpl_str text;
+    if (cpl_emulator_export(emulator, lua_toboolean(L, 2), &text, &err)) return push_failure(L, &err);
+    lua_pushlstring(L, text.p, text.n);
+    return 1;
+}
+
+/* emulator:restore_text(JSON text) -> true | nil, err */
+static int emulator_restore(lua_State *L) {
+    cpl_emulator *emulator = check_emulator(L);
+    cpl_str state = check_str(L, 2);
+    cpl_error err;
+    return push_done(L, cpl_emulator_import(emulator, state, &err), &err);
+}
+
 /* emulator:feed() -> feed | nil, err */
 static int emulator_feed(lua_State *L) {
     cpl_emulator *emulator = check_emulator(L);
@@ -252,6 +272,8 @@ static const luaL_Reg methods[] = {
     {"fault", emulator_fault},
     {"script", emulator_script},
     {"ledger", emulator_ledger},
+    {"export_text", emulator_export},
+    {"restore_text", emulator_restore},
     {"feed", emulator_feed},
     {"relayed", emulator_relayed},
     {"clear", emulator_clear},

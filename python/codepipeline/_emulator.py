@@ -65,6 +65,14 @@ class Events:
         return event
 
 
+def _text(state: dict[str, Any] | str | None) -> str | None:
+    if state is None or isinstance(state, str):
+        return state
+    import json
+
+    return json.dumps(state)
+
+
 class Emulator:
     """CodePipeline and the part of S3 it needs, offline, on loopback, in a thread of its own.
 
@@ -81,6 +89,8 @@ class Emulator:
     events       where its events go, besides events(): a file that gets a line of JSON each, or an http:// or https://
                  address that gets a POST each. It never waits for that: what does not get through in three attempts is
                  dropped, relayed tells how many, and close() warns
+    state        what export() answered, or that as JSON: where it begins, also with the region and account of it, and
+                 instead of what path held
 
     Raises SystemFailure when the port is in use or the file cannot be opened. It is a context manager; leaving it stops
     it. For tests, not for the internet.
@@ -101,6 +111,7 @@ class Emulator:
         access_key_id: str | None = None,
         secret_access_key: str | None = None,
         events: Path | None = None,
+        state: dict[str, Any] | str | None = None,
     ) -> None:
         self._events = None if events is None else os.fspath(events)
         self._core = _core.Emulator(
@@ -112,6 +123,7 @@ class Emulator:
             access_key_id=access_key_id,
             secret_access_key=secret_access_key,
             events=None if events is None else os.fsencode(events),
+            state=_text(state),
         )
 
     @property
@@ -263,6 +275,23 @@ class Emulator:
         """What became of the events for Emulator(events=...): delivered, dropped (numbers), reason (of the last one
         dropped, or None)."""
         return dict(zip(("delivered", "dropped", "reason"), self._core.relayed()))
+
+    def export(self, *, objects: bool = True) -> dict[str, Any]:
+        """The whole state, a dict to keep as JSON: pipelines with all their versions, executions, jobs, action types,
+        webhooks, tags, transitions, S3's buckets and objects (objects=False leaves these out), and the clock. What is
+        secret in it is in it: do not publish one that has real secrets.
+
+            >>> with codepipeline.Emulator() as emulator:
+            ...     state = emulator.export()
+            >>> codepipeline.Emulator(state=state).close()
+        """
+        return self._core.export(objects)
+
+    def restore(self, state: dict[str, Any] | str) -> None:
+        """Replaces the state by one that export() answered, or by that as JSON. It must be of the same region and
+        account; the clock goes on from where it stood then. ParamValidationError names what is wrong in one that is
+        damaged, and nothing has changed."""
+        self._core.restore(_text(state) or "")
 
     def clear(self) -> None:
         """Forgets the faults, the scripts, the ledger, and, for new calls of events(), the events."""

@@ -23,12 +23,12 @@ static PyObject *environ_of(const cpl_emulator *handle) {
 }
 
 static bool parse_options(PyObject *args, PyObject *kwargs, cpl_emulator_options *o, cpl_str *events) {
-    static char *names[] = {"port",   "path", "host", "region", "account_id", "access_key_id", "secret_access_key",
-                            "events", NULL};
-    return PyArg_ParseTupleAndKeywords(args, kwargs, "|$iz#z#z#z#z#z#z#:Emulator", names, &o->port, &o->path.p,
-                                       &o->path.n, &o->host.p, &o->host.n, &o->region.p, &o->region.n, &o->account_id.p,
-                                       &o->account_id.n, &o->access_key_id.p, &o->access_key_id.n,
-                                       &o->secret_access_key.p, &o->secret_access_key.n, &events->p, &events->n);
+    static char *names[] = {"port",   "path",  "host", "region", "account_id", "access_key_id", "secret_access_key",
+                            "events", "state", NULL};
+    return PyArg_ParseTupleAndKeywords(
+        args, kwargs, "|$iz#z#z#z#z#z#z#z#:Emulator", names, &o->port, &o->path.p, &o->path.n, &o->host.p, &o->host.n,
+        &o->region.p, &o->region.n, &o->account_id.p, &o->account_id.n, &o->access_key_id.p, &o->access_key_id.n,
+        &o->secret_access_key.p, &o->secret_access_key.n, &events->p, &events->n, &o->state.p, &o->state.n);
 }
 
 static PyObject *emulator_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
@@ -168,6 +168,26 @@ static PyObject *emulator_relayed(PyObject *object, PyObject *unused) {
                          module_text(self->report.reason[0] ? self->report.reason : NULL));
 }
 
+/* With the GIL, as the ledger. */
+static PyObject *emulator_export(PyObject *self, PyObject *args) {
+    int objects;
+    cpl_str text;
+    cpl_cursor cursor;
+    cpl_error err = {0};
+    if (!PyArg_ParseTuple(args, "p:export", &objects) || !check_open(self)) return NULL;
+    if (!module_done(cpl_emulator_export(((emulator_object *)self)->handle, objects, &text, &err), &err)) return NULL;
+    cpl_cursor_init(&cursor, text);
+    return convert_read(state_of(self), &cursor, false);
+}
+
+static PyObject *emulator_restore(PyObject *self, PyObject *args) {
+    cpl_str state;
+    cpl_error err = {0};
+    if (!PyArg_ParseTuple(args, "s#:restore", &state.p, &state.n) || !check_open(self)) return NULL;
+    if (!module_done(cpl_emulator_import(((emulator_object *)self)->handle, state, &err), &err)) return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *emulator_clear(PyObject *self, PyObject *unused) {
     (void)unused;
     if (!check_open(self)) return NULL;
@@ -243,6 +263,9 @@ static PyMethodDef methods[] = {
     {"feed", emulator_feed, METH_NOARGS, "feed($self, /)\n--\n\nA new reader of its events."},
     {"relayed", emulator_relayed, METH_NOARGS,
      "relayed($self, /)\n--\n\nHow many events were delivered, how many dropped, and why."},
+    {"export", emulator_export, METH_VARARGS, "export($self, objects, /)\n--\n\nThe whole state as a dict."},
+    {"restore", emulator_restore, METH_VARARGS,
+     "restore($self, state, /)\n--\n\nReplaces the state by that of a JSON text."},
     {"clear", emulator_clear, METH_NOARGS, "clear($self, /)\n--\n\nForgets faults, ledger and past events."},
     {"close", emulator_close, METH_NOARGS, "close($self, /)\n--\n\nStops the emulator; a second close does nothing."},
     {NULL, NULL, 0, NULL}};

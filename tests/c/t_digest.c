@@ -226,8 +226,23 @@ TEST(t_digest__base64_gives_the_published_values) {
         cpl_buf_init(&text, 100);
         cpl_base64(&text, rows[i][0], strlen(rows[i][0]));
         CHECK_STR(cpl_buf_cstr(&text), rows[i][1]);
+        cpl_buf_clear(&text);
+        CHECK(cpl_base64_decode(&text, cpl_str_of(rows[i][1])));
+        CHECK_STR(cpl_buf_cstr(&text), rows[i][0]);
         cpl_buf_release(&text);
     }
+}
+
+TEST(t_digest__what_is_not_base64_is_refused) {
+    static const char *const wrong[] = {
+        "Z", "Zg", "Zg=", "Zg==Zg==", "Z===", "====", "Zh==", "Zm9=", "Zm 9", "Zm9-", "Zm9\n"};
+    cpl_buf bytes;
+    cpl_buf_init(&bytes, 100);
+    for (size_t i = 0; i < CPL_COUNT(wrong); i++) {
+        if (!CHECK(!cpl_base64_decode(&bytes, cpl_str_of(wrong[i])))) printf("  %s\n", wrong[i]);
+    }
+    CHECK(!cpl_base64_decode(&bytes, CPL_LIT("Zm\0v")));
+    cpl_buf_release(&bytes);
 }
 
 static void *hash_often(void *argument) {

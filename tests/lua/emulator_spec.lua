@@ -113,6 +113,33 @@ describe("the emulator", function()
     end)
   end)
 
+  it("gives its state away and goes on from it", function()
+    local text, decoded, job, nonce
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local action = helper.action("Make", "Build", "Builder", { "Source" })
+      assert(client:create_pipeline { pipeline = helper.pipeline("kept", { action }) })
+      local offered = assert(client:poll_for_jobs { actionTypeId = action.actionTypeId }).jobs[1]
+      job, nonce = offered.id, offered.nonce
+      text = assert(emulator:export())
+      decoded = assert(emulator:export { decoded = true })
+      assert.is_nil(assert(emulator:export { objects = false, decoded = true }).objects)
+      local bad, err = emulator:restore '{"format":1}'
+      assert.is_nil(bad)
+      assert.equal("format", err.path)
+    end)
+    for _, state in ipairs { text, decoded } do
+      local emulator <close> = assert(codepipeline.emulator { state = state })
+      local client <close> = assert(emulator:client())
+      for _ = 1, 2 do
+        assert(client:acknowledge_job { jobId = job, nonce = nonce })
+        assert(client:put_job_success_result { jobId = job })
+        assert.equal("Succeeded", helper.action_state(client, "kept", "Make").status)
+        assert(emulator:restore(state))
+      end
+    end
+  end)
+
   it("writes its events into a file", function()
     local path = helper.path()
     local emulator = assert(codepipeline.emulator { events = path })
