@@ -36,6 +36,21 @@ cpl_status cpl_clock_sleep(int64_t duration_ms, const cpl_wait *wait, cpl_error 
     }
 }
 
+bool cpl_clock_condition(pthread_cond_t *condition) {
+    pthread_condattr_t attributes;
+    bool good = pthread_condattr_init(&attributes) == 0;
+    if (!good) return false;
+    good =
+        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 && pthread_cond_init(condition, &attributes) == 0;
+    pthread_condattr_destroy(&attributes);
+    return good;
+}
+
+void cpl_clock_await(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t until_ms) {
+    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000), .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    pthread_cond_timedwait(condition, lock, &until);
+}
+
 /* Days since 1970-01-01 of a date in the proleptic Gregorian calendar, and back (H. Hinnant, "chrono-compatible
  * low-level date algorithms"). */
 static int64_t days_from_civil(int64_t y, int m, int d) {

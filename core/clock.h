@@ -6,6 +6,8 @@
 #ifndef CPL_CLOCK_H
 #define CPL_CLOCK_H
 
+#include <pthread.h>
+
 #include "base.h"
 
 int64_t cpl_clock_wall_ms(void);      /* since 1970, UTC */
@@ -15,6 +17,11 @@ int64_t cpl_clock_monotonic_ms(void); /* since some fixed moment */
  * wait->timeout_ms plays no part.
  */
 cpl_status cpl_clock_sleep(int64_t duration_ms, const cpl_wait *wait, cpl_error *err);
+
+/* A condition whose waits go by the monotonic clock; false: the system has none left. */
+bool cpl_clock_condition(pthread_cond_t *condition);
+/* Waits for it until cpl_clock_monotonic_ms() is until_ms, or for no reason at all, as conditions do. */
+void cpl_clock_await(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t until_ms);
 
 /* "20150830T123600Z" and NUL; seconds must be in the years 1 to 9999. */
 #define CPL_TIME_BASIC_SIZE 17

@@ -919,6 +919,13 @@ typedef struct cpl_fault {
 /* CPL_INVALID names the member in err->path. */
 cpl_status cpl_emulator_fault(cpl_emulator *emulator, const cpl_fault *fault, cpl_error *err);
 /*
+ * A Lambda function that Invoke actions may name. Whoever serves Lambda's Runtime API at *address ("127.0.0.1:PORT",
+ * what goes into AWS_LAMBDA_RUNTIME_API and cpl_runtime_new()) gets their events; a second call answers the same. As
+ * with Lambda, an invocation that fails is made again a minute and two minutes later by the emulator's clock; a job
+ * without a result fails after twenty minutes.
+ */
+cpl_status cpl_emulator_function(cpl_emulator *emulator, cpl_str name, const char **address, cpl_error *err);
+/*
  * What becomes of actions that it cannot run, those of CodeBuild or CodeDeploy say: the newest script that fits decides
  * when one starts. Without one the action fails, NotEmulated. script is a JSON object; all but outcome may be left out:
  *   outcome                           "succeed", "fail", or "wait": until a script comes that fits and says otherwise

@@ -156,15 +156,6 @@ int64_t cpl_owed_delay_ms(int tries) {
 
 /* ---- the desk ---- */
 
-static bool init_changed(pthread_cond_t *changed) {
-    pthread_condattr_t attributes;
-    bool ok = pthread_condattr_init(&attributes) == 0;
-    if (!ok) return false;
-    ok = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 && pthread_cond_init(changed, &attributes) == 0;
-    pthread_condattr_destroy(&attributes);
-    return ok;
-}
-
 cpl_status cpl_desk_new(cpl_desk **out, cpl_client *client, const cpl_worker_options *options, cpl_error *err) {
     const char *tmp = getenv("TMPDIR");
     cpl_str folder = options->work_dir.n ? options->work_dir : cpl_str_of(tmp && tmp[0] ? tmp : "/tmp");
@@ -182,7 +173,7 @@ cpl_status cpl_desk_new(cpl_desk **out, cpl_client *client, const cpl_worker_opt
     if (desk->work_dir == NULL || desk->clients == NULL || desk->customers == NULL ||
         pthread_mutex_init(&desk->lock, NULL) != 0)
         goto nomem;
-    if (!init_changed(&desk->changed)) {
+    if (!cpl_clock_condition(&desk->changed)) {
         pthread_mutex_destroy(&desk->lock);
         goto nomem;
     }
@@ -381,10 +372,7 @@ cpl_owed *cpl_desk_take_owed(cpl_desk *desk) {
 }
 
 void cpl_desk_sleep(cpl_desk *desk, int64_t duration_ms) {
-    struct timespec until;
-    int64_t end_ms = cpl_clock_monotonic_ms() + duration_ms;
-    until = (struct timespec){.tv_sec = (time_t)(end_ms / 1000), .tv_nsec = (long)(end_ms % 1000) * 1000000};
     pthread_mutex_lock(&desk->lock);
-    pthread_cond_timedwait(&desk->changed, &desk->lock, &until);
+    cpl_clock_await(&desk->changed, &desk->lock, cpl_clock_monotonic_ms() + duration_ms);
     pthread_mutex_unlock(&desk->lock);
 }

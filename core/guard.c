@@ -22,10 +22,9 @@ struct cpl_guard {
 
 /* True when it is time to report; false when the answer was claimed before. */
 static bool wait_until_due(cpl_guard *guard) {
-    struct timespec due = {.tv_sec = (time_t)(guard->due_ms / 1000), .tv_nsec = (long)(guard->due_ms % 1000) * 1000000};
     pthread_mutex_lock(&guard->lock);
     while (!guard->claimed && cpl_clock_monotonic_ms() < guard->due_ms) {
-        pthread_cond_timedwait(&guard->changed, &guard->lock, &due);
+        cpl_clock_await(&guard->changed, &guard->lock, guard->due_ms);
     }
     guard->fired = !guard->claimed;
     pthread_mutex_unlock(&guard->lock);
@@ -58,13 +57,9 @@ static void *keep_watch(void *context) {
 
 /* Waits by the monotonic clock, with all signals left to the threads of the program. */
 static bool start_thread(cpl_guard *guard) {
-    pthread_condattr_t attributes;
     sigset_t all, before;
     bool started;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&guard->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    if (!cpl_clock_condition(&guard->changed)) return false;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     started = pthread_create(&guard->thread, NULL, keep_watch, guard) == 0;

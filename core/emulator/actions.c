@@ -2,6 +2,7 @@
 #include <stdarg.h>
 
 #include "engine.h"
+#include "functions.h"
 #include "scripts.h"
 
 /*
@@ -240,10 +241,19 @@ static bool run_script(const emu_context *at) {
     return !emu_action_running(at->record) || set_deadline(at, SCRIPT_MINUTES);
 }
 
+static bool run_function(const emu_context *at) {
+    const cpl_json *configuration = cpl_json_get_path(at->record, "input.resolvedConfiguration");
+    cpl_str name = emu_function_name(cpl_json_get_str(configuration, "FunctionName"));
+    if (!emu_function_known(emu_functions_of(at->engine->e), name)) return run_script(at);
+    return set_deadline(at, JOB_MINUTES) &&
+           emu_job_invoke(at->engine, at->execution, at->record, NULL, emu_now_ms(at->engine->e));
+}
+
 static bool run_kind(const emu_context *at, const emu_kind *kind) {
     switch (kind->runner) {
     case EMU_RUN_JOB:
         return set_deadline(at, JOB_MINUTES) && emu_job_create(at->engine, at->execution, at->record, NULL);
+    case EMU_RUN_LAMBDA: return run_function(at);
     case EMU_RUN_APPROVAL: return start_approval(at);
     case EMU_RUN_S3_SOURCE: return emu_s3_source_run(at);
     case EMU_RUN_S3_DEPLOY: return emu_s3_deploy_run(at);

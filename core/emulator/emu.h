@@ -82,7 +82,8 @@ void emu_set_now(emu *e, int64_t now_ms);
 int emu_invoke(emu *e, cpl_str operation, cpl_str input, cpl_buf *out);
 
 emu_store *emu_store_of(emu *e);
-struct emu_feed *emu_feed_of(const emu *e); /* feed.h */
+struct emu_functions *emu_functions_of(const emu *e); /* functions.h */
+struct emu_feed *emu_feed_of(const emu *e);           /* feed.h */
 const char *emu_region(const emu *e);
 const char *emu_account_id(const emu *e);
 /* Milliseconds since 1970 by the emulator's clock. */
@@ -180,5 +181,13 @@ bool emu_s3_bucket_exists(emu *e, const char *bucket);
 bool emu_s3_create_bucket(emu *e, const char *bucket); /* true also when it exists */
 bool emu_s3_get(emu *e, const char *bucket, const char *key, emu_object *out);
 bool emu_s3_put(emu *e, const char *bucket, const char *key, cpl_str body, const char *content_type);
+
+/* ---- the emulator's lock (emulator.c), for those who are no request ---- */
+
+/* Takes it and brings the time up to date, with what is due by then; what was changed is kept when it is left. */
+emu *emu_enter(cpl_emulator *emulator);
+void emu_leave(cpl_emulator *emulator);
+/* Leaves, waits until somebody else was here or ms have passed, and enters again. */
+void emu_pause(cpl_emulator *emulator, int ms);
 
 #endif

@@ -8,7 +8,9 @@
 #include "engine.h"
 #include "faults.h"
 #include "feed.h"
+#include "functions.h"
 #include "ledger.h"
+#include "runtime_api.h"
 #include "s3.h"
 #include "scripts.h"
 #include "server.h"
@@ -17,6 +19,7 @@
 
 #define LEDGER_MAX ((size_t)64 << 20)
 #define ADVANCE_MAX_MS ((int64_t)3660 * 24 * 3600 * 1000)
+#define FUNCTIONS_MAX 100
 #define DEFAULT_HOST "127.0.0.1"
 #define DEFAULT_REGION "us-east-1"
 #define DEFAULT_ACCOUNT_ID "123456789012"
@@ -30,6 +33,7 @@ struct emu {
     emu_store *store;
     emu_engine *engine;
     emu_feed *feed;
+    emu_functions *functions;
     cpl_signer *signer;
     char *region, *account_id, *access_key_id, *secret_access_key;
     int64_t now_ms;
@@ -102,7 +106,9 @@ static cpl_status make(emu **out, const cpl_emulator_options *o, cpl_json *state
     e->secret_access_key = text_or(o->secret_access_key, DEFAULT_SECRET_ACCESS_KEY);
     e->signer = cpl_signer_new();
     e->feed = emu_feed_new();
-    if (!e->region || !e->account_id || !e->access_key_id || !e->secret_access_key || !e->signer || !e->feed)
+    e->functions = emu_functions_new();
+    if (!e->region || !e->account_id || !e->access_key_id || !e->secret_access_key || !e->signer || !e->feed ||
+        !e->functions)
         status = cpl_fail_nomem(err);
     if (status == CPL_OK) status = open_all(e, o, state, err);
     if (status) {
@@ -132,6 +138,7 @@ void emu_free(emu *e) {
     emu_engine_free(e->engine);
     emu_store_close(e->store);
     emu_feed_close(e->feed);
+    emu_functions_free(e->functions);
     cpl_signer_free(e->signer);
     cpl_free(e->region);
     cpl_free(e->account_id);
@@ -204,6 +211,10 @@ emu_feed *emu_feed_of(const emu *e) {
     return e->feed;
 }
 
+emu_functions *emu_functions_of(const emu *e) {
+    return e->functions;
+}
+
 emu_engine *emu_engine_of(const emu *e) {
     return e->engine;
 }
@@ -248,7 +259,11 @@ struct cpl_emulator {
     emu_ledger *ledger;
     cpl_buf ledger_text;
     cpl_buf state_text;
+    emu_runtime *runtimes[FUNCTIONS_MAX];
+    size_t runtime_count;
+    char *host;
     pthread_mutex_t lock; /* around every request */
+    pthread_cond_t left;  /* somebody left it */
     pid_t pid;            /* who started it: a forked child has no threads to stop */
     char url[300];
     variable environ[9];
@@ -258,6 +273,29 @@ struct cpl_emulator {
 static void enter(cpl_emulator *emulator) {
     pthread_mutex_lock(&emulator->lock);
     emu_set_now(emulator->state, cpl_clock_wall_ms());
+}
+
+static void leave(cpl_emulator *emulator) {
+    pthread_cond_broadcast(&emulator->left);
+    pthread_mutex_unlock(&emulator->lock);
+}
+
+emu *emu_enter(cpl_emulator *emulator) {
+    enter(emulator);
+    emu_engine_advance(emulator->state);
+    return emulator->state;
+}
+
+void emu_leave(cpl_emulator *emulator) {
+    emu_store_commit(emu_store_of(emulator->state), NULL);
+    leave(emulator);
+}
+
+void emu_pause(cpl_emulator *emulator, int ms) {
+    emu_store_commit(emu_store_of(emulator->state), NULL);
+    cpl_clock_await(&emulator->left, &emulator->lock, cpl_clock_monotonic_ms() + ms);
+    emu_set_now(emulator->state, cpl_clock_wall_ms());
+    emu_engine_advance(emulator->state);
 }
 
 static void serve(emu *state, const emu_request *request, emu_response *response) {
@@ -285,7 +323,7 @@ static void handle(void *context, const emu_request *request, emu_response *resp
     emu_ledger_add(emulator->ledger, emu_now_s(emulator->state), request, response,
                    fault ? emu_fault_kind(fault) : NULL);
     if (fault) emu_fault_spoil(fault, response);
-    pthread_mutex_unlock(&emulator->lock);
+    leave(emulator);
 }
 
 static void add_variable(cpl_emulator *emulator, const char *name, const char *value) {
@@ -306,14 +344,13 @@ static void fill_environ(cpl_emulator *emulator) {
 }
 
 static cpl_status start_server(cpl_emulator *emulator, const cpl_emulator_options *options, cpl_error *err) {
-    char *host = text_or(options ? options->host : (cpl_str){NULL, 0}, DEFAULT_HOST);
-    cpl_status status = cpl_fail_nomem(err);
-    if (host) status = emu_server_start(&emulator->server, host, options ? options->port : 0, handle, emulator, err);
+    const char *host = emulator->host;
+    const emu_answerer answerer = {.handler = handle, .context = emulator};
+    cpl_status status = emu_server_start(&emulator->server, host, options ? options->port : 0, &answerer, err);
     if (status == CPL_OK)
         snprintf(emulator->url, sizeof emulator->url, strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d", host,
                  emu_server_port(emulator->server));
     CPL_COPY(emulator->state->url, cpl_str_of(emulator->url));
-    cpl_free(host);
     return status;
 }
 
@@ -323,12 +360,15 @@ cpl_status cpl_emulator_start(cpl_emulator **out, const cpl_emulator_options *op
     *out = NULL;
     if (emulator == NULL) return cpl_fail_nomem(err);
     pthread_mutex_init(&emulator->lock, NULL);
+    cpl_clock_condition(&emulator->left);
     emulator->pid = getpid();
+    emulator->host = text_or(options ? options->host : (cpl_str){NULL, 0}, DEFAULT_HOST);
     cpl_buf_init(&emulator->ledger_text, LEDGER_MAX);
     cpl_buf_init(&emulator->state_text, SIZE_MAX / 4);
     emulator->faults = emu_faults_new();
     emulator->ledger = emu_ledger_new();
-    status = emulator->faults && emulator->ledger ? emu_new(&emulator->state, options, err) : cpl_fail_nomem(err);
+    status = emulator->faults && emulator->ledger && emulator->host ? emu_new(&emulator->state, options, err)
+                                                                    : cpl_fail_nomem(err);
     if (status == CPL_OK) status = start_server(emulator, options, err);
     if (status == CPL_OK) {
         fill_environ(emulator);
@@ -341,6 +381,7 @@ cpl_status cpl_emulator_start(cpl_emulator **out, const cpl_emulator_options *op
 
 void cpl_emulator_stop(cpl_emulator *emulator) {
     if (emulator == NULL) return;
+    for (size_t i = 0; i < emulator->runtime_count; i++) emu_runtime_stop(emulator->runtimes[i]);
     emu_server_stop(emulator->server);
     emu_free(emulator->state);
     emu_faults_free(emulator->faults);
@@ -348,7 +389,11 @@ void cpl_emulator_stop(cpl_emulator *emulator) {
     cpl_buf_release(&emulator->ledger_text);
     cpl_buf_wipe(&emulator->state_text); /* has the secrets of jobs and configurations */
     cpl_buf_release(&emulator->state_text);
-    if (emulator->pid == getpid()) pthread_mutex_destroy(&emulator->lock);
+    if (emulator->pid == getpid()) {
+        pthread_cond_destroy(&emulator->left);
+        pthread_mutex_destroy(&emulator->lock);
+    }
+    cpl_free(emulator->host);
     cpl_free(emulator);
 }
 
@@ -375,7 +420,7 @@ cpl_status cpl_emulator_create_bucket(cpl_emulator *emulator, cpl_str bucket, cp
     } else {
         status = cpl_fail_nomem(err);
     }
-    pthread_mutex_unlock(&emulator->lock);
+    leave(emulator);
     cpl_free(name);
     return status;
 }
@@ -386,7 +431,7 @@ double cpl_emulator_now(cpl_emulator *emulator) {
     double now_s;
     enter(emulator);
     now_s = emu_now_s(emulator->state);
-    pthread_mutex_unlock(&emulator->lock);
+    leave(emulator);
     return now_s;
 }
 
@@ -398,21 +443,21 @@ cpl_status cpl_emulator_advance(cpl_emulator *emulator, int64_t ms, cpl_error *e
     emu_clock_advance(emulator->state, ms);
     emu_engine_advance(emulator->state);
     status = emu_store_commit(emu_store_of(emulator->state), err);
-    pthread_mutex_unlock(&emulator->lock);
+    leave(emulator);
     return status;
 }
 
 void cpl_emulator_freeze(cpl_emulator *emulator, bool frozen) {
     enter(emulator);
     emu_clock_freeze(emulator->state, frozen);
-    pthread_mutex_unlock(&emulator->lock);
+    leave(emulator);
 }
 
 bool cpl_emulator_frozen(cpl_emulator *emulator) {
     bool frozen;
     enter(emulator);
     frozen = emu_clock_frozen(emulator->state);
-    pthread_mutex_unlock(&emulator->lock);
+    leave(emulator);
     return frozen;
 }
 
@@ -420,7 +465,50 @@ cpl_status cpl_emulator_fault(cpl_emulator *emulator, const cpl_fault *fault, cp
     cpl_status status;
     enter(emulator);
     status = emu_faults_add(emulator->faults, fault, err);
-    pthread_mutex_unlock(&emulator->lock);
+    leave(emulator);
+    return status;
+}
+
+static const char *find_runtime(const cpl_emulator *emulator, cpl_str name) {
+    for (size_t i = 0; i < emulator->runtime_count; i++) {
+        if (cpl_str_is(name, emu_runtime_function(emulator->runtimes[i])))
+            return emu_runtime_address(emulator->runtimes[i]);
+    }
+    return NULL;
+}
+
+static bool is_function_name(cpl_str name) {
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!letter && !(c >= '0' && c <= '9') && c != '-' && c != '_') return false;
+    }
+    return name.n > 0 && name.n <= 64;
+}
+
+/* With the lock. */
+static cpl_status add_function(cpl_emulator *emulator, cpl_str name, cpl_error *err) {
+    emu_runtime **at = &emulator->runtimes[emulator->runtime_count];
+    cpl_status status;
+    if (emulator->runtime_count == FUNCTIONS_MAX)
+        return cpl_fail(err, CPL_STATE, "there are %d functions already", FUNCTIONS_MAX);
+    status = emu_runtime_start(at, emulator, name, emulator->host, err);
+    if (status) return status;
+    emulator->runtime_count++;
+    return emu_function_add(emulator->state->functions, name) ? CPL_OK : cpl_fail_nomem(err);
+}
+
+cpl_status cpl_emulator_function(cpl_emulator *emulator, cpl_str name, const char **address, cpl_error *err) {
+    cpl_status status = CPL_OK;
+    *address = NULL;
+    if (!is_function_name(name))
+        return cpl_fail_at(err, CPL_INVALID, "name",
+                           "name: \"%.*s\" is not a function's name: letters, digits, - and _",
+                           (int)cpl_utf8_cut(name, 80), name.p ? name.p : "");
+    enter(emulator);
+    if (find_runtime(emulator, name) == NULL) status = add_function(emulator, name, err);
+    if (status == CPL_OK) *address = find_runtime(emulator, name);
+    leave(emulator);
     return status;
 }
 
@@ -430,7 +518,7 @@ cpl_status cpl_emulator_script(cpl_emulator *emulator, cpl_str script, cpl_error
     emu_engine_advance(emulator->state);
     status = emu_scripts_add(emulator->state, script, err);
     if (status == CPL_OK) status = emu_store_commit(emu_store_of(emulator->state), err);
-    pthread_mutex_unlock(&emulator->lock);
+    leave(emulator);
     return status;
 }
 
@@ -440,7 +528,7 @@ void cpl_emulator_clear(cpl_emulator *emulator) {
     emu_faults_clear(emulator->faults);
     emu_ledger_clear(emulator->ledger);
     emu_feed_forget(emulator->state->feed);
-    pthread_mutex_unlock(&emulator->lock);
+    leave(emulator);
 }
 
 cpl_status cpl_emulator_feed(cpl_emulator *emulator, cpl_feed **out, cpl_error *err) {
@@ -455,7 +543,7 @@ cpl_status cpl_emulator_ledger(cpl_emulator *emulator, cpl_str *out, cpl_error *
     emu_ledger_write(emulator->ledger, &emulator->ledger_text);
     *out = cpl_buf_str(&emulator->ledger_text);
     status = cpl_buf_status(&emulator->ledger_text, "the ledger", err);
-    pthread_mutex_unlock(&emulator->lock);
+    leave(emulator);
     return status;
 }
 
@@ -466,7 +554,7 @@ cpl_status cpl_emulator_export(cpl_emulator *emulator, bool objects, cpl_str *ou
     emu_snapshot_write(emulator->state, objects, &emulator->state_text);
     *out = cpl_buf_str(&emulator->state_text);
     status = cpl_buf_status(&emulator->state_text, "the state", err);
-    pthread_mutex_unlock(&emulator->lock);
+    leave(emulator);
     return status;
 }
 
@@ -476,7 +564,7 @@ cpl_status cpl_emulator_import(cpl_emulator *emulator, cpl_str text, cpl_error *
     if (status) return status;
     enter(emulator);
     status = emu_snapshot_read(emulator->state, state, err);
-    pthread_mutex_unlock(&emulator->lock);
+    leave(emulator);
     cpl_json_free(state);
     return status;
 }

@@ -77,6 +77,7 @@ void emu_owner_arn(const emu *e, cpl_buf *out);
 typedef enum emu_runner {
     EMU_RUN_NOTHING, /* the emulator knows the type and does not run it */
     EMU_RUN_JOB,
+    EMU_RUN_LAMBDA, /* a job too, which nobody polls for */
     EMU_RUN_S3_SOURCE,
     EMU_RUN_S3_DEPLOY,
     EMU_RUN_APPROVAL
@@ -236,6 +237,8 @@ bool emu_variables_next(cpl_str text, size_t *at, cpl_str *space, cpl_str *key);
 
 /* A job for the action execution, ready to be handed out; token is a continuation token or NULL. */
 bool emu_job_create(emu_engine *engine, const cpl_json *execution, cpl_json *record, const char *token);
+/* A job that the function of its action gets, at due_ms by the emulator's clock. */
+bool emu_job_invoke(emu_engine *engine, const cpl_json *execution, cpl_json *record, const char *token, int64_t due_ms);
 /* The action ended without the job's result. */
 void emu_job_close(emu_engine *engine, const char *id, const char *status);
 void emu_job_delete(emu_engine *engine, const char *id);

@@ -35,18 +35,9 @@ struct cpl_feed {
     cpl_buf text;
 };
 
-static bool init_changed(pthread_cond_t *changed) {
-    pthread_condattr_t attributes;
-    bool good = pthread_condattr_init(&attributes) == 0;
-    if (!good) return false;
-    good = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 && pthread_cond_init(changed, &attributes) == 0;
-    pthread_condattr_destroy(&attributes);
-    return good;
-}
-
 emu_feed *emu_feed_new(void) {
     emu_feed *feed = cpl_calloc(1, sizeof *feed);
-    if (feed == NULL || !init_changed(&feed->changed)) {
+    if (feed == NULL || !cpl_clock_condition(&feed->changed)) {
         cpl_free(feed);
         return NULL;
     }
@@ -149,11 +140,6 @@ void cpl_feed_free(cpl_feed *reader) {
     cpl_free(reader);
 }
 
-static void sleep_until(emu_feed *feed, int64_t at_ms) {
-    struct timespec at = {.tv_sec = (time_t)(at_ms / 1000), .tv_nsec = (long)(at_ms % 1000) * 1000000};
-    pthread_cond_timedwait(&feed->changed, &feed->lock, &at);
-}
-
 /* Holds the lock, but for the tick. CPL_OK: the event that is next is there, or was. */
 static cpl_status await(cpl_feed *reader, const cpl_wait *wait, cpl_error *err) {
     emu_feed *feed = reader->feed;
@@ -162,7 +148,7 @@ static cpl_status await(cpl_feed *reader, const cpl_wait *wait, cpl_error *err) 
         if (feed->closed) return cpl_fail(err, CPL_STATE, "the emulator was stopped");
         now = cpl_clock_monotonic_ms();
         if (wait == NULL || now >= end) return cpl_fail(err, CPL_TIMEOUT, "no event came");
-        sleep_until(feed, end - now < TICK_MS ? end : now + TICK_MS);
+        cpl_clock_await(&feed->changed, &feed->lock, end - now < TICK_MS ? end : now + TICK_MS);
         if (wait->tick == NULL) continue;
         pthread_mutex_unlock(&feed->lock);
         if (wait->tick(wait->context) != 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine.h"
+#include "functions.h"
 
 /*
  * The life of a job:
@@ -16,7 +17,9 @@
 
 #define DELIVERY_MS 60000
 #define SECOND_MS 1000
-#define OUTPUT_VARIABLES_MAX 122880 /* bytes, names and values together */
+#define LAMBDA_MS (20 * 60 * (int64_t)1000) /* for a result; a continuation has it again */
+#define CONTINUE_MS (30 * (int64_t)1000)    /* until a function is called again */
+#define OUTPUT_VARIABLES_MAX 122880         /* bytes, names and values together */
 
 static cpl_json *job_get(const emu_engine *engine, const char *id) {
     return emu_store_get(emu_store_of(engine->e), EMU_JOB, id);
@@ -61,13 +64,36 @@ static bool watch_limit(emu_engine *engine, const cpl_json *job) {
     return emu_timers_add(&engine->timers, &timer);
 }
 
+/* The owner in "Build:Custom:MyBuilder:1". */
+static bool is_of(const cpl_json *job, const char *owner) {
+    cpl_str type = cpl_json_get_str(job, "type");
+    type = cpl_str_sub(type, cpl_str_find(type, ':') + 1, type.n);
+    return cpl_str_is(cpl_str_sub(type, 0, cpl_str_find(type, ':')), owner);
+}
+
+/* In the service's words. */
+static void no_result(emu_engine *engine, cpl_json *execution, cpl_json *record) {
+    const emu_context at = {engine, execution, record, NULL};
+    cpl_str name = cpl_json_get_str(cpl_json_get_path(record, "input.resolvedConfiguration"), "FunctionName");
+    name = emu_function_name(name);
+    emu_job_close(engine, EMU_GET(record, "jobId"), "TimedOut");
+    emu_action_fail(&at, "JobFailed",
+                    "The AWS Lambda function %.*s failed to return a result. Check the function to verify that it has "
+                    "permission to call the PutJobSuccessResult action and that it made a call to PutJobSuccessResult.",
+                    (int)name.n, name.p);
+}
+
 void emu_job_expire(emu_engine *engine, const char *id) {
     const cpl_json *job = job_get(engine, id);
     cpl_json *execution = emu_execution_get(engine, EMU_GET(job, "executionId"));
     cpl_json *record = emu_record_get(execution, EMU_GET(job, "actionExecutionId"));
     emu_line *line = emu_line_find(engine, EMU_GET(execution, "pipeline"));
     if (line == NULL || record == NULL || emu_job_over(job)) return;
-    emu_action_timeout(engine, execution, record);
+    if (is_of(job, "AWS")) {
+        no_result(engine, execution, record);
+    } else {
+        emu_action_timeout(engine, execution, record);
+    }
     emu_line_settle(engine, line);
 }
 
@@ -109,7 +135,8 @@ static bool set_limit(const emu_engine *engine, cpl_json *job, const cpl_json *i
     return seconds <= 0 || cpl_json_set_number(job, "deadline", (double)emu_now_ms(engine->e) + seconds * SECOND_MS);
 }
 
-bool emu_job_create(emu_engine *engine, const cpl_json *execution, cpl_json *record, const char *token) {
+/* The document, in the store; NULL: out of memory. */
+static cpl_json *make_job(emu_engine *engine, const cpl_json *execution, cpl_json *record, const char *token) {
     cpl_json *job = cpl_json_new_object();
     const cpl_json *input = cpl_json_get(record, "input");
     char id[CPL_UUID_SIZE], type[EMU_KIND_KEY];
@@ -119,10 +146,34 @@ bool emu_job_create(emu_engine *engine, const cpl_json *execution, cpl_json *rec
         !cpl_json_set_cstr(job, "continuationToken", token) || !set_query(engine, job, input) ||
         !set_limit(engine, job, input) || !cpl_json_set_cstr(record, "jobId", id)) {
         cpl_json_free(job);
-        return false;
+        return NULL;
     }
-    return emu_store_put(emu_store_of(engine->e), EMU_JOB, id, job) && emu_job_change(engine, job, "Queued") &&
-           enqueue(engine, job) && watch_limit(engine, job);
+    return emu_store_put(emu_store_of(engine->e), EMU_JOB, id, job) ? job : NULL;
+}
+
+bool emu_job_create(emu_engine *engine, const cpl_json *execution, cpl_json *record, const char *token) {
+    cpl_json *job = make_job(engine, execution, record, token);
+    return job && emu_job_change(engine, job, "Queued") && enqueue(engine, job) && watch_limit(engine, job);
+}
+
+/* What a function is told lacks two members of what a worker is told. */
+static cpl_json *event_of(emu_engine *engine, const cpl_json *job) {
+    cpl_json *event = cpl_json_new_object(), *details = emu_job_describe(engine, job);
+    cpl_json *data = cpl_json_get(details, "data");
+    cpl_json_remove(data, "actionTypeId");
+    cpl_json_remove(data, "pipelineContext");
+    if (details && cpl_json_set(event, "CodePipeline.job", details)) return event;
+    cpl_json_free(event);
+    return NULL;
+}
+
+bool emu_job_invoke(emu_engine *engine, const cpl_json *execution, cpl_json *record, const char *token,
+                    int64_t due_ms) {
+    cpl_json *job = make_job(engine, execution, record, token);
+    cpl_str name = cpl_json_get_str(cpl_json_get_path(record, "input.resolvedConfiguration"), "FunctionName");
+    return job && cpl_json_set_number(job, "deadline", (double)(due_ms + LAMBDA_MS)) &&
+           emu_job_change(engine, job, "InProgress") && watch_limit(engine, job) &&
+           emu_function_invoke(engine->e, emu_function_name(name), event_of(engine, job), due_ms);
 }
 
 void emu_job_close(emu_engine *engine, const char *id, const char *status) {
@@ -223,17 +274,13 @@ static bool poll_for_jobs(emu_call *call) {
 
 /* ---- AcknowledgeJob, GetJobDetails ---- */
 
-/* The owner in "Build:Custom:MyBuilder:1". */
-static bool is_of(const cpl_json *job, const char *owner) {
-    cpl_str type = cpl_json_get_str(job, "type");
-    type = cpl_str_sub(type, cpl_str_find(type, ':') + 1, type.n);
-    return cpl_str_is(cpl_str_sub(type, 0, cpl_str_find(type, ':')), owner);
-}
-
 cpl_json *emu_job_need(emu_call *call, const char *owner) {
     const char *id = EMU_GET(call->in, "jobId");
     cpl_json *job = job_get(emu_engine_of(call->e), id);
-    if (job && is_of(job, owner) && emu_execution_get(emu_engine_of(call->e), EMU_GET(job, "executionId"))) return job;
+    /* the same operations serve custom actions and functions */
+    if (job && (is_of(job, owner) || (strcmp(owner, "Custom") == 0 && is_of(job, "AWS"))) &&
+        emu_execution_get(emu_engine_of(call->e), EMU_GET(job, "executionId")))
+        return job;
     emu_refuse(call, "JobNotFoundException", "Account '%s' does not have a job with id '%s'", emu_account_id(call->e),
                id);
     return NULL;
@@ -323,10 +370,13 @@ static bool end_job(emu_engine *engine, const result *at, const char *status, co
 
 /* The job is done, its action is not: a new job goes on where this one says. */
 static bool continue_later(emu_engine *engine, const result *at, const char *token) {
+    int64_t due_ms = emu_now_ms(engine->e) + CONTINUE_MS;
+    bool lambda = is_of(at->job, "AWS");
     emu_job_close(engine, EMU_GET(at->job, "id"), "Succeeded");
     emu_execution_touch(engine, at->execution);
     return cpl_json_set_number(at->record, "updated", emu_now_s(engine->e)) &&
-           emu_job_create(engine, at->execution, at->record, token);
+           (lambda ? emu_job_invoke(engine, at->execution, at->record, token, due_ms)
+                   : emu_job_create(engine, at->execution, at->record, token));
 }
 
 /*

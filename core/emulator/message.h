@@ -21,6 +21,7 @@ typedef struct emu_request {
     cpl_str body;
     bool too_large; /* the body passed its ceiling and was thrown away */
     cpl_str remote; /* the sender's address, "127.0.0.1" or "::1"; absent when it is not known */
+    int socket;     /* of the connection, to see whether it still stands; negative when it is not known */
 } emu_request;
 
 /* A call of the CodePipeline API. */

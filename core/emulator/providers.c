@@ -50,7 +50,7 @@ static const provider providers[] = {
      "ClientId! ClientSecret!* RefreshToken!* SkillId!"},
     {"Invoke", "AWS", "CodePipeline", 0, 0, 0, 0, EMU_RUN_NOTHING, "PipelineName! SourceRevisions Variables"},
     {"Invoke", "AWS", "InspectorScan", 0, 1, 0, 1, EMU_RUN_NOTHING, NULL},
-    {"Invoke", "AWS", "Lambda", 0, 5, 0, 5, EMU_RUN_NOTHING, "FunctionName! UserParameters"},
+    {"Invoke", "AWS", "Lambda", 0, 5, 0, 5, EMU_RUN_LAMBDA, "FunctionName! UserParameters"},
     {"Invoke", "AWS", "StepFunctions", 0, 1, 0, 1, EMU_RUN_NOTHING,
      "StateMachineArn! ExecutionNamePrefix InputType Input"},
     {"Invoke", "ThirdParty", "Snyk", 1, 1, 0, 1, EMU_RUN_NOTHING, NULL},

@@ -22,8 +22,7 @@
 
 struct emu_server {
     struct MHD_Daemon *daemon;
-    emu_server_handler handler;
-    void *context;
+    emu_answerer answerer;
     int port;
     pid_t pid;
 };
@@ -157,6 +156,11 @@ static void name_remote(struct MHD_Connection *connection, char *out, size_t siz
     if (address) getnameinfo(address, length, out, (socklen_t)size, NULL, 0, NI_NUMERICHOST);
 }
 
+static int socket_of(struct MHD_Connection *connection) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
 static enum MHD_Result answer(emu_server *server, struct MHD_Connection *connection, const char *method,
                               const exchange *x) {
     header_list headers = {.n = 0};
@@ -170,8 +174,9 @@ static enum MHD_Result answer(emu_server *server, struct MHD_Connection *connect
     request.header_count = headers.n;
     name_remote(connection, remote, sizeof remote);
     request.remote = cpl_str_of(remote);
+    request.socket = socket_of(connection);
     emu_response_init(&response);
-    server->handler(server->context, &request, &response);
+    server->answerer.handler(server->answerer.context, &request, &response);
     result = send_response(connection, &response, x->too_large);
     emu_response_release(&response);
     return result;
@@ -270,28 +275,30 @@ static int port_of(int fd) {
 
 /* The threads start with all signals blocked: those belong to the program. */
 static struct MHD_Daemon *start_daemon(emu_server *server, int fd) {
+    bool patient = server->answerer.patient;
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD |
+                     (patient ? MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC : MHD_USE_EPOLL);
     struct MHD_Daemon *daemon;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     daemon = MHD_start_daemon(
-        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET,
-        fd, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+        flags, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
+        patient ? 0u : (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
         MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return daemon;
 }
 
-cpl_status emu_server_start(emu_server **out, const char *host, int port, emu_server_handler handler, void *context,
+cpl_status emu_server_start(emu_server **out, const char *host, int port, const emu_answerer *answerer,
                             cpl_error *err) {
     emu_server *server = cpl_calloc(1, sizeof *server);
     int fd = -1;
     cpl_status status;
     *out = NULL;
     if (server == NULL) return cpl_fail_nomem(err);
-    server->handler = handler;
-    server->context = context;
+    server->answerer = *answerer;
     server->pid = getpid();
     status = open_socket(host, port, &fd, err);
     if (status == CPL_OK) {

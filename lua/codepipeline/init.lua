@@ -14,6 +14,7 @@ local events = require "codepipeline.event"
 local handlers = require "codepipeline.handlers"
 local paging = require "codepipeline.paging"
 local run = require "codepipeline.run"
+local lambda = require "codepipeline.runtime"
 require "codepipeline.submit" -- adds to the client's methods
 local worker = require "codepipeline.worker"
 
@@ -192,6 +193,26 @@ function core.emulator_methods:client(options)
     all[key] = value
   end
   return core.client(all)
+end
+
+--- Runs a Lambda function for the next invocation that an Invoke action made of it.
+-- @param name the function's; actions may name it once this, or emulator:runtime_api(name), was called
+-- @param handler function(event_text, options), as a file for the custom runtime answers: options has remaining
+--   (seconds), request_id, function_arn and trace_id
+-- @param timeout seconds to wait for an invocation; default 0.05
+-- @return true; or false when there was none; or nil and err
+function core.emulator_methods:serve(name, handler, timeout)
+  local address, err = self:runtime_api(name)
+  if not address then
+    return nil, err
+  end
+  local api <close> = assert(core.runtime(address))
+  local served
+  served, err = lambda.serve(api, handler, timeout or 0.05)
+  if not served and err.status == "TIMEOUT" then
+    return false
+  end
+  return served, err
 end
 
 --- Iterates over the events that the service would send to EventBridge, as tables, oldest first: the state changes of

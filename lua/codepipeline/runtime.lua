@@ -28,9 +28,10 @@ function runtime.load(folder, name)
 end
 
 --- Runs the handler for one invocation and answers it.
+-- @param timeout seconds to wait for one; default: without limit, as Lambda has a function wait
 -- @return true, or nil and err
-function runtime.serve(api, handler)
-  local invocation, err = api:next()
+function runtime.serve(api, handler, timeout)
+  local invocation, err = api:next(timeout)
   if not invocation then
     return nil, err
   end

@@ -121,6 +121,16 @@ static int emulator_fault(lua_State *L) {
     return push_done(L, cpl_emulator_fault(emulator, &fault, &err), &err);
 }
 
+/* emulator:runtime_api(name) -> "127.0.0.1:PORT" | nil, err */
+static int emulator_runtime_api(lua_State *L) {
+    cpl_emulator *emulator = check_emulator(L);
+    const char *address;
+    cpl_error err;
+    if (cpl_emulator_function(emulator, check_str(L, 2), &address, &err)) return push_failure(L, &err);
+    lua_pushstring(L, address);
+    return 1;
+}
+
 /* emulator:script{outcome=, ...} -> true | nil, err */
 static int emulator_script(lua_State *L) {
     cpl_emulator *emulator = check_emulator(L);
@@ -270,6 +280,7 @@ static const luaL_Reg methods[] = {
     {"resume", emulator_resume},
     {"frozen", emulator_frozen},
     {"fault", emulator_fault},
+    {"runtime_api", emulator_runtime_api},
     {"script", emulator_script},
     {"ledger", emulator_ledger},
     {"export_text", emulator_export},

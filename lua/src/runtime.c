@@ -38,12 +38,12 @@ static void set_text(lua_State *L, const char *name, cpl_str text) {
     lua_setfield(L, -2, name);
 }
 
-/* runtime:next() -> {event=, request_id=, remaining=, function_arn=, trace_id=} | nil, err */
+/* runtime:next([seconds]) -> {event=, request_id=, remaining=, function_arn=, trace_id=} | nil, err */
 static int runtime_next(lua_State *L) {
     cpl_runtime *runtime = check_runtime(L);
     cpl_invocation invocation;
     lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_wait wait = tick_wait(&tick, L, (int64_t)(luaL_optnumber(L, 2, 0) * 1000));
     cpl_error err;
     cpl_status status = cpl_runtime_next(runtime, &wait, &invocation, &err);
     tick_raise(&tick);

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._client import Client
+    from ._functions import Function, Handler
     from ._typing import AllOptions, Path
 
 
@@ -113,6 +114,7 @@ class Emulator:
         events: Path | None = None,
         state: dict[str, Any] | str | None = None,
     ) -> None:
+        self._functions: list[Function] = []
         self._events = None if events is None else os.fspath(events)
         self._core = _core.Emulator(
             port=port,
@@ -245,6 +247,24 @@ class Emulator:
         }
         self._core.script({name: value for name, value in given.items() if value is not None})
 
+    def function(self, name: str, handler: Handler | None = None) -> str:
+        """A Lambda function that Invoke actions may name: ``emulator.function("deploy", worker.lambda_handler)``.
+
+        handler(event, context) runs on a thread of its own, one invocation after the other; what it raises is printed.
+        Without a handler the function is another process's: what is answered is the address that goes into its
+        AWS_LAMBDA_RUNTIME_API. As with Lambda, an invocation that fails is made again a minute and two minutes later by
+        the emulator's clock, and a job without a result fails after twenty minutes.
+
+            >>> with codepipeline.Emulator() as emulator:
+            ...     address = emulator.function("deploy", lambda event, context: print(event["CodePipeline.job"]["id"]))
+        """
+        address = self._core.function(name)
+        if handler is not None:
+            from ._functions import Function
+
+            self._functions.append(Function(name, address, handler))
+        return address
+
     def ledger(self, **wanted: object) -> list[dict[str, Any]]:
         """The requests it got, the newest 10,000, oldest first: seq, time, status, and where they apply operation,
         code, fault, job_id, nonce, continuation_token and jobs (handed out: id and nonce).
@@ -305,6 +325,8 @@ class Emulator:
         """Stops it. A second close does nothing. Events still under way have two seconds to arrive."""
         closed = self._core.closed
         self._core.close()
+        for function in self._functions:
+            function.join(2)
         _, dropped, reason = self._core.relayed()
         if dropped and not closed:
             import warnings

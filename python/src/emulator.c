@@ -126,6 +126,15 @@ static PyObject *emulator_fault(PyObject *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *emulator_function(PyObject *self, PyObject *args) {
+    const char *address;
+    cpl_error err = {0};
+    cpl_str name;
+    if (!PyArg_ParseTuple(args, "s#:function", &name.p, &name.n) || !check_open(self)) return NULL;
+    if (!module_done(cpl_emulator_function(((emulator_object *)self)->handle, name, &address, &err), &err)) return NULL;
+    return module_text(address);
+}
+
 static PyObject *emulator_script(PyObject *self, PyObject *script) {
     cpl_error err = {0};
     cpl_str text;
@@ -258,6 +267,8 @@ static PyMethodDef methods[] = {
     {"frozen", emulator_frozen, METH_NOARGS, "frozen($self, /)\n--\n\nWhether its clock stands still."},
     {"fault", emulator_fault, METH_VARARGS,
      "fault($self, kind, operation, job_id, times, after, probability, seed, /)\n--\n\nTrouble to come."},
+    {"function", emulator_function, METH_VARARGS,
+     "function($self, name, /)\n--\n\nThe address of the Runtime API of a function that actions may name."},
     {"script", emulator_script, METH_O, "script($self, script, /)\n--\n\nWhat becomes of actions it cannot run."},
     {"ledger", emulator_ledger, METH_NOARGS, "ledger($self, /)\n--\n\nWhat was asked of it, as dicts."},
     {"feed", emulator_feed, METH_NOARGS, "feed($self, /)\n--\n\nA new reader of its events."},

@@ -89,6 +89,37 @@ describe("the emulator", function()
     end)
   end)
 
+  it("calls a function that is served here, and tells when nobody calls", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local worker <close> = assert(codepipeline.worker(client, { log = function() end }))
+      worker:invoke(function(job)
+        if not job.state then
+          return job:later "begun"
+        end
+        return { state = job.state }
+      end)
+      local function serve()
+        return emulator:serve("check", function(event, options)
+          return worker:lambda_handler(event, options)
+        end)
+      end
+      assert.is_false(serve())
+      local check = helper.action("Check", "Invoke", "Lambda", {}, {}, { FunctionName = "check" })
+      check.actionTypeId.owner = "AWS"
+      assert(client:create_pipeline { pipeline = helper.pipeline("site", { check }) })
+      assert.is_true(serve())
+      assert.equal("InProgress", helper.action_state(client, "site", "Check").status)
+      assert.is_false(serve())
+      assert(emulator:advance(31))
+      assert.is_true(serve())
+      assert.equal("Succeeded", helper.action_state(client, "site", "Check").status)
+      local done, err = emulator:serve("no name", function() end)
+      assert.is_nil(done)
+      assert.equal("name", err.path)
+    end)
+  end)
+
   it("tells what happens as events", function()
     helper.with_emulator(function(emulator, client)
       helper.prepare(emulator, client)

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: MIT
+"""Invoke actions of the emulator that call Lambda functions: Python's, another process's, and what goes wrong."""
+
+import http.client
+import json
+import os
+import subprocess
+import threading
+
+import pytest
+
+import codepipeline
+from conftest import ROOT
+
+BASE = "/2018-06-01/runtime/invocation/"
+
+
+@pytest.fixture
+def start(emulator, client):
+    """Makes the pipeline "site": a source by script, and an action that calls the function."""
+
+    def begin(function="check", parameters="quick"):
+        def action(name, category, provider, **more):
+            kind = {"category": category, "owner": "AWS", "provider": provider, "version": "1"}
+            return {"name": name, "actionTypeId": kind, **more}
+
+        source = action(
+            "Fetch",
+            "Source",
+            "CodeCommit",
+            configuration={"RepositoryName": "site", "BranchName": "main"},
+            outputArtifacts=[{"name": "Source"}],
+        )
+        check = action(
+            "Check",
+            "Invoke",
+            "Lambda",
+            configuration={"FunctionName": function, "UserParameters": parameters},
+            inputArtifacts=[{"name": "Source"}],
+            outputArtifacts=[{"name": "Report"}],
+            namespace="check",
+        )
+        emulator.script("succeed", provider="CodeCommit")
+        pipeline = {
+            "name": "site",
+            "roleArn": "arn:aws:iam::123456789012:role/pipeline",
+            "artifactStore": {"type": "S3", "location": "artifacts-of-site"},
+            "stages": [{"name": "Source", "actions": [source]}, {"name": "Check", "actions": [check]}],
+        }
+        client.create_pipeline(pipeline=pipeline)
+        return client.run("site", poll_interval=0.02)
+
+    return begin
+
+
+def checked(client):
+    stage = client.get_pipeline_state(name="site")["stageStates"][1]
+    return stage["actionStates"][0]["latestExecution"]
+
+
+def next_of(address):
+    connection = http.client.HTTPConnection(address, timeout=10)
+    connection.request("GET", BASE + "next")
+    answer = connection.getresponse()
+    return connection, answer.headers, json.loads(answer.read())
+
+
+def post(connection, path, body="null"):
+    connection.request("POST", BASE + path, body)
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def test_a_workers_handler_takes_the_job_and_the_pipeline_goes_on(emulator, client, start):
+    worker = codepipeline.Worker(client)
+    seen = []
+
+    @worker.invoke
+    def check(job):
+        seen.append((job.user_parameters, os.path.isdir(job.input("Source").extract()), job.id))
+        job.output("Report").file(__file__)
+        return {"verdict": "fine"}
+
+    emulator.function("check", worker.lambda_handler)
+    assert start().wait(timeout=20).status == "Succeeded"
+    ((parameters, extracted, job_id),) = seen
+    assert parameters == "quick" and extracted
+    assert emulator.ledger(operation="PutJobSuccessResult", job_id=job_id, status=200)
+    details = client.list_action_executions(pipelineName="site")["actionExecutionDetails"]
+    assert details[0]["output"]["outputVariables"] == {"verdict": "fine"}
+
+
+def test_the_event_is_lambdas_and_so_is_the_context(emulator, client, start):
+    told = threading.Event()
+    seen = []
+
+    def handler(event, context):
+        seen.append((event, context))
+        told.set()
+
+    emulator.function("check", handler)
+    run = start("arn:aws:lambda:us-east-1:123456789012:function:check:live")
+    assert told.wait(10)
+    ((event, context),) = seen
+    assert list(event) == ["CodePipeline.job"] and sorted(event["CodePipeline.job"]) == ["accountId", "data", "id"]
+    data = event["CodePipeline.job"]["data"]
+    assert sorted(data) == ["actionConfiguration", "artifactCredentials", "inputArtifacts", "outputArtifacts"]
+    assert data["actionConfiguration"]["configuration"]["UserParameters"] == "quick"
+    assert codepipeline.Event(event).correlation_id == event["CodePipeline.job"]["id"]
+    assert context.function_name == "check" and context.invoked_function_arn.endswith(":function:check")
+    assert 0 < context.get_remaining_time_in_millis() <= 900_000
+    # nobody reported: the action waits, for twenty minutes
+    emulator.clock.advance(minutes=19)
+    assert checked(client)["status"] == "InProgress"
+    emulator.clock.advance(minutes=2)
+    assert checked(client)["status"] == "Failed"
+    assert "The AWS Lambda function check failed to return a result." in checked(client)["errorDetails"]["message"]
+    assert run.wait(timeout=10).status == "Failed"
+    with pytest.raises(codepipeline.ClientError, match="TimedOut"):
+        client.put_job_success_result(jobId=event["CodePipeline.job"]["id"])
+
+
+def test_a_continuation_calls_the_function_again_after_a_while(emulator, client, start):
+    worker = codepipeline.Worker(client)
+
+    @worker.invoke
+    def check(job):
+        if job.state is None:
+            return job.later("begun")
+        job.output("Report").file(__file__)
+        return {"state": job.state}
+
+    emulator.function("check", worker.lambda_handler)
+    run = start()
+    while not emulator.ledger(operation="PutJobSuccessResult", status=200):
+        pass
+    assert checked(client)["status"] == "InProgress"
+    emulator.clock.advance(seconds=31)
+    assert run.wait(timeout=20).status == "Succeeded"
+
+
+def test_a_function_that_raises_is_called_three_times_and_its_job_waits(emulator, client, start, capfd):
+    calls = []
+    called = threading.Semaphore(0)
+
+    def handler(event, context):
+        calls.append(event["CodePipeline.job"]["id"])
+        called.release()
+        raise RuntimeError("no disk left")
+
+    emulator.function("check", handler)
+    start()
+    assert called.acquire(timeout=10)
+    for minutes in (1.1, 2.1):
+        assert not called.acquire(timeout=0.1)
+        emulator.clock.advance(minutes=minutes)
+        assert called.acquire(timeout=10)
+    emulator.clock.advance(minutes=5)
+    assert not called.acquire(timeout=0.2)
+    assert len(set(calls)) == 1 and checked(client)["status"] == "InProgress"
+    assert "RuntimeError: no disk left" in capfd.readouterr().err
+
+
+def test_a_function_nobody_knows_fails_the_action(emulator, client, start):
+    run = start("nobody")
+    assert run.wait(timeout=10).status == "Failed"
+    assert "provider Lambda" in checked(client)["errorDetails"]["message"]
+
+
+def test_a_function_that_is_not_there_may_be_scripted(emulator, client, start):
+    emulator.script("succeed", provider="Lambda")
+    assert start("nobody").wait(timeout=10).status == "Succeeded"
+
+
+def test_nobody_polls_for_the_job_of_a_function(emulator, client, start):
+    emulator.function("check")
+    start()
+    kind = {"category": "Invoke", "owner": "AWS", "provider": "Lambda", "version": "1"}
+    with pytest.raises(codepipeline.exceptions.ActionTypeNotFoundException):
+        client.poll_for_jobs(actionTypeId=kind)
+
+
+def test_another_process_serves_it_by_the_runtime_api(emulator, client, start, tmp_path):
+    (tmp_path / "check.lua").write_text(
+        "local codepipeline = require 'codepipeline'\n"
+        "local worker = assert(codepipeline.worker())\n"
+        "worker:invoke(function(job) job:output('Report'):file(arg[0]) return { language = 'Lua' } end)\n"
+        "return function(event, options) return worker:lambda_handler(event, options) end\n"
+    )
+    environ = {
+        **os.environ,
+        "AWS_LAMBDA_RUNTIME_API": emulator.function("check"),
+        "_HANDLER": "check",
+        "LAMBDA_TASK_ROOT": str(tmp_path),
+    }
+    runtime = subprocess.Popen(["lua5.4", str(ROOT / "lua/bin/codepipeline-lambda")], env=environ)
+    try:
+        assert start().wait(timeout=20).status == "Succeeded"
+    finally:
+        runtime.kill()
+        runtime.wait()
+
+
+def test_an_invocation_is_not_given_to_somebody_who_has_gone(emulator, client, start):
+    address = emulator.function("check")
+    gone = http.client.HTTPConnection(address)
+    gone.request("GET", BASE + "next")
+    gone.close()
+    start()
+    connection, headers, event = next_of(address)
+    assert event["CodePipeline.job"]
+    assert post(connection, headers["Lambda-Runtime-Aws-Request-Id"] + "/response") == (202, {"status": "OK"})
+
+
+def test_an_invocation_whose_runner_is_not_heard_of_is_made_again(emulator, client, start):
+    address = emulator.function("check")
+    start()
+    first, headers, event = next_of(address)
+    emulator.clock.advance(minutes=15)
+    emulator.clock.advance(minutes=1)
+    second, again, same = next_of(address)
+    assert same == event
+    assert again["Lambda-Runtime-Aws-Request-Id"] == headers["Lambda-Runtime-Aws-Request-Id"]
+
+
+def test_the_runtime_api_refuses_what_makes_no_sense(emulator, client, start):
+    address = emulator.function("check")
+    start()
+    connection, headers, _event = next_of(address)
+    request_id = headers["Lambda-Runtime-Aws-Request-Id"]
+    assert post(connection, "nobody/response")[0] == 400
+    assert post(connection, f"{request_id}/nothing")[0] == 400
+    assert post(connection, f"{request_id}/response")[0] == 202
+    assert post(connection, f"{request_id}/response")[0] == 400
+    connection.request("GET", "/elsewhere")
+    assert connection.getresponse().status == 404
+
+
+@pytest.mark.parametrize("name", ["", "with space", "x" * 65, "arn:aws:lambda:us-east-1:1:function:f"])
+def test_a_name_that_no_function_has_is_refused(emulator, name):
+    with pytest.raises(codepipeline.ParamValidationError) as caught:
+        emulator.function(name)
+    assert caught.value.path == "name"
+
+
+def test_the_address_of_a_function_stays(emulator):
+    assert emulator.function("check") == emulator.function("check") != emulator.function("other")
+
+
+def test_closing_ends_those_who_wait():
+    emulator = codepipeline.Emulator()
+    emulator.function("check", lambda event, context: None)
+    (function,) = emulator._functions
+    emulator.close()
+    assert not function._thread.is_alive()
