@@ -12,6 +12,8 @@
  */
 
 #define EVENT_MAX ((size_t)4 << 20)
+#define EVENT_USUAL 1200
+#define URL_MAX 2048
 
 typedef struct word {
     const char *status; /* in the documents */
@@ -29,16 +31,54 @@ static const char *state_of(const char *status) {
     return status;
 }
 
+/* ---- writing: straight into the text, because a busy emulator sends thousands of events a second ---- */
+
+static void add_key(cpl_buf *out, const char *key) {
+    if (out->n > 0 && out->p[out->n - 1] != '{') cpl_buf_addc(out, ',');
+    cpl_buf_addc(out, '"');
+    cpl_buf_adds(out, key);
+    cpl_buf_adds(out, "\":");
+}
+
+/* Absent text adds nothing. */
+static void add_text(cpl_buf *out, const char *key, cpl_str text) {
+    if (text.p == NULL) return;
+    add_key(out, key);
+    cpl_json_quote(out, text);
+}
+
+static void add_cstr(cpl_buf *out, const char *key, const char *text) {
+    add_text(out, key, cpl_str_of(text));
+}
+
+/* A member, whatever it is, if it is there. */
+static void copy(cpl_buf *out, const char *key, const cpl_json *from, const char *from_key) {
+    const cpl_json *value = cpl_json_get(from, from_key);
+    if (value == NULL) return;
+    add_key(out, key);
+    cpl_json_write(value, out);
+}
+
+static void copy_list(cpl_buf *out, const char *key, const cpl_json *from, const char *from_key) {
+    if (cpl_json_count(cpl_json_get(from, from_key)) > 0) copy(out, key, from, from_key);
+}
+
+static void open_object(cpl_buf *out, const char *key) {
+    add_key(out, key);
+    cpl_buf_addc(out, '{');
+}
+
 /* "2023-10-26T13:49:39.208Z"; nothing when there is no such time. */
-static bool set_time(cpl_json *detail, const char *key, const cpl_json *from, const char *from_key) {
-    double seconds = cpl_json_get_number(from, from_key, 0);
-    int64_t ms = llround(seconds * 1000);
+static void add_time(cpl_buf *out, const char *key, const cpl_json *from, const char *from_key) {
+    int64_t ms = llround(cpl_json_get_number(from, from_key, 0) * 1000);
     char whole[CPL_TIME_ISO_SIZE], text[CPL_TIME_ISO_SIZE + 4];
-    if (ms <= 0) return true;
+    if (ms <= 0) return;
     cpl_time_iso(ms / 1000, whole);
     snprintf(text, sizeof text, "%.19s.%03dZ", whole, (int)(ms % 1000));
-    return cpl_json_set_cstr(detail, key, text);
+    add_cstr(out, key, text);
 }
+
+/* ---- what they all have ---- */
 
 /* Those by hand and those of the stages themselves; the first run is an attempt as well. */
 static double attempts(const cpl_json *execution) {
@@ -49,119 +89,126 @@ static double attempts(const cpl_json *execution) {
     return n;
 }
 
-static bool begin_detail(cpl_json *detail, const cpl_json *execution) {
-    return emu_copy(detail, "pipeline", execution, "pipeline") && emu_copy(detail, "execution-id", execution, "id");
-}
-
-static bool end_detail(cpl_json *detail, const cpl_json *execution) {
-    return emu_copy(detail, "version", execution, "version") &&
-           cpl_json_set_number(detail, "pipeline-execution-attempt", attempts(execution));
-}
-
-/* ---- the envelope ---- */
-
-static bool set_resource(const emu_engine *engine, cpl_json *event, const cpl_json *execution) {
+/* Up to the first members of the detail. */
+static void begin(const emu_engine *engine, cpl_buf *out, const char *type, const cpl_json *execution) {
     const cpl_json *pipeline = emu_store_get(emu_store_of(engine->e), EMU_PIPELINE, EMU_GET(execution, "pipeline"));
-    return cpl_json_push(emu_array_at(event, "resources"), cpl_json_new_string(cpl_json_get_str(pipeline, "arn")));
-}
-
-static bool fill(const emu_engine *engine, cpl_json *event, const char *type, const cpl_json *execution) {
     char id[CPL_UUID_SIZE], now[CPL_TIME_ISO_SIZE];
+    cpl_buf_init(out, EVENT_MAX);
+    cpl_buf_reserve(out, EVENT_USUAL);
+    if (!emu_uuid(engine->e, id)) id[0] = '\0';
     cpl_time_iso(emu_now_ms(engine->e) / 1000, now);
-    return emu_uuid(engine->e, id) && cpl_json_set_cstr(event, "version", "0") && cpl_json_set_cstr(event, "id", id) &&
-           cpl_json_set_cstr(event, "detail-type", type) && cpl_json_set_cstr(event, "source", "aws.codepipeline") &&
-           cpl_json_set_cstr(event, "account", emu_account_id(engine->e)) && cpl_json_set_cstr(event, "time", now) &&
-           cpl_json_set_cstr(event, "region", emu_region(engine->e)) && set_resource(engine, event, execution);
+    cpl_buf_adds(out, "{\"version\":\"0\"");
+    add_cstr(out, "id", id);
+    add_cstr(out, "detail-type", type);
+    add_cstr(out, "source", "aws.codepipeline");
+    add_cstr(out, "account", emu_account_id(engine->e));
+    add_cstr(out, "time", now);
+    add_cstr(out, "region", emu_region(engine->e));
+    cpl_buf_adds(out, ",\"resources\":[");
+    cpl_json_quote(out, cpl_json_get_str(pipeline, "arn"));
+    cpl_buf_addc(out, ']');
+    open_object(out, "detail");
+    copy(out, "pipeline", execution, "pipeline");
+    copy(out, "execution-id", execution, "id");
 }
 
-/* Takes detail over; good: it is complete. An event that could not be made is a gap that readers hear of. */
-static void send(const emu_engine *engine, const char *type, const cpl_json *execution, cpl_json *detail, bool good) {
-    cpl_json *event = cpl_json_new_object();
-    cpl_buf text;
-    cpl_buf_init(&text, EVENT_MAX);
-    if (!good || !fill(engine, event, type, execution)) {
-        cpl_json_free(detail);
-    } else if (cpl_json_set(event, "detail", detail)) {
-        cpl_json_write(event, &text);
-    }
-    emu_feed_add(emu_feed_of(engine->e), &text);
-    cpl_buf_release(&text);
-    cpl_json_free(event);
+/* An event that found no memory is a gap that readers hear of. */
+static void end(const emu_engine *engine, cpl_buf *out, const cpl_json *execution) {
+    copy(out, "version", execution, "version");
+    add_key(out, "pipeline-execution-attempt");
+    cpl_json_add_number(out, attempts(execution));
+    cpl_buf_adds(out, "}}");
+    emu_feed_add(emu_feed_of(engine->e), out);
+    cpl_buf_release(out);
 }
 
 /* ---- executions and stages ---- */
 
-static bool set_trigger(cpl_json *detail, const cpl_json *execution) {
+static void add_trigger(cpl_buf *out, const cpl_json *execution) {
     const cpl_json *trigger = cpl_json_get(execution, "trigger");
-    cpl_json *out = emu_object_at(detail, "execution-trigger");
-    return emu_copy(out, "trigger-type", trigger, "triggerType") &&
-           emu_copy(out, "trigger-detail", trigger, "triggerDetail");
+    open_object(out, "execution-trigger");
+    copy(out, "trigger-type", trigger, "triggerType");
+    copy(out, "trigger-detail", trigger, "triggerDetail");
+    cpl_buf_addc(out, '}');
 }
 
 void emu_event_execution(const emu_engine *engine, const cpl_json *execution, bool resumed) {
     const char *state = resumed ? "RESUMED" : state_of(EMU_GET(execution, "status"));
-    cpl_json *detail = cpl_json_new_object();
-    bool good = begin_detail(detail, execution) && (strcmp(state, "STARTED") != 0 || set_trigger(detail, execution)) &&
-                set_time(detail, "start-time", execution, "started") && cpl_json_set_cstr(detail, "state", state) &&
-                end_detail(detail, execution) &&
-                (strcmp(state, "STOPPING") != 0 ||
-                 emu_copy(detail, "stop-execution-comments", cpl_json_get(execution, "stop"), "reason"));
-    send(engine, "CodePipeline Pipeline Execution State Change", execution, detail, good);
+    cpl_buf out;
+    begin(engine, &out, "CodePipeline Pipeline Execution State Change", execution);
+    if (strcmp(state, "STARTED") == 0) add_trigger(&out, execution);
+    add_time(&out, "start-time", execution, "started");
+    add_cstr(&out, "state", state);
+    if (strcmp(state, "STOPPING") == 0)
+        copy(&out, "stop-execution-comments", cpl_json_get(execution, "stop"), "reason");
+    end(engine, &out, execution);
 }
 
 /* A stage that goes on names the time of the retry instead of its start, and keeps naming it from then on. */
 void emu_event_stage(const emu_engine *engine, const cpl_json *execution, const char *stage, const char *status) {
     const cpl_json *record = cpl_json_get(cpl_json_get(execution, "stages"), stage);
     bool resumed = strcmp(status, "InProgress") == 0 && cpl_json_get(record, "resumed") != NULL;
-    cpl_json *detail = cpl_json_new_object();
-    bool good = begin_detail(detail, execution) && (resumed || set_time(detail, "start-time", record, "started")) &&
-                set_time(detail, "stage-last-retry-attempt-time", record, "resumed") &&
-                cpl_json_set_cstr(detail, "stage", stage) &&
-                cpl_json_set_cstr(detail, "state", resumed ? "RESUMED" : state_of(status)) &&
-                end_detail(detail, execution);
-    send(engine, "CodePipeline Stage Execution State Change", execution, detail, good);
+    cpl_buf out;
+    begin(engine, &out, "CodePipeline Stage Execution State Change", execution);
+    if (!resumed) add_time(&out, "start-time", record, "started");
+    add_time(&out, "stage-last-retry-attempt-time", record, "resumed");
+    add_cstr(&out, "stage", stage);
+    add_cstr(&out, "state", resumed ? "RESUMED" : state_of(status));
+    end(engine, &out, execution);
 }
 
 /* ---- actions ---- */
 
-static bool copy_list(cpl_json *detail, const char *key, const cpl_json *from, const char *from_key) {
-    return cpl_json_count(cpl_json_get(from, from_key)) == 0 || emu_copy(detail, key, from, from_key);
-}
-
-static bool set_type(cpl_json *detail, const cpl_json *type) {
-    cpl_json *out = emu_object_at(detail, "type");
-    return emu_copy(out, "owner", type, "owner") && emu_copy(out, "provider", type, "provider") &&
-           emu_copy(out, "category", type, "category") && emu_copy(out, "version", type, "version");
-}
-
-/* What the one who ran it says; without a summary, why it failed. */
-static bool set_result(const emu_engine *engine, cpl_json *detail, const cpl_json *record) {
-    const cpl_json *error = cpl_json_get(record, "error");
-    cpl_json *out = cpl_json_new_object();
-    bool summary = cpl_json_get(record, "summary") != NULL;
-    if (!emu_link_set(engine, record, "executionUrlTemplate", out, "external-execution-url") ||
-        !emu_copy(out, "external-execution-summary", summary ? record : error, summary ? "summary" : "message") ||
-        !emu_copy(out, "external-execution-id", record, "externalExecutionId") ||
-        !emu_copy(out, "error-code", error, "code")) {
-        cpl_json_free(out);
-        return false;
+static void add_url(const emu_engine *engine, cpl_buf *out, const cpl_json *record) {
+    cpl_buf url;
+    cpl_buf_init(&url, URL_MAX);
+    if (emu_link(engine, cpl_json_get(record, "input"), "executionUrlTemplate",
+                 cpl_json_get_cstr(record, "externalExecutionId", NULL), &url)) {
+        add_text(out, "external-execution-url", cpl_buf_str(&url));
     }
-    if (cpl_json_count(out) > 0) return cpl_json_set(detail, "execution-result", out);
-    cpl_json_free(out);
-    return true;
+    cpl_buf_release(&url);
+}
+
+/* What the one who ran it says; without a summary, why it failed. Nothing when nothing is known. */
+static void add_result(const emu_engine *engine, cpl_buf *out, const cpl_json *record) {
+    const cpl_json *error = cpl_json_get(record, "error");
+    bool summary = cpl_json_get(record, "summary") != NULL;
+    size_t before = out->n;
+    open_object(out, "execution-result");
+    add_url(engine, out, record);
+    copy(out, "external-execution-summary", summary ? record : error, summary ? "summary" : "message");
+    copy(out, "external-execution-id", record, "externalExecutionId");
+    copy(out, "error-code", error, "code");
+    if (out->n > 0 && out->p[out->n - 1] == '{')
+        cpl_buf_truncate(out, before);
+    else
+        cpl_buf_addc(out, '}');
+}
+
+static void add_type(cpl_buf *out, const cpl_json *type) {
+    open_object(out, "type");
+    copy(out, "owner", type, "owner");
+    copy(out, "provider", type, "provider");
+    copy(out, "category", type, "category");
+    copy(out, "version", type, "version");
+    cpl_buf_addc(out, '}');
 }
 
 void emu_event_action(const emu_engine *engine, const cpl_json *execution, const cpl_json *record) {
     const cpl_json *input = cpl_json_get(record, "input");
     const char *state = state_of(EMU_GET(record, "status"));
-    bool ended = !emu_action_running(record), made = strcmp(state, "SUCCEEDED") == 0;
-    cpl_json *detail = cpl_json_new_object();
-    bool good = begin_detail(detail, execution) && set_time(detail, "start-time", record, "started") &&
-                emu_copy(detail, "stage", record, "stage") && (!ended || set_result(engine, detail, record)) &&
-                (ended || copy_list(detail, "input-artifacts", input, "inputArtifacts")) &&
-                (!made || copy_list(detail, "output-artifacts", record, "outputArtifacts")) &&
-                emu_copy(detail, "action-execution-id", record, "id") && emu_copy(detail, "action", record, "action") &&
-                cpl_json_set_cstr(detail, "state", state) && emu_copy(detail, "region", input, "region") &&
-                set_type(detail, cpl_json_get(input, "actionTypeId")) && end_detail(detail, execution);
-    send(engine, "CodePipeline Action Execution State Change", execution, detail, good);
+    bool ended = !emu_action_running(record);
+    cpl_buf out;
+    begin(engine, &out, "CodePipeline Action Execution State Change", execution);
+    add_time(&out, "start-time", record, "started");
+    copy(&out, "stage", record, "stage");
+    if (ended) add_result(engine, &out, record);
+    if (!ended) copy_list(&out, "input-artifacts", input, "inputArtifacts");
+    if (strcmp(state, "SUCCEEDED") == 0) copy_list(&out, "output-artifacts", record, "outputArtifacts");
+    copy(&out, "action-execution-id", record, "id");
+    copy(&out, "action", record, "action");
+    add_cstr(&out, "state", state);
+    copy(&out, "region", input, "region");
+    add_type(&out, cpl_json_get(input, "actionTypeId"));
+    end(engine, &out, execution);
 }
