@@ -139,6 +139,71 @@ TEST(t_events__of_an_approval) {
     end_story();
 }
 
+#define V2(stages)                                                                                                  \
+    "{'pipeline':{'name':'p','pipelineType':'V2','executionMode':'SUPERSEDED'," ROLE "," STORE ",'stages':[" stages \
+    "]}}"
+#define RULE(value)                                                                                               \
+    "'conditions':[{'result':'%s','rules':[{'name':'R','ruleTypeId':{'category':'Rule','owner':'AWS','provider':" \
+    "'VariableCheck','version':'1'},'configuration':{'Variable':'" value "','Value':'x','Operator':'EQ'}}]}]"
+#define BUILD(conditions) "{'name':'Build'," conditions ",'actions':[" DO("Make", "") "]}"
+
+TEST(t_events__of_a_stage_that_is_skipped) {
+    char pipeline[2048];
+    snprintf(pipeline, sizeof pipeline, V2(SOURCE "," BUILD("'beforeEntry':{" RULE("y") "}")), "SKIP");
+    begin(pipeline);
+    watch();
+    CHECK_STR(told(),
+              "pipeline STARTED, Source STARTED, Source/Fetch STARTED, Source/Fetch SUCCEEDED, "
+              "Source SUCCEEDED, Build STARTED, Build SKIPPED, pipeline SUCCEEDED");
+    end_story();
+}
+
+TEST(t_events__of_a_stage_that_retries_by_itself) {
+    begin(V2(SOURCE "," BUILD("'onFailure':{'result':'RETRY'}")));
+    CHECK_STR(fail_job(next_job()), "");
+    watch();
+    CHECK_STR(told(), FETCHED ", Build/Make FAILED, Build RESUMED, Build/Make STARTED");
+    CHECK_STR(fail_job(next_job()), "");
+    CHECK_STR(told(), "Build/Make FAILED, Build FAILED, pipeline FAILED");
+    end_story();
+}
+
+TEST(t_events__of_a_condition_that_is_overridden) {
+    char pipeline[2048];
+    const char *id;
+    snprintf(pipeline, sizeof pipeline, V2(SOURCE "," BUILD("'beforeEntry':{" RULE("y") "}")), "FAIL");
+    begin(pipeline);
+    id = latest_id("p");
+    watch();
+    CHECK_STR(told(),
+              "pipeline STARTED, Source STARTED, Source/Fetch STARTED, Source/Fetch SUCCEEDED, "
+              "Source SUCCEEDED, Build STARTED, Build FAILED, pipeline FAILED");
+    CHECK_STR(
+        run("OverrideStageCondition",
+            "{'pipelineName':'p','stageName':'Build','pipelineExecutionId':'%s','conditionType':'BEFORE_ENTRY'}", id),
+        "");
+    CHECK_STR(told(), "pipeline RESUMED, Build RESUMED, Build/Make STARTED");
+    end_story();
+}
+
+TEST(t_events__of_parallel_actions_and_of_a_rollback) {
+    begin(V2(SOURCE "," STAGE("Build", DO("A", "") "," DO("B", ""))));
+    watch();
+    CHECK_STR(succeed(next_job()), "");
+    CHECK_STR(succeed(next_job()), "");
+    CHECK_STR(told(),
+              "pipeline STARTED, Source STARTED, Source/Fetch STARTED, Source/Fetch SUCCEEDED, "
+              "Source SUCCEEDED, Build STARTED, Build/A STARTED, Build/B STARTED, Build/A SUCCEEDED, "
+              "Build/B SUCCEEDED, Build SUCCEEDED, pipeline SUCCEEDED");
+    CHECK_STR(run("RollbackStage", "{'pipelineName':'p','stageName':'Build','targetPipelineExecutionId':'%s'}",
+                  latest_id("p")),
+              "");
+    NEED(find("Pipeline", "STARTED"));
+    CHECK_STR(text("detail.execution-trigger.trigger-type"), "ManualRollback");
+    CHECK_STR(told(), "Build STARTED, Build/A STARTED, Build/B STARTED");
+    end_story();
+}
+
 /* ---- what stands in them ---- */
 
 TEST(t_events__the_envelope_is_that_of_every_service) {

@@ -144,6 +144,63 @@ describe("the emulator", function()
     end)
   end)
 
+  -- The paths of wanted that got has not, or has as something else.
+  local function differs(wanted, got, path)
+    if type(wanted) ~= type(got) then
+      return path
+    elseif type(wanted) == "table" then
+      for key, value in pairs(wanted) do
+        local at = differs(value, got[key], path .. "." .. key)
+        if at then
+          return at
+        end
+      end
+    end
+  end
+
+  it("tells events that have all that the service's examples have", function()
+    local folder = (os.getenv "SUITES" or "../shared/suites") .. "/payloads/eventbridge-events/"
+    local name = folder .. "userguide.detect-state-changes-cloudwatch-events.%d.json"
+    local file = io.open(name:format(0))
+    if not file then
+      pending("no third-party examples in " .. folder)
+      return
+    end
+    file:close()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local action = helper.action("Make", "Build", "Builder", { "Source" }, { "Made" })
+      assert(client:create_pipeline { pipeline = helper.pipeline("told", { action }) })
+      local function job()
+        local offered = assert(client:poll_for_jobs { actionTypeId = action.actionTypeId }).jobs[1]
+        assert(client:acknowledge_job { jobId = offered.id, nonce = offered.nonce })
+        return offered.id
+      end
+      assert(client:put_job_success_result { jobId = job() })
+      assert(client:start_pipeline_execution { name = "told" })
+      assert(client:put_job_failure_result { jobId = job(), failureDetails = { type = "JobFailed", message = "no" } })
+      local told = {}
+      for event in emulator:events() do
+        local kind = event["detail-type"] .. event.detail.state
+        told[kind] = told[kind] or {}
+        table.insert(told[kind], event)
+      end
+      for _, number in ipairs { 0, 3, 5, 13 } do
+        local wanted = assert(require("codepipeline.core").decode(helper.read(name:format(number))))
+        -- who ran it has no page to link to here, and said nothing but that it failed
+        local result = wanted.detail["execution-result"]
+        if result then
+          result["external-execution-url"], result["external-execution-id"] = nil, nil
+        end
+        local missing = "no such event"
+        for _, event in ipairs(told[wanted["detail-type"] .. wanted.detail.state] or {}) do
+          missing = missing and differs(wanted, event, "")
+        end
+        assert.is_nil(missing, number)
+      end
+    end)
+  end)
+
   it("gives its state away and goes on from it", function()
     local text, decoded, job, nonce
     helper.with_emulator(function(emulator, client)
