@@ -111,9 +111,14 @@ void cpl_time_basic(int64_t seconds, char out[CPL_TIME_BASIC_SIZE]) {
 
 void cpl_time_iso(int64_t seconds, char out[CPL_TIME_ISO_SIZE]) {
     civil c = civil_from_seconds(seconds);
-    snprintf(out, CPL_TIME_ISO_SIZE, "%04u-%02u-%02uT%02u:%02u:%02uZ", (unsigned)c.year % 10000,
-             (unsigned)c.month % 100, (unsigned)c.day % 100, (unsigned)c.hour % 100, (unsigned)c.minute % 100,
-             (unsigned)c.second % 100);
+    static const char marks[] = "--T::Z";
+    const int parts[] = {c.year, c.month, c.day, c.hour, c.minute, c.second};
+    char *p = out;
+    for (int i = 0; i < 6; i++) {
+        p = digits(p, parts[i], i == 0 ? 4 : 2);
+        *p++ = marks[i];
+    }
+    *p = '\0';
 }
 
 static const char day_names[] = "SunMonTueWedThuFriSat";

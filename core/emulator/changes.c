@@ -11,7 +11,7 @@
  * An execution that stops takes the stage it is in along. The stage has no document of its own for that (state.c), and
  * an execution that waits is in none.
  */
-static void tell_execution(const emu_engine *engine, const cpl_json *execution, bool resumed) {
+static void tell_execution(emu_engine *engine, const cpl_json *execution, bool resumed) {
     const char *stage = EMU_GET(execution, "stage");
     emu_event_execution(engine, execution, resumed);
     if (emu_is(execution, "status", "Stopping")) emu_event_stage(engine, execution, stage, "Stopping");

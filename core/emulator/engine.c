@@ -19,6 +19,7 @@
  * - conditions are checked when the stage has been entered, before its first action, and when its actions have ended.
  */
 
+#define EVENT_MAX ((size_t)4 << 20)
 #define EDITED "The pipeline was updated while the execution ran"
 
 typedef enum progress { STILL, MOVED, NO_MEMORY } progress;
@@ -634,6 +635,7 @@ emu_engine *emu_engine_new(emu *e) {
     emu_engine *engine = cpl_calloc(1, sizeof *engine);
     if (engine == NULL) return NULL;
     engine->e = e;
+    cpl_buf_init(&engine->event, EVENT_MAX);
     if (emu_providers_load(engine) && load(engine)) return engine;
     emu_engine_free(engine);
     return NULL;
@@ -649,5 +651,6 @@ void emu_engine_free(emu_engine *engine) {
     emu_index_release(&engine->requests, NULL);
     emu_timers_release(&engine->timers);
     emu_scripts_clear(engine);
+    cpl_buf_release(&engine->event);
     cpl_free(engine);
 }

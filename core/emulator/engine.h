@@ -51,6 +51,7 @@ struct emu_engine {
     emu_timers timers;
     emu_list changes;  /* objects written while the engine was at work: "bucket/key", owned */
     cpl_json *scripts; /* see scripts.h; NULL: none */
+    cpl_buf event;     /* the text of the one being sent; its memory is kept for the next */
     int64_t order;     /* the last number given */
     int depth;         /* > 0: the engine is at work */
 };
@@ -191,9 +192,9 @@ bool emu_job_change(emu_engine *engine, cpl_json *job, const char *status);
 
 /* ---- events (events.c): what has just changed, to those who read the feed; changes.c alone calls them ---- */
 
-void emu_event_execution(const emu_engine *engine, const cpl_json *execution, bool resumed);
-void emu_event_stage(const emu_engine *engine, const cpl_json *execution, const char *stage, const char *status);
-void emu_event_action(const emu_engine *engine, const cpl_json *execution, const cpl_json *record);
+void emu_event_execution(emu_engine *engine, const cpl_json *execution, bool resumed);
+void emu_event_stage(emu_engine *engine, const cpl_json *execution, const char *stage, const char *status);
+void emu_event_action(emu_engine *engine, const cpl_json *execution, const cpl_json *record);
 
 /* ---- actions (actions.c, s3_actions.c, variables.c) ---- */
 

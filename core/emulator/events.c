@@ -11,8 +11,6 @@
  * - every retry of a stage counts as an attempt, also one that the stage makes by itself.
  */
 
-#define EVENT_MAX ((size_t)4 << 20)
-#define EVENT_USUAL 1200
 #define URL_MAX 2048
 
 typedef struct word {
@@ -34,10 +32,14 @@ static const char *state_of(const char *status) {
 /* ---- writing: straight into the text, because a busy emulator sends thousands of events a second ---- */
 
 static void add_key(cpl_buf *out, const char *key) {
-    if (out->n > 0 && out->p[out->n - 1] != '{') cpl_buf_addc(out, ',');
-    cpl_buf_addc(out, '"');
-    cpl_buf_adds(out, key);
-    cpl_buf_adds(out, "\":");
+    size_t n = strlen(key);
+    char *to = cpl_buf_reserve(out, n + 4), *p = to;
+    if (to == NULL) return;
+    if (out->n > 0 && to[-1] != '{') *p++ = ',';
+    *p++ = '"';
+    memcpy(p, key, n);
+    memcpy(p + n, "\":", 2);
+    cpl_buf_commit(out, (size_t)(p - to) + n + 2);
 }
 
 /* Absent text adds nothing. */
@@ -71,11 +73,16 @@ static void open_object(cpl_buf *out, const char *key) {
 /* "2023-10-26T13:49:39.208Z"; nothing when there is no such time. */
 static void add_time(cpl_buf *out, const char *key, const cpl_json *from, const char *from_key) {
     int64_t ms = llround(cpl_json_get_number(from, from_key, 0) * 1000);
-    char whole[CPL_TIME_ISO_SIZE], text[CPL_TIME_ISO_SIZE + 4];
+    char text[CPL_TIME_ISO_SIZE + 4];
+    int rest = (int)(ms % 1000);
     if (ms <= 0) return;
-    cpl_time_iso(ms / 1000, whole);
-    snprintf(text, sizeof text, "%.19s.%03dZ", whole, (int)(ms % 1000));
-    add_cstr(out, key, text);
+    cpl_time_iso(ms / 1000, text);
+    text[19] = '.';
+    text[20] = (char)('0' + rest / 100);
+    text[21] = (char)('0' + rest / 10 % 10);
+    text[22] = (char)('0' + rest % 10);
+    text[23] = 'Z';
+    add_text(out, key, (cpl_str){text, 24});
 }
 
 /* ---- what they all have ---- */
@@ -90,11 +97,11 @@ static double attempts(const cpl_json *execution) {
 }
 
 /* Up to the first members of the detail. */
-static void begin(const emu_engine *engine, cpl_buf *out, const char *type, const cpl_json *execution) {
+static cpl_buf *begin(emu_engine *engine, const char *type, const cpl_json *execution) {
+    cpl_buf *out = &engine->event;
     const cpl_json *pipeline = emu_store_get(emu_store_of(engine->e), EMU_PIPELINE, EMU_GET(execution, "pipeline"));
     char id[CPL_UUID_SIZE], now[CPL_TIME_ISO_SIZE];
-    cpl_buf_init(out, EVENT_MAX);
-    cpl_buf_reserve(out, EVENT_USUAL);
+    cpl_buf_clear(out);
     if (!emu_uuid(engine->e, id)) id[0] = '\0';
     cpl_time_iso(emu_now_ms(engine->e) / 1000, now);
     cpl_buf_adds(out, "{\"version\":\"0\"");
@@ -110,16 +117,16 @@ static void begin(const emu_engine *engine, cpl_buf *out, const char *type, cons
     open_object(out, "detail");
     copy(out, "pipeline", execution, "pipeline");
     copy(out, "execution-id", execution, "id");
+    return out;
 }
 
 /* An event that found no memory is a gap that readers hear of. */
-static void end(const emu_engine *engine, cpl_buf *out, const cpl_json *execution) {
+static void end(const emu_engine *engine, const cpl_json *execution, cpl_buf *out) {
     copy(out, "version", execution, "version");
     add_key(out, "pipeline-execution-attempt");
     cpl_json_add_number(out, attempts(execution));
     cpl_buf_adds(out, "}}");
-    emu_feed_add(emu_feed_of(engine->e), out);
-    cpl_buf_release(out);
+    emu_feed_add(emu_feed_of(engine->e), cpl_buf_str(out));
 }
 
 /* ---- executions and stages ---- */
@@ -132,29 +139,26 @@ static void add_trigger(cpl_buf *out, const cpl_json *execution) {
     cpl_buf_addc(out, '}');
 }
 
-void emu_event_execution(const emu_engine *engine, const cpl_json *execution, bool resumed) {
+void emu_event_execution(emu_engine *engine, const cpl_json *execution, bool resumed) {
     const char *state = resumed ? "RESUMED" : state_of(EMU_GET(execution, "status"));
-    cpl_buf out;
-    begin(engine, &out, "CodePipeline Pipeline Execution State Change", execution);
-    if (strcmp(state, "STARTED") == 0) add_trigger(&out, execution);
-    add_time(&out, "start-time", execution, "started");
-    add_cstr(&out, "state", state);
-    if (strcmp(state, "STOPPING") == 0)
-        copy(&out, "stop-execution-comments", cpl_json_get(execution, "stop"), "reason");
-    end(engine, &out, execution);
+    cpl_buf *out = begin(engine, "CodePipeline Pipeline Execution State Change", execution);
+    if (strcmp(state, "STARTED") == 0) add_trigger(out, execution);
+    add_time(out, "start-time", execution, "started");
+    add_cstr(out, "state", state);
+    if (strcmp(state, "STOPPING") == 0) copy(out, "stop-execution-comments", cpl_json_get(execution, "stop"), "reason");
+    end(engine, execution, out);
 }
 
 /* A stage that goes on names the time of the retry instead of its start, and keeps naming it from then on. */
-void emu_event_stage(const emu_engine *engine, const cpl_json *execution, const char *stage, const char *status) {
+void emu_event_stage(emu_engine *engine, const cpl_json *execution, const char *stage, const char *status) {
     const cpl_json *record = cpl_json_get(cpl_json_get(execution, "stages"), stage);
     bool resumed = strcmp(status, "InProgress") == 0 && cpl_json_get(record, "resumed") != NULL;
-    cpl_buf out;
-    begin(engine, &out, "CodePipeline Stage Execution State Change", execution);
-    if (!resumed) add_time(&out, "start-time", record, "started");
-    add_time(&out, "stage-last-retry-attempt-time", record, "resumed");
-    add_cstr(&out, "stage", stage);
-    add_cstr(&out, "state", resumed ? "RESUMED" : state_of(status));
-    end(engine, &out, execution);
+    cpl_buf *out = begin(engine, "CodePipeline Stage Execution State Change", execution);
+    if (!resumed) add_time(out, "start-time", record, "started");
+    add_time(out, "stage-last-retry-attempt-time", record, "resumed");
+    add_cstr(out, "stage", stage);
+    add_cstr(out, "state", resumed ? "RESUMED" : state_of(status));
+    end(engine, execution, out);
 }
 
 /* ---- actions ---- */
@@ -194,21 +198,20 @@ static void add_type(cpl_buf *out, const cpl_json *type) {
     cpl_buf_addc(out, '}');
 }
 
-void emu_event_action(const emu_engine *engine, const cpl_json *execution, const cpl_json *record) {
+void emu_event_action(emu_engine *engine, const cpl_json *execution, const cpl_json *record) {
     const cpl_json *input = cpl_json_get(record, "input");
     const char *state = state_of(EMU_GET(record, "status"));
     bool ended = !emu_action_running(record);
-    cpl_buf out;
-    begin(engine, &out, "CodePipeline Action Execution State Change", execution);
-    add_time(&out, "start-time", record, "started");
-    copy(&out, "stage", record, "stage");
-    if (ended) add_result(engine, &out, record);
-    if (!ended) copy_list(&out, "input-artifacts", input, "inputArtifacts");
-    if (strcmp(state, "SUCCEEDED") == 0) copy_list(&out, "output-artifacts", record, "outputArtifacts");
-    copy(&out, "action-execution-id", record, "id");
-    copy(&out, "action", record, "action");
-    add_cstr(&out, "state", state);
-    copy(&out, "region", input, "region");
-    add_type(&out, cpl_json_get(input, "actionTypeId"));
-    end(engine, &out, execution);
+    cpl_buf *out = begin(engine, "CodePipeline Action Execution State Change", execution);
+    add_time(out, "start-time", record, "started");
+    copy(out, "stage", record, "stage");
+    if (ended) add_result(engine, out, record);
+    if (!ended) copy_list(out, "input-artifacts", input, "inputArtifacts");
+    if (strcmp(state, "SUCCEEDED") == 0) copy_list(out, "output-artifacts", record, "outputArtifacts");
+    copy(out, "action-execution-id", record, "id");
+    copy(out, "action", record, "action");
+    add_cstr(out, "state", state);
+    copy(out, "region", input, "region");
+    add_type(out, cpl_json_get(input, "actionTypeId"));
+    end(engine, execution, out);
 }

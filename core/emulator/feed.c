@@ -104,11 +104,11 @@ static void push(emu_feed *feed, char *bytes, size_t n) {
     while (feed->n > EVENTS_MAX || (feed->bytes > BYTES_MAX && feed->n > 1)) drop_oldest(feed);
 }
 
-void emu_feed_add(emu_feed *feed, cpl_buf *bytes) {
-    size_t n = bytes->n;
-    char *p = n > 0 ? cpl_buf_detach(bytes) : NULL;
+void emu_feed_add(emu_feed *feed, cpl_str bytes) {
+    char *copy = bytes.n > 0 ? cpl_malloc(bytes.n) : NULL;
+    if (copy) memcpy(copy, bytes.p, bytes.n);
     pthread_mutex_lock(&feed->lock);
-    push(feed, p, n);
+    push(feed, copy, bytes.n);
     pthread_cond_broadcast(&feed->changed);
     pthread_mutex_unlock(&feed->lock);
 }

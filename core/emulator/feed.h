@@ -12,8 +12,8 @@ typedef struct emu_feed emu_feed;
 emu_feed *emu_feed_new(void); /* NULL: out of memory */
 /* Nothing more comes; the memory goes with the last reader. NULL is fine. */
 void emu_feed_close(emu_feed *feed);
-/* Takes text's bytes over; when there is no memory for them, readers are told that something is missing. */
-void emu_feed_add(emu_feed *feed, cpl_buf *text);
+/* When text is empty, or there is no memory for it, readers are told that something is missing. */
+void emu_feed_add(emu_feed *feed, cpl_str text);
 /* Readers to come begin behind what is there now. */
 void emu_feed_forget(emu_feed *feed);
 cpl_feed *emu_feed_read(emu_feed *feed); /* NULL: out of memory */
