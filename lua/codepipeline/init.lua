@@ -13,6 +13,7 @@ local core = require "codepipeline.core"
 local events = require "codepipeline.event"
 local handlers = require "codepipeline.handlers"
 local paging = require "codepipeline.paging"
+local resuming = require "codepipeline.resuming"
 local run = require "codepipeline.run"
 local lambda = require "codepipeline.runtime"
 require "codepipeline.submit" -- adds to the client's methods
@@ -80,6 +81,23 @@ function codepipeline.worker(client, options)
     end
   end
   return worker.new(client, options)
+end
+
+--- Makes a handler that stops at job:later() and goes on there with the next job, its variables as they were:
+--
+--     worker:job(type, codepipeline.resuming(function(job)
+--       local stack = job:step(create_stack, job.user_parameters)
+--       while not ready(stack) do
+--         job:later(nil, { after = 30 })
+--       end
+--       return { stack = stack }
+--     end))
+--
+-- The next job may come to another process, so nothing is kept in this one: the handler runs again from its start, and
+-- what job:later() and job:step() answered before comes from the continuation token. What it does between must not
+-- depend on time, chance or the world, unless it is in a job:step().
+function codepipeline.resuming(body)
+  return resuming.handler(body)
 end
 
 --- Handlers collected in one file, for a worker that another one makes: worker:include(router); see

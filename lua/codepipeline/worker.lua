@@ -16,6 +16,7 @@ local core = require "codepipeline.core"
 local child = require "codepipeline.child"
 local event = require "codepipeline.event"
 local handlers = require "codepipeline.handlers"
+local resuming = require "codepipeline.resuming"
 
 --- An input artifact of a job.
 local Input = {}
@@ -128,7 +129,8 @@ function Job:fail(message, options)
   return self.outcome
 end
 
---- Goes on later; to be returned by the handler. The next job of this action has state again.
+--- Goes on later; to be returned by the handler. The next job of this action has state again. In a handler made by
+-- codepipeline.resuming() it answers the state, in that next job.
 -- @param state any value JSON can hold, at most 1900 bytes as JSON
 -- @param options after (seconds), and the members of a result (summary, percent_complete, ...)
 function Job:later(state, options)
@@ -139,7 +141,24 @@ function Job:later(state, options)
   local after = result.after
   result.after = nil
   self.outcome = { kind = "later", state = state == nil and core.null or state, after = after, result = result }
+  if self.history and self.history.thread then
+    return self.history:later(self.outcome)
+  end
   return self.outcome
+end
+
+--- body(...), once: for handlers made by codepipeline.resuming(), which run again from their start with each new job.
+-- What it answered, one value that JSON can hold, is in the continuation token, and comes from there then.
+function Job:step(body, ...)
+  if self.history and self.history.thread then
+    return self.history:step(body, ...)
+  end
+  return body(...)
+end
+
+--- Of a handler made by codepipeline.resuming(): whether it has not got yet to where it stopped in the job before.
+function Job:replaying()
+  return self.history ~= nil and self.history:replaying()
 end
 
 --- The user parameters decoded: nil when there are none; nil and err, which makes a failure a ConfigurationError, when
@@ -156,7 +175,10 @@ local function new_job(handle)
   job.outputs = handle:output_names()
   if job.state then
     job.state = core.decode(job.state)
-    if job.state == core.null then
+    job.history = resuming.history(job.state)
+    if job.history then
+      job.state = job.history:state()
+    elseif job.state == core.null then
       job.state = nil
     end
   end
@@ -581,6 +603,10 @@ local function told_by(handle, folder)
     state = token and core.decode(token:match "^cpl1:%d+:(.*)$"),
     outputs = {},
   }
+  local history = resuming.history(told.state)
+  if history then
+    told.state = history:state()
+  end
   for _, name in ipairs(told.outcome == "succeeded" and folder and handle:output_names() or {}) do
     told.outputs[name] = ("%s/%s"):format(folder, name)
     assert(core.extract(handle:rehearsed_output(name), told.outputs[name]))

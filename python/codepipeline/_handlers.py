@@ -11,6 +11,7 @@ import os
 import pathlib
 import threading
 
+from . import _resuming
 from ._outcomes import Failure, Outcome, Result, decide
 from .exceptions import ParamValidationError, SystemUnavailableFailure
 
@@ -119,6 +120,8 @@ class _Call:
     """A handler's parameters, looked at once: by which names it wants what."""
 
     def __init__(self, handler: Callable[..., Any]) -> None:
+        if inspect.isasyncgenfunction(handler):
+            raise TypeError("a handler is a generator or a coroutine, not both: yield in one, await in the other")
         self.handler = handler
         self.wanted: list[tuple[str, str]] = []  # name, and how it is had: "given", or what _ARTIFACTS says
         self.plain = False
@@ -207,7 +210,9 @@ _loop = _Loop()
 
 
 def _finish(job: Job, value: object) -> object:
-    """Waits for a coroutine; any other value is itself."""
+    """Waits for a coroutine, runs a generator; any other value is itself."""
+    if inspect.isgenerator(value):
+        return _resuming.run(job, value)
     if not inspect.iscoroutine(value):
         return value
     if ALONE:

@@ -11,10 +11,11 @@ import signal
 import threading
 import time
 
-from . import _core, _handlers, _isolation, _systemd
+from . import _core, _handlers, _isolation, _resuming, _systemd
 from ._artifacts import Input, Output
 from ._event import decode_parameters
 from ._outcomes import Failure, Later, Outcome, Result, decide
+from ._resuming import History
 from .exceptions import CodePipelineError, ParamValidationError, StateError
 
 TYPE_CHECKING = False
@@ -48,7 +49,7 @@ class Job:
                                     of the pipeline's and of the action's execution
     configuration                   the action's configuration, a dict of str
     user_parameters                 the configuration's UserParameters, or None; user_parameters_json() decodes them
-    state                           what later() was given before this job, or None
+    state                           what later() was given before this job, or None; of a generator, its last yield's
     continuation_token              as the service gave it, or None
     inputs, outputs                 names of the artifacts, tuples
     outcome                         what succeed(), fail() or later() was called with last, else None
@@ -57,7 +58,8 @@ class Job:
     action type and the pipeline.
 
     A handler returns None (success), a dict of output variables, or what succeed(), fail() or later() answers; or it
-    calls one of these and returns nothing.
+    calls one of these and returns nothing. It may be a generator, which stops at ``state = yield job.later(...)`` and
+    goes on there with the next job; see step().
 
         >>> job = client.job(codepipeline.sample_event(user_parameters='{"level": 3}'))
         >>> job.user_parameters_json()
@@ -82,10 +84,20 @@ class Job:
         self.action_execution_id = core.action_execution_id
         self.configuration = core.configuration
         self.user_parameters = core.user_parameters
-        self.state = core.state
+        self._state = core.state
+        self._history = History(self._state)
         self.continuation_token = core.continuation_token
         self.inputs = core.inputs
         self.outputs = core.outputs
+
+    @property
+    def state(self) -> Any:
+        return self._history.state if self._history.took_place() else self._state
+
+    @property
+    def replaying(self) -> bool:
+        """Of a handler that is a generator: whether it has not got yet to where it stopped in the job before."""
+        return self._history.replaying
 
     @property
     def data(self) -> dict[str, Any]:
@@ -149,6 +161,17 @@ class Job:
         members of a Result (summary, percent_complete, ...)."""
         self.outcome = Later(state, after, Result(**details))
         return self.outcome
+
+    def step(self, function: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
+        """function(*args, **named), once: for handlers that are generators, which run again from their start with each
+        new job. What it answered, something JSON can hold, is in the continuation token, and comes from there then.
+
+            def deploy(job):
+                stack = job.step(create_stack, job.user_parameters)
+                while (yield job.later({"waits for": stack}, after=30)) and not ready(stack):
+                    pass
+        """
+        return _resuming.step(self._history, function, args, named)
 
     def __repr__(self) -> str:
         place = f" of {self.pipeline}/{self.stage}/{self.action}" if self.pipeline else ""
@@ -553,7 +576,7 @@ class Worker(_handlers.Hooked):
             if not self._claim(job):
                 continue
             if self._on_shutdown == "continue":
-                self._settle(job, Later(job.state, 0.0, Result()))
+                self._settle(job, Later(job._state, 0.0, Result()))
             else:
                 self._settle(job, Failure(_SHUT_DOWN, "SystemUnavailable"))
 

@@ -75,3 +75,134 @@ describe("worker:test", function()
     end)
   end)
 end)
+
+describe("a handler that goes on", function()
+  local function finish(done)
+    while done.outcome == "continued" do
+      done = done.resume()
+    end
+    return done
+  end
+
+  it("goes on where it stopped, with its variables", function()
+    with_worker(function(worker)
+      local calls = {}
+      local function start(name)
+        calls[#calls + 1] = name
+        return { stack = name }
+      end
+      local handler = codepipeline.resuming(function(job)
+        calls[#calls + 1] = "begun"
+        local stack, looked = job:step(start, "site"), 0
+        while looked < 2 do
+          local state = job:later({ looked = looked }, { after = 60, percent_complete = 10 + looked })
+          assert.same({ { looked = looked }, "site" }, { state, stack.stack })
+          looked = looked + 1
+        end
+        job:step(start, "clean-up")
+        return { looked = looked }
+      end)
+      local first = worker:test(handler)
+      assert.same({ "continued", { looked = 0 }, 10 }, { first.outcome, first.state, first.percent_complete })
+      local second = first.resume()
+      assert.same({ "continued", { looked = 1 }, 11 }, { second.outcome, second.state, second.percent_complete })
+      assert.same({ looked = "2" }, second.resume().variables)
+      assert.same({ "begun", "site", "begun", "begun", "clean-up" }, calls)
+    end)
+  end)
+
+  it("knows that it runs again, lets go of what it holds, and is told what its last stop was given", function()
+    with_worker(function(worker)
+      local seen = {}
+      local handler = codepipeline.resuming(function(job)
+        local _ <close> = setmetatable({}, {
+          __close = function()
+            seen[#seen + 1] = "let go"
+          end,
+        })
+        seen[#seen + 1] = tostring(job:replaying()) .. " " .. tostring(job.state)
+        assert.is_nil(job:later())
+        seen[#seen + 1] = tostring(job:replaying()) .. " " .. tostring(job.state)
+        job:later "two"
+      end)
+      assert.equal("succeeded", finish(worker:test(handler)).outcome)
+      assert.same({ "false nil", "let go", "true nil", "false nil", "let go" }, table.move(seen, 1, 5, 1, {}))
+    end)
+  end)
+
+  it("has what a step raised raised again", function()
+    with_worker(function(worker)
+      local tries = 0
+      local handler = codepipeline.resuming(function(job)
+        while true do
+          local fine, value = pcall(job.step, job, function()
+            tries = tries + 1
+            return tries > 1 and tries or error("not yet", 0)
+          end)
+          if fine then
+            return { tries = value }
+          end
+          assert.equal("not yet", value)
+          job:later()
+        end
+      end)
+      assert.same({ tries = "2" }, finish(worker:test(handler)).variables)
+    end)
+  end)
+
+  it("fails when it goes another way, and says how", function()
+    with_worker(function(worker)
+      local turns = 0
+      local function astray(second)
+        turns = 0
+        local done = worker:test(codepipeline.resuming(function(job)
+          turns = turns + 1
+          if turns == 1 then
+            job:later()
+          else
+            second(job)
+          end
+        end))
+        return done.resume()
+      end
+      for _, second in ipairs {
+        function(job)
+          job:step(function() end)
+        end,
+        function() end,
+      } do
+        local done = astray(second)
+        assert.equal("failed", done.outcome)
+        assert.matches("the handler went another way than before", done.message, 1, true)
+      end
+    end)
+  end)
+
+  it("says what cannot be kept, and where it may not stop", function()
+    with_worker(function(worker)
+      local done = worker:test(codepipeline.resuming(function(job)
+        job:later { print }
+      end))
+      assert.equal("failed", done.outcome)
+      done = worker:test(codepipeline.resuming(function(job)
+        coroutine.wrap(function()
+          job:later()
+        end)()
+      end))
+      assert.matches("in the handler's own coroutine", done.message, 1, true)
+      done = worker:test(codepipeline.resuming(function()
+        coroutine.yield()
+      end))
+      assert.matches("yields by job:later() alone", done.message, 1, true)
+    end)
+  end)
+
+  it("is a handler like any when it never stops", function()
+    with_worker(function(worker)
+      local done = worker:test(codepipeline.resuming(function(job)
+        return job:succeed { output_variables = { n = tostring(job:step(math.max, 1, 2)) } }
+      end))
+      assert.same({ n = "2" }, done.variables)
+    end)
+  end)
+end)

@@ -106,3 +106,9 @@ def names(configuration, Source):
 async def pauses(job):
     await asyncio.sleep(0)
     return {"waited": "yes"}
+
+
+def goes_on(job):
+    first = job.step(os.getpid)
+    yield job.later({"n": 1})
+    return {"same": str(job.step(lambda: first)), "other": str(first != os.getpid())}

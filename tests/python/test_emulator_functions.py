@@ -139,6 +139,27 @@ def test_a_continuation_calls_the_function_again_after_a_while(emulator, client,
     assert run.wait(timeout=20).status == "Succeeded"
 
 
+def test_a_generator_goes_on_with_the_next_invocation(emulator, client, start):
+    worker = codepipeline.Worker(client)
+    made = []
+
+    @worker.invoke
+    def check(job):
+        first = job.step(lambda: made.append(job.id) or job.id)
+        yield job.later()
+        job.output("Report").file(__file__)
+        return {"first": first, "again": str(first != job.id)}
+
+    emulator.function("check", worker.lambda_handler)
+    run = start()
+    while not emulator.ledger(operation="PutJobSuccessResult", status=200):
+        pass
+    emulator.clock.advance(seconds=31)
+    assert run.wait(timeout=20).status == "Succeeded"
+    details = client.list_action_executions(pipelineName="site")["actionExecutionDetails"]
+    assert details[0]["output"]["outputVariables"] == {"first": made[0], "again": "True"} and len(made) == 1
+
+
 def test_a_function_that_raises_is_called_three_times_and_its_job_waits(emulator, client, start, capfd):
     calls = []
     called = threading.Semaphore(0)

@@ -53,6 +53,11 @@ def test_it_continues_with_its_state(world):
     assert world.state()["summary"] == "ü"
 
 
+def test_a_generator_goes_on_in_the_next_process(world):
+    assert run(world, handlers.goes_on, jobs=2) == "succeeded"
+    assert world.output()["outputVariables"]["other"] == "True"
+
+
 @pytest.mark.parametrize(
     ("name", "code", "words"),
     [

@@ -103,3 +103,186 @@ def test_the_hooks_run_and_an_event_may_be_given(worker, tmp_path):
     assert told == ["{}"] and 'nothing for the input artifact "input-artifact"' in done.message
     with pytest.raises(codepipeline.SystemFailure):
         worker.test(lambda job: None, inputs={"In": tmp_path / "lost"})
+
+
+# ---- handlers that are generators ----
+
+
+def deploy(calls):
+    def start(name):
+        calls.append(name)
+        return {"stack": name, "parts": [1, 2]}
+
+    def handler(job, parameters=None):
+        calls.append("begun")
+        stack = job.step(start, "site")
+        looked = 0
+        while looked < 2:
+            state = yield job.later({"looked": looked}, after=60, percent_complete=10 + looked)
+            assert state == {"looked": looked} and stack == {"stack": "site", "parts": [1, 2]}
+            looked += 1
+        job.step(start, "clean-up")
+        return {"looked": str(looked), "stack": stack["stack"]}
+
+    return handler
+
+
+def test_a_generator_goes_on_where_it_stopped_with_its_variables(worker):
+    calls = []
+    first = worker.test(deploy(calls))
+    assert (first.outcome, first.state, first.percent_complete) == ("continued", {"looked": 0}, 10)
+    second = first.resume()
+    assert (second.outcome, second.state, second.percent_complete) == ("continued", {"looked": 1}, 11)
+    last = second.resume()
+    assert (last.outcome, last.variables) == ("succeeded", {"looked": "2", "stack": "site"})
+    assert calls == ["begun", "site", "begun", "begun", "clean-up"]
+    assert worker.test(deploy([])).finish().outcome == "succeeded"
+
+
+def test_a_generator_that_ends_without_a_yield_is_a_handler_like_any(worker):
+    def handler(job):
+        if job.state:
+            yield
+        return job.succeed({"a": "b"})
+
+    assert worker.test(handler).variables == {"a": "b"}
+
+
+def test_it_knows_that_it_runs_again_and_what_its_last_yield_gave(worker):
+    seen = []
+
+    def handler(job):
+        seen.append((job.replaying, job.state))
+        yield job.later("one")
+        seen.append((job.replaying, job.state))
+        yield job.later("two")
+        seen.append((job.replaying, job.state))
+
+    assert worker.test(handler).finish().outcome == "succeeded"
+    assert seen == [
+        (False, None),
+        *((True, "one"), (False, "one")),
+        *((True, "two"), (True, "two"), (False, "two")),
+    ]
+
+
+def test_what_it_holds_is_let_go_when_it_stops(worker):
+    log = []
+
+    def handler(job):
+        try:
+            yield job.later()
+        finally:
+            log.append("let go")
+
+    first = worker.test(handler)
+    assert log == ["let go"]
+    first.resume()
+    assert log == ["let go"] * 2
+
+
+def test_a_failure_after_a_yield_is_the_jobs(worker):
+    def handler(job):
+        yield job.later()
+        raise codepipeline.ConfigurationFailure("no such stack")
+
+    last = worker.test(handler).finish()
+    assert (last.outcome, last.failure_type, last.message) == ("failed", "ConfigurationError", "no such stack")
+
+
+class Refused(Exception):
+    def __init__(self, code, text):
+        super().__init__(f"{code}: {text}")
+
+
+@pytest.mark.parametrize(
+    "raised, caught",
+    [
+        (OSError("not yet"), OSError),
+        (codepipeline.JobFailure("not yet"), codepipeline.JobFailure),
+        (Refused(1, "not yet"), RuntimeError),  # of a class that cannot be made of a text
+    ],
+)
+def test_a_step_that_raised_raises_again_and_the_next_one_is_tried(worker, raised, caught):
+    tries = []
+
+    def flaky():
+        tries.append(1)
+        if len(tries) < 2:
+            raise raised
+        return len(tries)
+
+    def handler(job):
+        while True:
+            try:
+                tried = job.step(flaky)
+            except (caught, type(raised)) as error:
+                assert "not yet" in str(error)
+                yield job.later()
+            else:
+                return {"tries": str(tried)}
+
+    assert worker.test(handler).finish().variables == {"tries": "2"}
+    assert len(tries) == 2
+
+
+@pytest.mark.parametrize("went", ["step", "end", "later"])
+def test_a_handler_that_goes_another_way_fails_and_is_told_why(worker, went):
+    turns = []
+
+    def handler(job):
+        turns.append(1)
+        if len(turns) == 1:
+            if went == "later":
+                job.step(lambda: 1)
+            yield job.later()
+        elif went == "step":
+            job.step(lambda: 1)
+        elif went == "later":
+            yield job.later()
+
+    last = worker.test(handler).resume()
+    assert last.outcome == "failed" and "the handler went another way than before" in last.message
+
+
+def test_what_cannot_be_remembered_is_said(worker):
+    def handler(job):
+        yield job.later({1, 2})
+
+    def stepper(job):
+        job.step(lambda: object())
+        yield job.later()
+
+    assert "the state must be something JSON can hold" in worker.test(handler).message
+    assert "answers must be something JSON can hold" in worker.test(stepper).message
+
+
+def test_a_yield_of_something_else_is_said(worker):
+    def handler(job):
+        yield 3
+
+    assert "a handler yields what job.later() answers, not int" in worker.test(handler).message
+
+
+def test_a_step_of_another_handler_is_a_call(worker):
+    assert worker.test(lambda job: {"n": str(job.step(max, 1, 2))}).variables == {"n": "2"}
+
+
+def test_an_asynchronous_generator_is_refused(worker):
+    async def handler(job):
+        yield job.later()
+
+    with pytest.raises(TypeError, match="a generator or a coroutine, not both"):
+        worker.invoke(handler)
+
+
+def test_hooks_see_every_job_of_a_generator(worker):
+    told = []
+    worker.before(lambda job: told.append(("before", job.state)))
+    worker.after(lambda job, outcome: told.append(("after", outcome.name)))
+
+    def handler(job):
+        yield job.later("half")
+
+    worker.test(handler).finish()
+    assert told == [("before", None), ("after", "continued"), ("before", "half"), ("after", "succeeded")]
