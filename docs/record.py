@@ -11,8 +11,8 @@ import sys
 import rich.live
 from rich.console import Console
 
+from codepipeline._demo import Demo
 from codepipeline.cli import output, parser
-from codepipeline.cli.demo import Demo
 
 TARGET = pathlib.Path(__file__).with_name("terminal.svg")
 COMMANDS = ["ls", "start docs --var tag=v3 --wait", "explain library"]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._client import Client
+    from .notebook.table import Table
 
 
 def _number(details: dict[str, Any], name: str) -> float | None:
@@ -142,6 +143,40 @@ class Metrics:
         self.calls: int = details["calls"]
         self.total = PipelineMetrics(details["total"])
         self.pipelines = {item["pipeline"]: PipelineMetrics(item) for item in details["pipelines"]}
+
+    @property
+    def rows(self) -> Table:
+        """One row a pipeline, times in seconds (medians): a list of dicts that draws itself, and has to_frame()."""
+        from .notebook.table import Table
+
+        return Table(
+            {
+                "pipeline": name,
+                "deployments": one.deployments,
+                "deployments_per_day": round(one.deployment_frequency, 2),
+                "failure_rate": one.failure_rate,
+                "lead_time": one.lead_time.median,
+                "duration": one.duration.median,
+                "time_to_restore": one.time_to_restore.median,
+                "waiting_for_approvals": one.approvals.median,
+                "broken_since": one.broken_since,
+            }
+            for name, one in self.pipelines.items()
+        )
+
+    def to_frame(self, library: str | None = None) -> Any:
+        """rows as a frame of pandas or polars, whichever is installed; library names one."""
+        return self.rows.to_frame(library)
+
+    def plot(self, axes: Any = None) -> Any:
+        """Deployment frequency, lead time, failure rate and time to restore of each pipeline, as bars of matplotlib,
+        which must be installed; answers the four axes."""
+        from .notebook.bars import plot
+
+        return plot(self.rows, axes)
+
+    def _repr_html_(self) -> str:
+        return self.rows._repr_html_()
 
     def __repr__(self) -> str:
         return f"<codepipeline.Metrics since={self.since:%Y-%m-%d} pipelines={len(self.pipelines)}>"

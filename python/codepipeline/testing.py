@@ -20,6 +20,7 @@ import os
 import unittest
 from typing import Any
 
+from ._demo import Demo as Demo
 from ._emulator import Emulator
 
 TYPE_CHECKING = False

@@ -15,8 +15,8 @@ import pytest
 
 import codepipeline
 import test_run
+from codepipeline._demo import OWNER
 from codepipeline.cli import parser, view
-from codepipeline.cli.demo import OWNER
 from test_run import BUILD, GATE, work
 
 world = test_run.world

@@ -10,7 +10,7 @@ import os
 import pytest
 
 import codepipeline
-from codepipeline.cli.demo import Demo
+from codepipeline._demo import Demo
 
 
 @pytest.fixture(scope="module")

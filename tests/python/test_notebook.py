@@ -161,6 +161,18 @@ def test_a_timeline_plots_itself(world, client):
     assert [text.get_text() for text in axes.get_yticklabels()] == ["Gate/Sign", "Source/Fetch"]
 
 
+def test_metrics_are_a_table_a_frame_and_plots():
+    pytest.importorskip("matplotlib").use("agg")
+    pytest.importorskip("pandas")
+    with codepipeline.testing.Demo() as demo:
+        report = codepipeline.metrics(demo.client)
+        assert "<td>library</td>" in report._repr_html_()
+        frame = report.to_frame("pandas")
+        assert list(frame["pipeline"]) == ["docs", "library", "site"] and list(frame["deployments"]) == [3, 0, 1]
+        titles = [axes.get_title() for axes in report.plot()]
+        assert titles == ["deployments a day", "lead time, minutes", "failure rate, %", "time to restore, minutes"]
+
+
 def test_links_are_for_browsers_alone():
     assert page.link("https://ci.example/1?a=b&c", "log").startswith('<a href="https://ci.example/1?a=b&amp;c"')
     assert page.link("javascript:alert(1)", "log") == "log"

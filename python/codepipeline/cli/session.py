@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .._client import Client
-    from .demo import Demo
+    from .._demo import Demo
 
 REFUSED = 4
 TIMED_OUT = 3
@@ -68,7 +68,7 @@ class Session:
         if self.emulated and not args.emulator:
             return self._started().emulator.environ
         if self.emulated:
-            from .demo import OWNER
+            from .._demo import OWNER
 
             region = getattr(args, "region", None) or "us-east-1"
             url = {"AWS_ENDPOINT_URL_CODEPIPELINE": args.emulator, "AWS_ENDPOINT_URL_S3": args.emulator}
@@ -82,7 +82,7 @@ class Session:
 
     def _started(self) -> Demo:
         if self._demo is None:
-            from .demo import Demo
+            from .._demo import Demo
 
             self._demo = Demo()
         return self._demo

@@ -41,10 +41,11 @@ STYLE = """<style>
 .cpl svg text.hue,.cpl svg .fill{fill:var(--hue)}.cpl svg .box{fill:var(--paper);stroke:var(--hue,var(--line))}
 .cpl svg .flow{fill:none;stroke-width:1.5;opacity:.75}.cpl svg .go{fill:none;stroke:var(--soft);stroke-width:2}
 .cpl svg .shut{fill:none;stroke:var(--bad);stroke-width:3}
-.cpl table{border-collapse:collapse;margin:0}.cpl th,.cpl td{text-align:left;padding:3px 9px;vertical-align:top;
+.cpl table{border-collapse:collapse;margin:0}.cpl.cpl th,.cpl.cpl td{text-align:left;padding:3px 9px;vertical-align:top;
 border-bottom:1px solid var(--line);background:none;color:var(--ink)}.cpl th{color:var(--soft);font-weight:600}
 .cpl .hue{color:var(--hue)}.cpl .soft{color:var(--soft)}.cpl pre{white-space:pre-wrap;margin:4px 0;color:var(--ink)}
-.cpl .track{position:relative;width:420px;height:16px}.cpl .bar{position:absolute;top:2px;height:12px;min-width:2px;
+.cpl .track{position:relative;width:240px;height:16px}.cpl.cpl td.told{white-space:normal;overflow-wrap:anywhere}
+.cpl .bar{position:absolute;top:2px;height:12px;min-width:2px;
 border-radius:3px;background:var(--hue)}.cpl .num{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .cpl .state{white-space:nowrap}.cpl summary{cursor:pointer}.cpl progress{width:240px}
 </style>"""

@@ -13,6 +13,7 @@ from .page import badge, duration, escape, moment, page
 Row = dict[str, Any]
 
 _STATUS = ("status", "latest_status")
+_SECONDS = ("seconds", "lead_time", "duration", "time_to_restore", "waiting_for_approvals")
 _SHOWN = 200  # rows of a table that is drawn; a frame has all
 
 
@@ -54,7 +55,7 @@ def cell(name: str, value: object) -> str:
         return f"<td>{badge(str(value))}</td>"
     if isinstance(value, datetime):
         return f"<td>{escape(moment(value))}</td>"
-    if name == "seconds" and isinstance(value, (int, float)):
+    if name in _SECONDS and isinstance(value, (int, float)):
         return f'<td class="num">{escape(duration(value))}</td>'
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return f'<td class="num">{escape(value)}</td>'

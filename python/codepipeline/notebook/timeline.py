@@ -98,12 +98,12 @@ class Timeline:
         texts = [text for text in (row["message"], row["summary"]) if text]
         more = link(row["url"], "details") if row["url"] else ""
         if not texts:
-            return f"<td>{more}</td>"
+            return f'<td class="told">{more}</td>'
         if row["status"] == "Failed" or len(texts[0]) > 60:
             first = texts[0].split("\n")[0][:60]
             body = "".join(f"<pre>{escape(text)}</pre>" for text in texts)
-            return f"<td><details><summary>{escape(first)}</summary>{body}{more}</details></td>"
-        return f"<td>{escape(texts[0])} {more}</td>"
+            return f'<td class="told"><details><summary>{escape(first)}</summary>{body}{more}</details></td>'
+        return f'<td class="told">{escape(texts[0])} {more}</td>'
 
     def _repr_html_(self) -> str:
         start, _end = self._span()

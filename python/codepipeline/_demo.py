@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The emulator that --emulator starts: three pipelines with a past, so that every command has something to tell."""
+"""An emulator that has something to tell: three pipelines with a past, for the command's --emulator and notebooks."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import tempfile
 import threading
 from typing import Any
 
-from .. import Emulator, Worker, pack
+from . import Emulator, Worker, pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from .. import Job, Outcome, Run
+    from . import Job, Outcome, Run
 
 OWNER = {
     "AWS_ACCESS_KEY_ID": "AKIAEMULATOROWNER00",
@@ -87,7 +87,14 @@ SHIP = {
 
 class Demo:
     """emulator, with "docs", which was changed and delivered three times, "site", which waits for an approval, and
-    "library", whose tests failed. Jobs that come later are done in the background, a second each."""
+    "library", whose tests failed. Jobs that come later are done in the background, a second each.
+
+    emulator, client  what runs, and a client of it. A context manager; leaving it ends both
+
+        >>> with codepipeline.testing.Demo() as demo:
+        ...     [pipeline["name"] for pipeline in demo.client.pipelines()]
+        ['docs', 'library', 'site']
+    """
 
     def __init__(self) -> None:
         self.emulator = Emulator()
