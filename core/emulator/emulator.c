@@ -91,7 +91,7 @@ static cpl_status open_all(emu *e, const cpl_emulator_options *o, cpl_json *stat
     cpl_status status = open_store(e, o->path, err);
     if (status) return status;
     e->engine = emu_engine_new(e);
-    if (e->engine == NULL) return cpl_fail_nomem(err);
+    if (e->engine == NULL || !emu_jobs_invoke_again(e->engine)) return cpl_fail_nomem(err);
     return state ? emu_snapshot_read(e, state, err) : CPL_OK;
 }
 
@@ -170,23 +170,37 @@ void emu_clock_set(emu *e, int64_t now_ms, bool frozen) {
     e->frozen = frozen;
 }
 
-/* The engine is made of the documents; while the new ones are not written, the old ones are kept. Scripts stay. */
+/* From the documents that are in the store now. */
+static cpl_status renew_engine(emu *e, cpl_error *err) {
+    e->engine = emu_engine_new(e);
+    if (e->engine == NULL || !emu_jobs_invoke_again(e->engine)) return cpl_fail_nomem(err);
+    return emu_store_commit(e->store, err);
+}
+
+/* While the new documents are not written, the old ones are kept, with all that was made of them. Scripts stay. */
 cpl_status emu_adopt(emu *e, emu_store *fresh, cpl_error *err) {
     emu_engine *before = e->engine;
-    cpl_status status = CPL_OK;
+    emu_functions *aside = emu_functions_new();
+    cpl_status status;
+    if (aside == NULL) {
+        emu_store_close(fresh);
+        return cpl_fail_nomem(err);
+    }
     emu_store_exchange(e->store, fresh);
-    e->engine = emu_engine_new(e);
-    if (e->engine == NULL) status = cpl_fail_nomem(err);
-    if (status == CPL_OK) status = emu_store_commit(e->store, err);
+    emu_functions_exchange(e->functions, aside);
+    status = renew_engine(e, err);
     if (status) {
         emu_engine_free(e->engine);
+        emu_functions_exchange(e->functions, aside);
         emu_store_exchange(e->store, fresh);
         e->engine = before;
     } else {
-        e->engine->scripts = before ? before->scripts : NULL;
-        if (before) before->scripts = NULL;
+        e->engine->scripts = before->scripts;
+        before->scripts = NULL;
+        emu_functions_keep_running(e->functions, aside);
         emu_engine_free(before);
     }
+    emu_functions_free(aside);
     emu_store_close(fresh);
     return status;
 }

@@ -24,7 +24,7 @@
  * "rules": what became of conditions, see conditions.c.
  * A job (EMU_JOB, by id):
  *   {"id", "type", "status", "nonce", "executionId", "actionExecutionId", "continuationToken", "lapses", "deadline",
- *    "query"}
+ *    "query", "invoked"}
  * "order" and "number" count everything that starts, over all pipelines; so they sort, and survive a restart.
  */
 #ifndef CPL_EMU_ENGINE_H
@@ -240,6 +240,10 @@ bool emu_variables_next(cpl_str text, size_t *at, cpl_str *space, cpl_str *key);
 bool emu_job_create(emu_engine *engine, const cpl_json *execution, cpl_json *record, const char *token);
 /* A job that the function of its action gets, at due_ms by the emulator's clock. */
 bool emu_job_invoke(emu_engine *engine, const cpl_json *execution, cpl_json *record, const char *token, int64_t due_ms);
+/* Its invocation has ended, well or for good. */
+void emu_job_invoked(emu_engine *engine, const char *id);
+/* Makes those invocations again that have not ended: after a restart. false: out of memory. */
+bool emu_jobs_invoke_again(emu_engine *engine);
 /* The action ended without the job's result. */
 void emu_job_close(emu_engine *engine, const char *id, const char *status);
 void emu_job_delete(emu_engine *engine, const char *id);

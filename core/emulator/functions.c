@@ -2,6 +2,7 @@
 #include "functions.h"
 
 #include "../buf.h"
+#include "engine.h"
 
 #define TIMEOUT_MS (15 * 60 * (int64_t)1000) /* the longest that Lambda lets a function have */
 #define RETRIES 2
@@ -12,7 +13,7 @@ typedef struct invocation {
     struct invocation *next;
     char *function;
     cpl_buf event;
-    char id[CPL_UUID_SIZE];
+    char id[CPL_UUID_SIZE], job[CPL_UUID_SIZE];
     int64_t due_ms, deadline_ms; /* deadline: 0 while nobody runs it */
     int failures;
 } invocation;
@@ -90,13 +91,14 @@ bool emu_function_add(emu_functions *functions, cpl_str name) {
 
 /* ---- invocations ---- */
 
-bool emu_function_invoke(emu *e, cpl_str name, cpl_json *event, int64_t due_ms) {
+bool emu_function_invoke(emu *e, cpl_str name, const char *job, cpl_json *event, int64_t due_ms) {
     invocation *added = cpl_calloc(1, sizeof *added), **last = &emu_functions_of(e)->queue;
     bool good = added && event && emu_uuid(e, added->id);
     if (good) {
         cpl_buf_init(&added->event, EVENT_MAX);
         added->function = cpl_strdup(name);
         added->due_ms = due_ms;
+        CPL_COPY(added->job, cpl_str_of(job));
         cpl_json_write(event, &added->event);
         good = added->function && cpl_buf_ok(&added->event);
         while (*last) last = &(*last)->next;
@@ -108,6 +110,32 @@ bool emu_function_invoke(emu *e, cpl_str name, cpl_json *event, int64_t due_ms) 
     return good;
 }
 
+void emu_functions_exchange(emu_functions *functions, emu_functions *with) {
+    invocation *queue = functions->queue;
+    functions->queue = with->queue;
+    with->queue = queue;
+}
+
+void emu_functions_keep_running(emu_functions *functions, emu_functions *from) {
+    for (invocation **at = &from->queue; *at;) {
+        invocation *i = *at;
+        if (i->deadline_ms == 0) {
+            at = &i->next;
+            continue;
+        }
+        *at = i->next;
+        i->failures = RETRIES;
+        i->job[0] = '\0'; /* of a state that is gone */
+        i->next = functions->queue;
+        functions->queue = i;
+    }
+}
+
+static void over(emu *e, invocation *ended) {
+    emu_job_invoked(emu_engine_of(e), ended->job);
+    free_invocation(ended);
+}
+
 /* Lambda tries a failed invocation again, a minute and then two minutes later; *at moves on when it goes. */
 static void fail(emu *e, invocation **at) {
     invocation *failed = *at;
@@ -116,7 +144,7 @@ static void fail(emu *e, invocation **at) {
     failed->due_ms = ended_ms + RETRY_MS * ++failed->failures;
     if (failed->failures <= RETRIES) return;
     *at = failed->next;
-    free_invocation(failed);
+    over(e, failed);
 }
 
 /* Those whose runner was not heard of in the function's time have failed. */
@@ -145,7 +173,7 @@ bool emu_function_settle(emu *e, cpl_str name, cpl_str id, bool well) {
         if (i->deadline_ms == 0 || !cpl_str_is(id, i->id) || !cpl_str_is(name, i->function)) continue;
         if (well) {
             *at = i->next;
-            free_invocation(i);
+            over(e, i);
         } else {
             fail(e, at);
         }

@@ -2,7 +2,8 @@
 /*
  * Lambda functions that Invoke actions call: which there are, and the invocations that wait for somebody to run them.
  * Invoked asynchronously, as CodePipeline does: an invocation that fails is made twice more, and what the function
- * answers is of no interest. All of it is under the emulator's lock, in memory alone.
+ * answers is of no interest. All of it is under the emulator's lock, and in memory alone: a job remembers whether its
+ * invocation has ended, and where it has not, one is made again after a restart.
  */
 #ifndef CPL_EMU_FUNCTIONS_H
 #define CPL_EMU_FUNCTIONS_H
@@ -18,8 +19,13 @@ cpl_str emu_function_name(cpl_str configured);
 bool emu_function_known(const emu_functions *functions, cpl_str name);
 bool emu_function_add(emu_functions *functions, cpl_str name); /* false: out of memory */
 
-/* Queues an invocation for due_ms by the emulator's clock; takes event over. false: out of memory. */
-bool emu_function_invoke(emu *e, cpl_str name, cpl_json *event, int64_t due_ms);
+/* Queues an invocation with a job for due_ms by the emulator's clock; takes event over. false: out of memory. */
+bool emu_function_invoke(emu *e, cpl_str name, const char *job, cpl_json *event, int64_t due_ms);
+
+/* The invocations of either become the other's; the functions stay. */
+void emu_functions_exchange(emu_functions *functions, emu_functions *with);
+/* Of from's invocations, takes those that somebody runs, so that they can be settled; they are not made again. */
+void emu_functions_keep_running(emu_functions *functions, emu_functions *from);
 
 typedef struct emu_invocation {
     const char *id;

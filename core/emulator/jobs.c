@@ -167,13 +167,36 @@ static cpl_json *event_of(emu_engine *engine, const cpl_json *job) {
     return NULL;
 }
 
+static bool invoke(emu_engine *engine, const cpl_json *record, const cpl_json *job) {
+    cpl_str name = cpl_json_get_str(cpl_json_get_path(record, "input.resolvedConfiguration"), "FunctionName");
+    int64_t due_ms = (int64_t)cpl_json_get_number(job, "deadline", 0) - LAMBDA_MS;
+    return emu_function_invoke(engine->e, emu_function_name(name), EMU_GET(job, "id"), event_of(engine, job), due_ms);
+}
+
 bool emu_job_invoke(emu_engine *engine, const cpl_json *execution, cpl_json *record, const char *token,
                     int64_t due_ms) {
     cpl_json *job = make_job(engine, execution, record, token);
-    cpl_str name = cpl_json_get_str(cpl_json_get_path(record, "input.resolvedConfiguration"), "FunctionName");
     return job && cpl_json_set_number(job, "deadline", (double)(due_ms + LAMBDA_MS)) &&
-           emu_job_change(engine, job, "InProgress") && watch_limit(engine, job) &&
-           emu_function_invoke(engine->e, emu_function_name(name), event_of(engine, job), due_ms);
+           emu_job_change(engine, job, "InProgress") && watch_limit(engine, job) && invoke(engine, record, job);
+}
+
+void emu_job_invoked(emu_engine *engine, const char *id) {
+    cpl_json *job = job_get(engine, id);
+    if (job == NULL) return;
+    cpl_json_set_bool(job, "invoked", true); /* without memory: once more after a restart, as Lambda might */
+    emu_store_touch(emu_store_of(engine->e), EMU_JOB, id);
+}
+
+bool emu_jobs_invoke_again(emu_engine *engine) {
+    emu_store *store = emu_store_of(engine->e);
+    for (size_t i = 0; i < emu_store_size(store, EMU_JOB); i++) {
+        const cpl_json *job = emu_store_at(store, EMU_JOB, i, NULL), *record;
+        if (!is_of(job, "AWS") || emu_job_over(job) || cpl_json_get_bool(job, "invoked", false)) continue;
+        record =
+            emu_record_get(emu_execution_get(engine, EMU_GET(job, "executionId")), EMU_GET(job, "actionExecutionId"));
+        if (!invoke(engine, record, job)) return false;
+    }
+    return true;
 }
 
 void emu_job_close(emu_engine *engine, const char *id, const char *status) {

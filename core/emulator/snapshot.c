@@ -118,6 +118,9 @@ static cpl_status take_lists(emu_store *store, const cpl_json *state, cpl_error 
 }
 
 cpl_status emu_snapshot_read(emu *e, cpl_json *state, cpl_error *err) {
+    const cpl_json *clock = cpl_json_get(state, "clock");
+    const int64_t now_ms = emu_now_ms(e);
+    const bool frozen = emu_clock_frozen(e);
     emu_store *fresh = NULL;
     cpl_status status = emu_snapshot_check(state, err);
     if (status == CPL_OK) status = check_identity(e, state, err);
@@ -128,11 +131,8 @@ cpl_status emu_snapshot_read(emu *e, cpl_json *state, cpl_error *err) {
         emu_store_close(fresh);
         return status;
     }
+    emu_clock_set(e, llround(cpl_json_get_number(clock, "now", 0) * 1000), cpl_json_get_bool(clock, "frozen", false));
     status = emu_adopt(e, fresh, err);
-    if (status == CPL_OK) {
-        const cpl_json *clock = cpl_json_get(state, "clock");
-        emu_clock_set(e, llround(cpl_json_get_number(clock, "now", 0) * 1000),
-                      cpl_json_get_bool(clock, "frozen", false));
-    }
+    if (status) emu_clock_set(e, now_ms, frozen);
     return status;
 }

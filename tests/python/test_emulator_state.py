@@ -9,9 +9,10 @@ import pytest
 
 import codepipeline
 from test_emulator_events import command
+from test_emulator_functions import next_of, post, start
 from test_run import BUILD, GATE, QUICK, world
 
-__all__ = ["world"]  # the fixture
+__all__ = ["start", "world"]  # the fixtures
 
 KIND = BUILD["actions"][0]["actionTypeId"]
 
@@ -45,6 +46,95 @@ def test_a_state_can_be_gone_back_to_as_often_as_one_likes(stopped, emulator):
         go_on(emulator, job)
         emulator.restore(state)
     assert emulator.export()["executions"] == state["executions"]
+
+
+def reporting(emulator, called):
+    """A function that reports its job done."""
+
+    def handler(event, context):
+        called.append(event["CodePipeline.job"]["id"])
+        emulator.client().put_job_success_result(jobId=called[-1])
+
+    return handler
+
+
+def test_a_function_that_was_not_called_yet_is_called_where_the_story_goes_on(emulator, start):
+    emulator.function("check")
+    start()
+    state, called = emulator.export(), []
+    ((job,),) = [[entry["key"] for entry in state["jobs"]]]
+    with codepipeline.Emulator(state=state) as other:
+        other.function("check", reporting(other, called))
+        assert other.client().run("site", **QUICK).wait(20).status == "Succeeded"
+    emulator.restore(state)
+    emulator.function("check", reporting(emulator, called))
+    assert emulator.client().run("site", **QUICK).wait(20).status == "Succeeded"
+    assert called == [job, job]
+
+
+def test_a_function_whose_invocation_ended_is_not_called_again(emulator, start):
+    address = emulator.function("check")
+    start()
+    connection, headers, event = next_of(address)
+    halfway = emulator.export()
+    assert post(connection, headers["Lambda-Runtime-Aws-Request-Id"] + "/response")[0] == 202
+    connection.close()
+    state, called = emulator.export(), []
+    with codepipeline.Emulator(state=state) as other:
+        other.function("check", reporting(other, called))
+        other.client().put_job_success_result(jobId=event["CodePipeline.job"]["id"])
+        assert other.client().run("site", **QUICK).wait(20).status == "Succeeded"
+    with codepipeline.Emulator(state=halfway) as other:
+        other.function("check", reporting(other, called))
+        assert other.client().run("site", **QUICK).wait(20).status == "Succeeded"
+    assert called == [event["CodePipeline.job"]["id"]]
+
+
+def test_a_function_that_runs_while_the_state_is_replaced_may_end(emulator, start):
+    address = emulator.function("check")
+    start()
+    state = emulator.export()
+    connection, headers, _ = next_of(address)
+    emulator.restore(state)
+    assert post(connection, headers["Lambda-Runtime-Aws-Request-Id"] + "/error")[0] == 202
+    again, headers, event = next_of(address)
+    assert event["CodePipeline.job"]["id"] == state["jobs"][0]["key"]
+    connection.close()
+    again.close()
+
+
+def test_a_function_that_was_not_called_yet_is_called_after_a_restart(tmp_path):
+    path, called = tmp_path / "state.db", []
+    with codepipeline.Emulator(path=path) as first:
+        first.function("check")
+        first.script("succeed", provider="CodeCommit")
+        first.client().create_pipeline(pipeline=calling())
+    with codepipeline.Emulator(path=path) as second:
+        second.function("check", reporting(second, called))
+        assert second.client().run("site", **QUICK).wait(20).status == "Succeeded"
+    assert len(called) == 1
+
+
+def calling():
+    """A pipeline whose second stage calls the function "check"."""
+    kind = {"owner": "AWS", "version": "1"}
+    fetch = {
+        "name": "Fetch",
+        "actionTypeId": {"category": "Source", "provider": "CodeCommit", **kind},
+        "configuration": {"RepositoryName": "site", "BranchName": "main"},
+        "outputArtifacts": [{"name": "Source"}],
+    }
+    check = {
+        "name": "Check",
+        "actionTypeId": {"category": "Invoke", "provider": "Lambda", **kind},
+        "configuration": {"FunctionName": "check"},
+    }
+    return {
+        "name": "site",
+        "roleArn": "arn:aws:iam::123456789012:role/pipeline",
+        "artifactStore": {"type": "S3", "location": "artifacts-of-site"},
+        "stages": [{"name": "Source", "actions": [fetch]}, {"name": "Check", "actions": [check]}],
+    }
 
 
 def test_region_and_account_come_along(tmp_path):
