@@ -868,6 +868,7 @@ typedef struct cpl_emulator_options {
     cpl_str access_key_id; /* the owner's; defaults are fixed test values, see cpl_emulator_environ() */
     cpl_str secret_access_key;
     cpl_str state; /* of cpl_emulator_export(): where it begins, instead of what path held */
+    bool ui;       /* a page for people at URL/_emulator/ */
 } cpl_emulator_options;
 
 /* CPL_IO: the port is in use (the message names it), or the file cannot be opened. */

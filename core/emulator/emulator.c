@@ -5,6 +5,7 @@
 #include "../err.h"
 #include "api.h"
 #include "auth.h"
+#include "control.h"
 #include "engine.h"
 #include "faults.h"
 #include "feed.h"
@@ -271,6 +272,7 @@ struct cpl_emulator {
     emu_server *server;
     emu_faults *faults;
     emu_ledger *ledger;
+    bool page;
     cpl_buf ledger_text;
     cpl_buf state_text;
     emu_runtime *runtimes[FUNCTIONS_MAX];
@@ -328,6 +330,12 @@ static void handle(void *context, const emu_request *request, emu_response *resp
     const emu_fault *fault;
     enter(emulator);
     if (!emu_uuid(emulator->state, response->id)) response->id[0] = '\0';
+    if (emu_request_is_control(request)) {
+        const emu_control control = {emulator->state, emulator->faults, emulator->ledger, emulator->page};
+        emu_control_answer(&control, request, response);
+        leave(emulator);
+        return;
+    }
     fault = emu_faults_strike(emulator->faults, request);
     if (fault == NULL || emu_fault_is_late(fault)) {
         serve(emulator->state, request, response);
@@ -376,6 +384,7 @@ cpl_status cpl_emulator_start(cpl_emulator **out, const cpl_emulator_options *op
     pthread_mutex_init(&emulator->lock, NULL);
     cpl_clock_condition(&emulator->left);
     emulator->pid = getpid();
+    emulator->page = options && options->ui;
     emulator->host = text_or(options ? options->host : (cpl_str){NULL, 0}, DEFAULT_HOST);
     cpl_buf_init(&emulator->ledger_text, LEDGER_MAX);
     cpl_buf_init(&emulator->state_text, SIZE_MAX / 4);
@@ -554,7 +563,7 @@ cpl_status cpl_emulator_ledger(cpl_emulator *emulator, cpl_str *out, cpl_error *
     cpl_status status;
     enter(emulator);
     cpl_buf_clear(&emulator->ledger_text);
-    emu_ledger_write(emulator->ledger, &emulator->ledger_text);
+    emu_ledger_write(emulator->ledger, 0, &emulator->ledger_text);
     *out = cpl_buf_str(&emulator->ledger_text);
     status = cpl_buf_status(&emulator->ledger_text, "the ledger", err);
     leave(emulator);

@@ -119,6 +119,21 @@ cpl_status emu_faults_add(emu_faults *faults, const cpl_fault *fault, cpl_error 
     return CPL_OK;
 }
 
+void emu_faults_write(const emu_faults *faults, cpl_buf *out) {
+    const char *between = "";
+    cpl_buf_addc(out, '[');
+    for (const emu_fault *f = faults->all; f < faults->all + faults->count; f++) {
+        if (f->times == 0) continue;
+        cpl_buf_addf(out, "%s{\"kind\":\"%s\",\"operation\":", between, f->kind->name);
+        cpl_json_quote(out, cpl_str_of(f->operation));
+        cpl_buf_adds(out, ",\"job_id\":");
+        cpl_json_quote(out, cpl_str_of(f->job_id));
+        cpl_buf_addf(out, ",\"times\":%d}", f->times);
+        between = ",";
+    }
+    cpl_buf_addc(out, ']');
+}
+
 /* ---- what it strikes ---- */
 
 cpl_str emu_request_name(const emu_request *request) {

@@ -85,10 +85,11 @@ void emu_ledger_add(emu_ledger *ledger, double time_s, const emu_request *reques
     cpl_buf_release(&text);
 }
 
-void emu_ledger_write(const emu_ledger *ledger, cpl_buf *out) {
+void emu_ledger_write(const emu_ledger *ledger, uint64_t newest, cpl_buf *out) {
     uint64_t kept = ledger->count - ledger->cleared;
     const char *between = "";
     if (kept > ENTRIES_MAX) kept = ENTRIES_MAX;
+    if (newest > 0 && kept > newest) kept = newest;
     cpl_buf_addc(out, '[');
     for (uint64_t i = ledger->count - kept + 1; i <= ledger->count; i++) {
         if (ledger->entries[i % ENTRIES_MAX] == NULL) continue;

@@ -13,7 +13,10 @@ void emu_ledger_clear(emu_ledger *ledger);
 /* fault: the kind of the one that struck, or NULL. What cannot be kept for want of memory is left out. */
 void emu_ledger_add(emu_ledger *ledger, double time_s, const emu_request *request, const emu_response *response,
                     const char *fault);
-/* [{seq, time, operation, status, code, fault, job_id, nonce, token, jobs: [{id, nonce}]}, ...]; see codepipeline.h. */
-void emu_ledger_write(const emu_ledger *ledger, cpl_buf *out);
+/*
+ * The newest so many (0: all), oldest first: [{seq, time, operation, status, code, fault, job_id, nonce, token,
+ * jobs: [{id, nonce}]}, ...]; see codepipeline.h.
+ */
+void emu_ledger_write(const emu_ledger *ledger, uint64_t newest, cpl_buf *out);
 
 #endif

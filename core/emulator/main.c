@@ -12,7 +12,7 @@
 
 static const char usage[] =
     "usage: codepipeline-emulator [--host ADDRESS] [--port N] [--path FILE] [--region NAME] [--account-id DIGITS]\n"
-    "                             [--events FILE|URL] [--import FILE] [--export FILE]\n";
+    "                             [--events FILE|URL] [--import FILE] [--export FILE] [--ui]\n";
 
 static const char help[] =
     "\n"
@@ -27,6 +27,7 @@ static const char help[] =
     "address\n"
     "  --import FILE        begin with the state in this file, which --export wrote\n"
     "  --export FILE        write the state into this file at the end\n"
+    "  --ui                 serve a page that shows pipelines, executions and jobs, at the URL's /_emulator/\n"
     "  --help, --version\n"
     "\n"
     "Prints its URL, then the lines that point an AWS SDK at it from a shell.\n";
@@ -62,6 +63,7 @@ static outcome read_option(int option, settings *out) {
     case 'e': out->events = value; return RUN;
     case 'i': out->import = optarg; return RUN;
     case 'o': out->export = optarg; return RUN;
+    case 'u': out->emulator.ui = true; return RUN;
     case '?': printf("%s%s", usage, help); return DONE;
     case 'v': printf("codepipeline-emulator %s\n", CPL_VERSION); return DONE;
     default: fputs(usage, stderr); return MISUSED;
@@ -77,6 +79,7 @@ static outcome read_options(int argc, char **argv, settings *out) {
                                             {"events", required_argument, NULL, 'e'},
                                             {"import", required_argument, NULL, 'i'},
                                             {"export", required_argument, NULL, 'o'},
+                                            {"ui", no_argument, NULL, 'u'},
                                             {"help", no_argument, NULL, 'H'},
                                             {"version", no_argument, NULL, 'v'},
                                             {NULL, 0, NULL, 0}};
@@ -93,11 +96,13 @@ static outcome read_options(int argc, char **argv, settings *out) {
     return result;
 }
 
-static void announce(const cpl_emulator *emulator) {
+static void announce(const settings *with, const cpl_emulator *emulator) {
     const char *name, *value;
     printf("%s\n", cpl_emulator_url(emulator));
     for (size_t i = 0; cpl_emulator_environ(emulator, i, &name, &value); i++) printf("export %s=%s\n", name, value);
     fflush(stdout);
+    if (with->emulator.ui)
+        fprintf(stderr, "codepipeline-emulator: the page is %s/_emulator/\n", cpl_emulator_url(emulator));
     fputs("codepipeline-emulator: for tests, not for production: it knows one fixed key and keeps no secrets\n",
           stderr);
 }
@@ -203,7 +208,7 @@ static int run(const settings *with) {
     if (status) {
         fprintf(stderr, "codepipeline-emulator: %s\n", err.message);
     } else {
-        announce(emulator);
+        announce(with, emulator);
         serve(with, &stops, relay);
         if (!stop(with, emulator, relay)) status = CPL_IO;
     }

@@ -255,6 +255,7 @@ class Emulator:
         secret_access_key: str | None = ...,
         events: str | bytes | None = ...,
         state: str | bytes | None = ...,
+        ui: bool = ...,
     ) -> Emulator: ...
     @property
     def closed(self) -> bool: ...

@@ -93,6 +93,9 @@ class Emulator:
     state        what export() answered, or that as JSON: where it begins, also with the region and account of it, and
                  instead of what path held
 
+    ui           serve a page for people at url + "/_emulator/": pipelines, executions and jobs as they move, the clock,
+                 faults, the latest requests
+
     Raises SystemFailure when the port is in use or the file cannot be opened. It is a context manager; leaving it stops
     it. For tests, not for the internet.
 
@@ -113,6 +116,7 @@ class Emulator:
         secret_access_key: str | None = None,
         events: Path | None = None,
         state: dict[str, Any] | str | None = None,
+        ui: bool = False,
     ) -> None:
         self._functions: list[Function] = []
         self._events = None if events is None else os.fspath(events)
@@ -125,6 +129,7 @@ class Emulator:
             access_key_id=access_key_id,
             secret_access_key=secret_access_key,
             events=None if events is None else os.fsencode(events),
+            ui=ui,
             state=_text(state),
         )
 
