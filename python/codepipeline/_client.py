@@ -206,7 +206,7 @@ class Client:
     def on(self, stage, function):
         """Calls function(event) before each attempt of each call (stage "request") or after it ("response"); answers
         function. The event is a codepipeline.CallEvent, with what is secret masked. What function raises stops the
-        call and comes out of it.
+        call and comes out of it. What runs, approvals, metrics and workers ask for themselves is not seen.
 
         The logger "codepipeline" gets the same at level DEBUG.
         """
