@@ -3,6 +3,7 @@
 #include "module.h"
 
 #include <math.h>
+#include <time.h>
 
 /* ---- Python to JSON ---- */
 
@@ -137,10 +138,7 @@ static bool need_datetime(module_state *state) {
     PyObject *module = import_datetime();
     PyObject *zone = module ? PyObject_GetAttrString(module, "timezone") : NULL;
     if (zone && !state->datetime) state->datetime = PyObject_GetAttrString(module, "datetime");
-    if (state->datetime && !state->from_timestamp) {
-        state->from_timestamp = PyObject_GetAttrString(state->datetime, "fromtimestamp");
-    }
-    if (state->from_timestamp && zone) state->utc = PyObject_GetAttrString(zone, "utc");
+    if (state->datetime && zone) state->utc = PyObject_GetAttrString(zone, "utc");
     Py_XDECREF(zone);
     Py_XDECREF(module);
     return state->utc != NULL;
@@ -286,17 +284,39 @@ static PyObject *read_array(const source *from) {
     return list;
 }
 
-static PyObject *read_timestamp(const source *from) {
-    if (!need_datetime(from->state)) return NULL;
-    PyObject *seconds = PyFloat_FromDouble(from->cursor->number);
-    PyObject *moment =
-        seconds ? PyObject_CallFunctionObjArgs(from->state->from_timestamp, seconds, from->state->utc, NULL) : NULL;
-    Py_XDECREF(seconds);
-    if (!moment && (PyErr_ExceptionMatches(PyExc_ValueError) || PyErr_ExceptionMatches(PyExc_OverflowError) ||
-                    PyErr_ExceptionMatches(PyExc_OSError))) {
-        PyErr_Clear();
-        error_raise(&(cpl_error){.status = CPL_PROTOCOL, .message = "a timestamp outside the years 1 to 9999"});
+/* Microseconds are rounded as datetime.fromtimestamp() does. False: not in the years 1 to 9999. */
+static bool split_time(double seconds, struct tm *out, long *microseconds) {
+    double whole, rest = modf(seconds, &whole) * 1e6;
+    rest = nearbyint(rest);
+    if (rest < 0 || rest >= 1e6) {
+        whole += rest < 0 ? -1 : 1;
+        rest += rest < 0 ? 1e6 : -1e6;
     }
+    *microseconds = (long)rest;
+    if (!(whole >= -62135596800.0 && whole <= 253402300799.0)) return false;
+    time_t moment = (time_t)whole;
+    return gmtime_r(&moment, out) != NULL;
+}
+
+/*
+ * Made the way pickle makes one, of ten bytes and the zone: a quarter of what fromtimestamp() takes, and an answer has
+ * two in every row.
+ */
+static PyObject *read_timestamp(const source *from) {
+    struct tm tm;
+    long us;
+    if (!need_datetime(from->state)) return NULL;
+    if (!split_time(from->cursor->number, &tm, &us))
+        return error_raise(&(cpl_error){.status = CPL_PROTOCOL, .message = "a timestamp outside the years 1 to 9999"});
+    int year = tm.tm_year + 1900;
+    const unsigned char packed[10] = {
+        (unsigned char)(year >> 8), (unsigned char)year,      (unsigned char)(tm.tm_mon + 1), (unsigned char)tm.tm_mday,
+        (unsigned char)tm.tm_hour,  (unsigned char)tm.tm_min, (unsigned char)tm.tm_sec,       (unsigned char)(us >> 16),
+        (unsigned char)(us >> 8),   (unsigned char)us};
+    PyObject *bytes = PyBytes_FromStringAndSize((const char *)packed, sizeof packed);
+    PyObject *moment =
+        bytes ? PyObject_CallFunctionObjArgs(from->state->datetime, bytes, from->state->utc, NULL) : NULL;
+    Py_XDECREF(bytes);
     return moment;
 }
 

@@ -229,7 +229,6 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->run_type);
     Py_VISIT(state->feed_type);
     Py_VISIT(state->datetime);
-    Py_VISIT(state->from_timestamp);
     Py_VISIT(state->utc);
     return 0; /* the rest is str, which refers to nothing */
 }
@@ -241,7 +240,6 @@ static int module_clear(PyObject *module) {
     Py_CLEAR(state->run_type);
     Py_CLEAR(state->feed_type);
     Py_CLEAR(state->datetime);
-    Py_CLEAR(state->from_timestamp);
     Py_CLEAR(state->utc);
     return 0;
 }

@@ -35,7 +35,6 @@ typedef struct module_state {
     PyObject *keys[KEY_COUNT];
     PyObject **names;         /* the model's member names as str, each made when first met */
     PyObject *datetime;       /* datetime.datetime; this and the next two are looked up when first needed */
-    PyObject *from_timestamp; /* datetime.datetime.fromtimestamp */
     PyObject *utc;            /* datetime.timezone.utc */
 } module_state;
 

@@ -167,6 +167,19 @@ def test_timestamps_are_aware(answers, client):
     assert pipeline["updated"].utcoffset() == datetime.timedelta(0)
 
 
+def test_timestamps_are_those_of_fromtimestamp_to_the_microsecond(answers, client):
+    import random
+
+    dice = random.Random(7)
+    times = [0, 0.5, -0.5, 1e-7, -1e-7, 0.9999999, -1.9999995, 1.5e-6, 2.5e-6, 1760000000.123456, 1760000000.9999996]
+    times += [951782399.9, 951782400, 951868800, 4107542400, -62135596800, 253402300799, -2208988800.25]
+    times += [dice.uniform(-6e10, 2.5e11) for _ in range(2000)] + [dice.uniform(0, 2e9) for _ in range(2000)]
+    answers.say({"pipelines": [{"name": "p", "created": time} for time in times]})
+    got = [row["created"] for row in client.list_pipelines()["pipelines"]]
+    assert got == [datetime.datetime.fromtimestamp(time, UTC) for time in times]
+    assert all(moment.tzinfo is UTC for moment in got)
+
+
 def test_a_timestamp_no_calendar_has_is_a_protocol_error(answers, client):
     answers.say(b'{"pipelines":[{"name":"p","created":1e20}]}')
     with pytest.raises(codepipeline.ProtocolError, match="years 1 to 9999"):
