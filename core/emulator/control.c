@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "control.h"
 
+#include <math.h>
+
 #include "../err.h"
 #include "engine.h"
 #include "feed.h"
@@ -135,14 +137,31 @@ static cpl_status freeze(const emu_control *control, const cpl_json *in, cpl_err
     return CPL_OK;
 }
 
+/* A whole number of in, if it has it. */
+static cpl_status read_whole(const cpl_json *in, const char *key, double least, int64_t *out, cpl_error *err) {
+    const cpl_json *member = cpl_json_get(in, key);
+    double value = cpl_json_number(member, NAN);
+    *out = 0;
+    if (member == NULL) return CPL_OK;
+    if (!(value >= least && value <= INT32_MAX) || value != floor(value))
+        return cpl_fail_at(err, CPL_INVALID, key, "%s: not a whole number from %.0f to %d", key, least, INT32_MAX);
+    *out = (int64_t)value;
+    return CPL_OK;
+}
+
 static cpl_status add_fault(const emu_control *control, const cpl_json *in, cpl_error *err) {
-    const cpl_fault fault = {.kind = cpl_json_get_str(in, "kind"),
-                             .operation = cpl_json_get_str(in, "operation"),
-                             .job_id = cpl_json_get_str(in, "job_id"),
-                             .times = (int)cpl_json_get_number(in, "times", 0),
-                             .after = (int)cpl_json_get_number(in, "after", 0),
-                             .probability = cpl_json_get_number(in, "probability", 0),
-                             .seed = (uint64_t)cpl_json_get_number(in, "seed", 0)};
+    int64_t times = 0, after = 0, seed = 0;
+    cpl_status status = read_whole(in, "times", -1, &times, err);
+    cpl_fault fault = {.kind = cpl_json_get_str(in, "kind"),
+                       .operation = cpl_json_get_str(in, "operation"),
+                       .job_id = cpl_json_get_str(in, "job_id"),
+                       .probability = cpl_json_get_number(in, "probability", 0)};
+    if (status == CPL_OK) status = read_whole(in, "after", 0, &after, err);
+    if (status == CPL_OK) status = read_whole(in, "seed", 0, &seed, err);
+    if (status) return status;
+    fault.times = (int)times;
+    fault.after = (int)after;
+    fault.seed = (uint64_t)seed;
     return emu_faults_add(control->faults, &fault, err);
 }
 
