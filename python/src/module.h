@@ -33,9 +33,9 @@ typedef struct module_state {
     PyObject *run_type;
     PyObject *feed_type;
     PyObject *keys[KEY_COUNT];
-    PyObject **names;         /* the model's member names as str, each made when first met */
-    PyObject *datetime;       /* datetime.datetime; this and the next two are looked up when first needed */
-    PyObject *utc;            /* datetime.timezone.utc */
+    PyObject **names;   /* the model's member names as str, each made when first met */
+    PyObject *datetime; /* datetime.datetime; this and the next one are looked up when first needed */
+    PyObject *utc;      /* datetime.timezone.utc */
 } module_state;
 
 static inline module_state *state_of(PyObject *self) {
