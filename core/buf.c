@@ -5,6 +5,8 @@
 
 #include "err.h"
 
+#define READ_SIZE 4096
+
 void cpl_buf_init(cpl_buf *buf, size_t limit) {
     *buf = (cpl_buf){.limit = limit};
 }
@@ -143,4 +145,15 @@ char *cpl_buf_detach(cpl_buf *buf) {
     p = buf->p;
     cpl_buf_init(buf, buf->limit);
     return p;
+}
+
+cpl_status cpl_buf_read(cpl_buf *buf, FILE *file, const char *path, cpl_error *err) {
+    size_t n = 1;
+    while (n > 0) {
+        char *to = cpl_buf_reserve(buf, READ_SIZE);
+        if (to == NULL) return cpl_buf_status(buf, path, err);
+        n = fread(to, 1, READ_SIZE, file);
+        cpl_buf_commit(buf, n);
+    }
+    return ferror(file) ? cpl_fail_errno(err, "read", path) : CPL_OK;
 }

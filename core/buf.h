@@ -38,6 +38,8 @@ void cpl_buf_commit(cpl_buf *buf, size_t n);
 static inline bool cpl_buf_ok(const cpl_buf *buf) {
     return buf->failed == CPL_OK;
 }
+/* Adds the rest of a file. CPL_IO; or why the buffer failed, with the path in the message. */
+cpl_status cpl_buf_read(cpl_buf *buf, FILE *file, const char *path, cpl_error *err);
 /* The failure with a message that names what was being made ("the request"). */
 cpl_status cpl_buf_status(const cpl_buf *buf, const char *what, cpl_error *err);
 static inline cpl_str cpl_buf_str(const cpl_buf *buf) {

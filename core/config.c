@@ -77,24 +77,13 @@ char *cpl_config_path(const cpl_config *config, const char *path) {
     return made;
 }
 
-static cpl_status read_all(FILE *file, const char *path, cpl_buf *out, cpl_error *err) {
-    size_t n = 1;
-    while (n > 0) {
-        char *to = cpl_buf_reserve(out, 4096);
-        if (to == NULL) return cpl_buf_status(out, path, err);
-        n = fread(to, 1, 4096, file);
-        cpl_buf_commit(out, n);
-    }
-    return ferror(file) ? cpl_fail_errno(err, "read", path) : CPL_OK;
-}
-
 static cpl_status read_file(cpl_config *config, cpl_profile_file which, const char *path, cpl_error *err) {
     cpl_buf text;
     cpl_status status;
     FILE *file = path[0] ? fopen(path, "rbe") : NULL;
     if (file == NULL && (path[0] == '\0' || errno == ENOENT || errno == ENOTDIR)) return CPL_OK;
     cpl_buf_init(&text, FILE_MAX);
-    status = file ? read_all(file, path, &text, err) : cpl_fail_errno(err, "open", path);
+    status = file ? cpl_buf_read(&text, file, path, err) : cpl_fail_errno(err, "open", path);
     if (status == CPL_OK) status = cpl_profiles_parse(&config->profiles, which, path, cpl_buf_str(&text), err);
     cpl_buf_wipe(&text);
     cpl_buf_release(&text);
@@ -173,7 +162,7 @@ cpl_status cpl_config_read(const cpl_config *config, const char *path, cpl_buf *
     FILE *file;
     if (where == NULL) return cpl_fail_nomem(err);
     file = fopen(where, "rbe");
-    status = file ? read_all(file, where, out, err) : cpl_fail_errno(err, "open", where);
+    status = file ? cpl_buf_read(out, file, where, err) : cpl_fail_errno(err, "open", where);
     if (file) fclose(file);
     cpl_free(where);
     return status;

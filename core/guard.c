@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "guard.h"
 
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "err.h"
+#include "thread.h"
 
 struct cpl_guard {
     cpl_desk *desk;
@@ -55,18 +55,6 @@ static void *keep_watch(void *context) {
     return NULL;
 }
 
-/* Waits by the monotonic clock, with all signals left to the threads of the program. */
-static bool start_thread(cpl_guard *guard) {
-    sigset_t all, before;
-    bool started;
-    if (!cpl_clock_condition(&guard->changed)) return false;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    started = pthread_create(&guard->thread, NULL, keep_watch, guard) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
-}
-
 static void release(cpl_guard *guard) {
     pthread_mutex_destroy(&guard->lock);
     cpl_owed_free(guard->failure);
@@ -86,7 +74,7 @@ cpl_status cpl_guard_new(cpl_guard **out, cpl_desk *desk, cpl_owed *failure, int
     guard->pid = getpid();
     pthread_mutex_init(&guard->lock, NULL);
     guard->failure = failure;
-    if (start_thread(guard)) {
+    if (cpl_clock_condition(&guard->changed) && cpl_thread_start(&guard->thread, keep_watch, guard)) {
         *out = guard;
         return CPL_OK;
     }

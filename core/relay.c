@@ -7,13 +7,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "err.h"
 #include "http.h"
+#include "thread.h"
 
 #define LAST_MS 2000 /* for what is left when it is told to stop */
 #define ATTEMPTS 3
@@ -151,17 +151,6 @@ static void *carry(void *context) {
     return NULL;
 }
 
-/* All signals are left to the threads of the program. */
-static bool start_thread(cpl_relay *relay) {
-    sigset_t all, before;
-    bool started;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    started = pthread_create(&relay->thread, NULL, carry, relay) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return started;
-}
-
 /* ---- life ---- */
 
 static cpl_status open_address(cpl_relay *relay, cpl_str target, cpl_error *err) {
@@ -205,7 +194,7 @@ cpl_status cpl_relay_start(cpl_relay **out, cpl_emulator *emulator, cpl_str targ
     pthread_mutex_init(&relay->lock, NULL);
     status = address ? open_address(relay, target, err) : open_file(relay, target, err);
     if (status == CPL_OK) status = cpl_emulator_feed(emulator, &relay->feed, err);
-    if (status == CPL_OK && !start_thread(relay)) status = cpl_fail_nomem(err);
+    if (status == CPL_OK && !cpl_thread_start(&relay->thread, carry, relay)) status = cpl_fail_nomem(err);
     if (status == CPL_OK) {
         *out = relay;
     } else {

@@ -242,9 +242,7 @@ static bool run_script(const emu_context *at) {
 }
 
 static bool run_function(const emu_context *at) {
-    const cpl_json *configuration = cpl_json_get_path(at->record, "input.resolvedConfiguration");
-    cpl_str name = emu_function_name(cpl_json_get_str(configuration, "FunctionName"));
-    if (!emu_function_known(emu_functions_of(at->engine->e), name)) return run_script(at);
+    if (!emu_function_known(emu_functions_of(at->engine->e), emu_function_of(at->record))) return run_script(at);
     return set_deadline(at, JOB_MINUTES) &&
            emu_job_invoke(at->engine, at->execution, at->record, NULL, emu_now_ms(at->engine->e));
 }

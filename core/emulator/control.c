@@ -10,7 +10,6 @@
 
 #define JOBS_SHOWN 200
 #define LEDGER_SHOWN 100
-#define ADVANCE_MAX_S (3660.0 * 24 * 3600)
 
 bool emu_request_is_control(const emu_request *request) {
     return cpl_str_starts(request->path, EMU_CONTROL_PATH);
@@ -122,12 +121,12 @@ static void show_page(const emu_control *control, emu_response *response) {
 /* ---- what is turned ---- */
 
 static cpl_status advance(const emu_control *control, const cpl_json *in, cpl_error *err) {
-    double seconds = cpl_json_get_number(in, "seconds", -1);
-    if (!(seconds >= 0 && seconds <= ADVANCE_MAX_S))
-        return cpl_fail_at(err, CPL_INVALID, "seconds", "seconds: not a number from 0 to ten years");
-    emu_clock_advance(control->e, (int64_t)(seconds * 1000));
-    emu_engine_advance(control->e);
-    return CPL_OK;
+    double seconds = cpl_json_get_number(in, "seconds", NAN);
+    cpl_status status;
+    if (!(fabs(seconds) < 1e12)) return cpl_fail_at(err, CPL_INVALID, "seconds", "seconds: not a number of seconds");
+    status = emu_clock_turn(control->e, (int64_t)(seconds * 1000), err);
+    if (status == CPL_INVALID) CPL_COPY(err->path, CPL_LIT("seconds"));
+    return status;
 }
 
 static cpl_status freeze(const emu_control *control, const cpl_json *in, cpl_error *err) {
@@ -166,22 +165,20 @@ static cpl_status add_fault(const emu_control *control, const cpl_json *in, cpl_
 }
 
 static cpl_status add_script(const emu_control *control, const cpl_json *in, cpl_error *err) {
-    cpl_status status;
-    cpl_buf text;
-    cpl_buf_init(&text, 8 * EMU_API_BODY_MAX);
-    cpl_json_write(in, &text);
-    status = cpl_buf_status(&text, "the script", err);
-    if (status == CPL_OK) status = emu_scripts_add(control->e, cpl_buf_str(&text), err);
-    cpl_buf_release(&text);
-    return status;
+    cpl_json *script = cpl_json_clone(in);
+    return script ? emu_scripts_add(control->e, script, err) : cpl_fail_nomem(err);
 }
 
-static cpl_status clear(const emu_control *control, const cpl_json *in, cpl_error *err) {
-    (void)in, (void)err;
+void emu_control_clear(const emu_control *control) {
     emu_faults_clear(control->faults);
     emu_ledger_clear(control->ledger);
     emu_scripts_clear(emu_engine_of(control->e));
     emu_feed_forget(emu_feed_of(control->e));
+}
+
+static cpl_status clear(const emu_control *control, const cpl_json *in, cpl_error *err) {
+    (void)in, (void)err;
+    emu_control_clear(control);
     return CPL_OK;
 }
 

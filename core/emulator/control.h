@@ -21,6 +21,9 @@ typedef struct emu_control {
 } emu_control;
 void emu_control_answer(const emu_control *control, const emu_request *request, emu_response *response);
 
+/* Forgets faults, scripts, ledger and, for readers to come, the events. */
+void emu_control_clear(const emu_control *control);
+
 extern const char emu_page[]; /* page.c, generated from page.html */
 
 #endif

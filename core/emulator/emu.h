@@ -95,6 +95,8 @@ int64_t emu_wall_ms(const emu *e);
 double emu_now_s(const emu *e); /* the emulator's for timestamps in documents */
 /* Turns the emulator's clock forward; what is due is done by the next request. */
 void emu_clock_advance(emu *e, int64_t ms);
+/* The same, and what is due is done at once. CPL_INVALID: backwards, or by more than ten years. */
+cpl_status emu_clock_turn(emu *e, int64_t ms, cpl_error *err);
 /* While it is frozen, it moves only when it is turned. */
 void emu_clock_freeze(emu *e, bool frozen);
 bool emu_clock_frozen(const emu *e);

@@ -166,6 +166,14 @@ void emu_clock_advance(emu *e, int64_t ms) {
     e->ahead_ms += ms;
 }
 
+cpl_status emu_clock_turn(emu *e, int64_t ms, cpl_error *err) {
+    if (ms < 0) return cpl_fail_at(err, CPL_INVALID, "ms", "the clock cannot be turned back");
+    if (ms > ADVANCE_MAX_MS) return cpl_fail_at(err, CPL_INVALID, "ms", "the clock is turned by at most ten years");
+    emu_clock_advance(e, ms);
+    emu_engine_advance(e);
+    return CPL_OK;
+}
+
 void emu_clock_set(emu *e, int64_t now_ms, bool frozen) {
     e->ahead_ms = now_ms - e->now_ms;
     e->frozen = frozen;
@@ -324,6 +332,10 @@ static void serve(emu *state, const emu_request *request, emu_response *response
     }
 }
 
+static emu_control control_of(const cpl_emulator *emulator) {
+    return (emu_control){emulator->state, emulator->faults, emulator->ledger, emulator->page};
+}
+
 /* Called by the server's threads. The ledger has what the service did; what its answer came to is the fault's. */
 static void handle(void *context, const emu_request *request, emu_response *response) {
     cpl_emulator *emulator = context;
@@ -331,7 +343,7 @@ static void handle(void *context, const emu_request *request, emu_response *resp
     enter(emulator);
     if (!emu_uuid(emulator->state, response->id)) response->id[0] = '\0';
     if (emu_request_is_control(request)) {
-        const emu_control control = {emulator->state, emulator->faults, emulator->ledger, emulator->page};
+        const emu_control control = control_of(emulator);
         emu_control_answer(&control, request, response);
         leave(emulator);
         return;
@@ -460,12 +472,9 @@ double cpl_emulator_now(cpl_emulator *emulator) {
 
 cpl_status cpl_emulator_advance(cpl_emulator *emulator, int64_t ms, cpl_error *err) {
     cpl_status status;
-    if (ms < 0) return cpl_fail_at(err, CPL_INVALID, "ms", "the clock cannot be turned back");
-    if (ms > ADVANCE_MAX_MS) return cpl_fail_at(err, CPL_INVALID, "ms", "the clock is turned by at most ten years");
     enter(emulator);
-    emu_clock_advance(emulator->state, ms);
-    emu_engine_advance(emulator->state);
-    status = emu_store_commit(emu_store_of(emulator->state), err);
+    status = emu_clock_turn(emulator->state, ms, err);
+    if (status == CPL_OK) status = emu_store_commit(emu_store_of(emulator->state), err);
     leave(emulator);
     return status;
 }
@@ -536,21 +545,22 @@ cpl_status cpl_emulator_function(cpl_emulator *emulator, cpl_str name, const cha
 }
 
 cpl_status cpl_emulator_script(cpl_emulator *emulator, cpl_str script, cpl_error *err) {
-    cpl_status status;
+    cpl_json *document = NULL;
+    cpl_status status = cpl_json_parse(script, &document, err);
+    if (status) return status;
     enter(emulator);
     emu_engine_advance(emulator->state);
-    status = emu_scripts_add(emulator->state, script, err);
+    status = emu_scripts_add(emulator->state, document, err);
     if (status == CPL_OK) status = emu_store_commit(emu_store_of(emulator->state), err);
     leave(emulator);
     return status;
 }
 
 void cpl_emulator_clear(cpl_emulator *emulator) {
+    emu_control control;
     enter(emulator);
-    emu_scripts_clear(emulator->state->engine);
-    emu_faults_clear(emulator->faults);
-    emu_ledger_clear(emulator->ledger);
-    emu_feed_forget(emulator->state->feed);
+    control = control_of(emulator);
+    emu_control_clear(&control);
     leave(emulator);
 }
 

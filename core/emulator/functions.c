@@ -57,7 +57,8 @@ void emu_functions_free(emu_functions *functions) {
 
 /* ---- names ---- */
 
-cpl_str emu_function_name(cpl_str configured) {
+/* The name in "name", "arn:aws:lambda:region:account:function:name" or either with ":alias". */
+static cpl_str plain_name(cpl_str configured) {
     static const char mark[] = ":function:";
     if (cpl_str_starts(configured, "arn:")) {
         for (size_t i = 0; i + sizeof mark - 1 < configured.n; i++) {
@@ -66,6 +67,11 @@ cpl_str emu_function_name(cpl_str configured) {
         }
     }
     return cpl_str_sub(configured, 0, cpl_str_find(configured, ':'));
+}
+
+cpl_str emu_function_of(const cpl_json *record) {
+    const cpl_json *configuration = cpl_json_get_path(record, "input.resolvedConfiguration");
+    return plain_name(cpl_json_get_str(configuration, "FunctionName"));
 }
 
 bool emu_function_known(const emu_functions *functions, cpl_str name) {
@@ -101,10 +107,12 @@ bool emu_function_invoke(emu *e, cpl_str name, const char *job, cpl_json *event,
         CPL_COPY(added->job, cpl_str_of(job));
         cpl_json_write(event, &added->event);
         good = added->function && cpl_buf_ok(&added->event);
+    }
+    if (good) {
         while (*last) last = &(*last)->next;
         *last = added;
-    } else {
-        cpl_free(added);
+    } else if (added) {
+        free_invocation(added);
     }
     cpl_json_free(event);
     return good;

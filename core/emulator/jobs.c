@@ -74,8 +74,7 @@ static bool is_of(const cpl_json *job, const char *owner) {
 /* In the service's words. */
 static void no_result(emu_engine *engine, cpl_json *execution, cpl_json *record) {
     const emu_context at = {engine, execution, record, NULL};
-    cpl_str name = cpl_json_get_str(cpl_json_get_path(record, "input.resolvedConfiguration"), "FunctionName");
-    name = emu_function_name(name);
+    cpl_str name = emu_function_of(record);
     emu_job_close(engine, EMU_GET(record, "jobId"), "TimedOut");
     emu_action_fail(&at, "JobFailed",
                     "The AWS Lambda function %.*s failed to return a result. Check the function to verify that it has "
@@ -168,9 +167,8 @@ static cpl_json *event_of(emu_engine *engine, const cpl_json *job) {
 }
 
 static bool invoke(emu_engine *engine, const cpl_json *record, const cpl_json *job) {
-    cpl_str name = cpl_json_get_str(cpl_json_get_path(record, "input.resolvedConfiguration"), "FunctionName");
     int64_t due_ms = (int64_t)cpl_json_get_number(job, "deadline", 0) - LAMBDA_MS;
-    return emu_function_invoke(engine->e, emu_function_name(name), EMU_GET(job, "id"), event_of(engine, job), due_ms);
+    return emu_function_invoke(engine->e, emu_function_of(record), EMU_GET(job, "id"), event_of(engine, job), due_ms);
 }
 
 bool emu_job_invoke(emu_engine *engine, const cpl_json *execution, cpl_json *record, const char *token,

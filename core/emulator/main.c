@@ -130,13 +130,8 @@ static void serve(const settings *with, const sigset_t *stops, cpl_relay *relay)
 
 static cpl_status read_file(const char *path, cpl_buf *out, cpl_error *err) {
     FILE *file = fopen(path, "rb");
-    char bytes[65536];
-    size_t n;
-    cpl_status status;
-    if (file == NULL) return cpl_fail_errno(err, "open", path);
-    while ((n = fread(bytes, 1, sizeof bytes, file)) > 0) cpl_buf_add(out, bytes, n);
-    status = ferror(file) ? cpl_fail_errno(err, "read", path) : cpl_buf_status(out, path, err);
-    fclose(file);
+    cpl_status status = file ? cpl_buf_read(out, file, path, err) : cpl_fail_errno(err, "open", path);
+    if (file) fclose(file);
     return status;
 }
 

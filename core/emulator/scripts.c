@@ -63,14 +63,9 @@ static cpl_status check_member(const cpl_json *value, cpl_error *err) {
 
 static cpl_status read_artifact(const char *path, cpl_buf *out) {
     FILE *file = fopen(path, "rb");
-    char chunk[65536];
-    size_t n;
-    bool failed;
-    if (file == NULL) return CPL_IO;
-    while ((n = fread(chunk, 1, sizeof chunk, file)) > 0) cpl_buf_add(out, chunk, n);
-    failed = ferror(file);
-    fclose(file);
-    return failed ? CPL_IO : cpl_buf_status(out, "the artifact", NULL);
+    cpl_status status = file ? cpl_buf_read(out, file, path, NULL) : CPL_IO;
+    if (file) fclose(file);
+    return status;
 }
 
 /* Looked at now, when who made the mistake is there to hear of it; read when the action ends. */
@@ -285,12 +280,11 @@ static bool release_all(emu_engine *engine, const cpl_json *added) {
     return true;
 }
 
-cpl_status emu_scripts_add(emu *e, cpl_str text, cpl_error *err) {
+cpl_status emu_scripts_add(emu *e, cpl_json *script, cpl_error *err) {
     emu_engine *engine = emu_engine_of(e);
-    cpl_json *script = NULL, *added;
-    cpl_status status = cpl_json_parse(text, &script, err);
+    cpl_status status = check_script(script, err);
+    cpl_json *added;
     bool good;
-    if (status == CPL_OK) status = check_script(script, err);
     if (status == CPL_OK && cpl_json_count(engine->scripts) >= SCRIPTS_MAX)
         status = cpl_fail(err, CPL_STATE, "there are %d scripts already", SCRIPTS_MAX);
     if (status) {

@@ -9,8 +9,8 @@
 
 #include "engine.h"
 
-/* Checks a script and keeps it; running actions that wait, and that it fits, end by it at once. */
-cpl_status emu_scripts_add(emu *e, cpl_str script, cpl_error *err);
+/* Checks a script and takes it over; running actions that wait, and that it fits, end by it at once. */
+cpl_status emu_scripts_add(emu *e, cpl_json *script, cpl_error *err);
 void emu_scripts_clear(emu_engine *engine);
 /* Lets the first script that fits decide about an action that has just started; *fits tells whether there is one. */
 bool emu_script_start(const emu_context *at, bool *fits);

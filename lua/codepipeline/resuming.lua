@@ -54,23 +54,24 @@ local function astray(how)
   )
 end
 
---- The next thing that happened, which must be of this kind.
-function History:again(kind)
+--- The next thing that happened, which must have come of this call.
+function History:again(called)
   local entry = self.entries[self.at + 1]
-  if entry[1] ~= kind then
-    astray(("job:%s() comes next, and it called job:%s()"):format(entry[1], kind))
+  local kind = entry[1] == "raised" and "step" or entry[1]
+  if kind ~= called then
+    astray(("job:%s() comes next, and it called job:%s()"):format(kind, called))
   end
   self.at = self.at + 1
   return entry
 end
 
 --- Keeps the value as it will come back from a token.
-function History:add(kind, value, raised)
+function History:add(kind, value)
   local text, err = core.encode(value == nil and core.null or value)
   if not text then
     error(("what job:%s() is to keep is not JSON: %s"):format(kind, tostring(err)), 0)
   end
-  local entry = { kind, core.decode(text), raised }
+  local entry = { kind, core.decode(text) }
   self.at = self.at + 1
   self.entries[self.at] = entry
   return entry
@@ -89,14 +90,14 @@ function History:step(body, ...)
   if not self:replaying() then
     local fine, value = pcall(body, ...)
     if not fine then
-      self:add("step", type(value) == "string" and value:sub(1, 200) or tostring(value):sub(1, 200), true)
+      self:add("raised", { message = tostring(value):sub(1, 200) })
       error(value, 0)
     end
     return value_of(self:add("step", value))
   end
   local entry = self:again "step"
-  if entry[3] == true then
-    error(entry[2], 0)
+  if entry[1] == "raised" then
+    error(entry[2].message, 0)
   end
   return value_of(entry)
 end

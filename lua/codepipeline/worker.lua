@@ -620,7 +620,8 @@ end
 --   unpacked to)
 -- @return what became of it: outcome ("succeeded", "failed" or "continued"), variables, message, failure_type, summary,
 --   external_execution_id, percent_complete, state, outputs (folders by name), answer (all of it, as the service's
---   operation calls it), and resume(), which runs the job that follows a continuation
+--   operation calls it), resume(), which runs the job that follows a continuation, and finish(limit), which goes on so
+--   to the end
 function Worker:test(handler, options)
   options = options or {}
   local given = options.event and core.decode(event.text(options.event)) or event_for(options)
@@ -637,6 +638,16 @@ function Worker:test(handler, options)
     end
     given["CodePipeline.job"].data.continuationToken = told.answer.continuationToken
     return self:test(handler, { inputs = options.inputs, to = options.to, event = given })
+  end
+  told.finish = function(limit)
+    local last = told
+    for _ = 1, limit or 100 do
+      if last.outcome ~= "continued" then
+        return last
+      end
+      last = last.resume()
+    end
+    error("the handler has not come to an end in so many jobs", 2)
   end
   return told
 end

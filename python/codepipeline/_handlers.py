@@ -157,17 +157,21 @@ class _Call:
 
     def __call__(self, job: Job, client: Client | None) -> object:
         if self.plain:
-            return _finish(job, self.handler(job))
+            return self._answer(job, self.handler(job))
         folders: dict[str, str] = {}
         values = {
             name: _GIVEN[name](job, client) if how == "given" else _artifact(job, name, how, folders)
             for name, how in self.wanted
         }
-        value = _finish(job, self.handler(**values))
+        value = self._answer(job, self.handler(**values))
         if folders and isinstance(decide(job, value), Result):
             for name, folder in folders.items():
                 job.output(name).pack(folder)
         return value
+
+    @staticmethod
+    def _answer(job: Job, value: object) -> object:
+        return _resuming.run(job, value) if inspect.isgenerator(value) else _finish(job, value)
 
 
 def _artifact(job: Job, name: str, how: str, folders: dict[str, str]) -> object:
@@ -210,9 +214,7 @@ _loop = _Loop()
 
 
 def _finish(job: Job, value: object) -> object:
-    """Waits for a coroutine, runs a generator; any other value is itself."""
-    if inspect.isgenerator(value):
-        return _resuming.run(job, value)
+    """Waits for a coroutine; any other value is itself."""
     if not inspect.iscoroutine(value):
         return value
     if ALONE:

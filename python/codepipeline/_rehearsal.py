@@ -36,12 +36,6 @@ def event_for(
     return {"CodePipeline.job": {"id": "00000000-0000-0000-0000-000000000000", "data": data}}
 
 
-def _state_in(token: str) -> Any:
-    state = json.loads(token.split(":", 2)[2])
-    history = History(state)
-    return history.state if history.took_place() else state
-
-
 class Rehearsal:
     """How a handler did in a unit test; see Worker.test.
 
@@ -78,7 +72,7 @@ class Rehearsal:
         self.summary: str | None = details.get("summary")
         self.external_execution_id: str | None = details.get("externalExecutionId", failure.get("externalExecutionId"))
         self.percent_complete: int | None = details.get("percentComplete")
-        self.state: Any = None if self._token is None else _state_in(self._token)
+        self.state: Any = None if self._token is None else History(json.loads(self._token.split(":", 2)[2])).state
         self._folder = tempfile.TemporaryDirectory(prefix="codepipeline-")
         self.outputs = {} if self.outcome != "succeeded" else self._collect(core)
         core.free()

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from ._worker import Job
 
 _KEY = "codepipeline.history"  # the only member of such a state
-_LATER, _STEP = "later", "step"
-_RAISED = "codepipeline.raised"  # the only member of the answer of a step that raised: module, class, text
+_LATER, _STEP, _RAISED = "later", "step", "raised"  # what was given, answered; the class and text of what a step raised
 
 
 def _as_json(what: str, value: Any) -> Any:
@@ -34,12 +33,12 @@ def _as_json(what: str, value: Any) -> Any:
 
 
 class History:
-    """What a job's handler did in the jobs before, and in this one so far."""
+    """What a job's handler did in the jobs before, and in this one so far; made of any job's state."""
 
     def __init__(self, state: Any) -> None:
-        self._entries: list[list[Any]] = []  # [kind, value]
-        if isinstance(state, dict) and set(state) == {_KEY}:
-            self._entries = state[_KEY]
+        ours = isinstance(state, dict) and set(state) == {_KEY}
+        self._entries: list[list[Any]] = state[_KEY] if ours else []  # [kind, value]
+        self._plain = None if ours else state
         self._at = 0
         self.active = False  # a generator is being run
 
@@ -49,25 +48,23 @@ class History:
 
     @property
     def state(self) -> Any:
-        """What the last yield gave; None before the first."""
+        """What the last yield gave; without one, the state as it came."""
         for kind, value in reversed(self._entries):
             if kind == _LATER:
                 return value
-        return None
-
-    def took_place(self) -> bool:
-        return bool(self._entries)
+        return self._plain
 
     def document(self) -> dict[str, Any]:
         return {_KEY: self._entries}
 
-    def again(self, kind: str) -> Any:
-        """The next thing that happened, which must be of this kind."""
-        happened, value = self._entries[self._at]
-        if happened != kind:
-            raise self.astray(f"job.{happened}() comes next, and it called job.{kind}()")
+    def again(self, called: str) -> tuple[str, Any]:
+        """The next thing that happened, which must have come of this call."""
+        kind, value = self._entries[self._at]
+        happened = _STEP if kind == _RAISED else kind
+        if happened != called:
+            raise self.astray(f"job.{happened}() comes next, and it called job.{called}()")
         self._at += 1
-        return value
+        return kind, value
 
     def add(self, kind: str, value: Any) -> None:
         self._entries.append([kind, value])
@@ -80,9 +77,15 @@ class History:
         )
 
 
-def _raise_again(module: str, name: str, text: str) -> None:
+def _raised(error: Exception) -> dict[str, str]:
+    kind = type(error)
+    return {"module": kind.__module__, "class": kind.__qualname__, "message": str(error)[:200]}
+
+
+def _raise_again(raised: dict[str, str]) -> None:
     """The exception of a step, as near as it can be had: its class if that is loaded, made of its text."""
-    kind = getattr(sys.modules.get(module), name, None)
+    name, text = raised.get("class", "the step raised"), raised["message"]
+    kind = getattr(sys.modules.get(raised.get("module", "")), name, None)
     if not (isinstance(kind, type) and issubclass(kind, Exception)):
         raise RuntimeError(f"{name}: {text}")
     try:
@@ -94,19 +97,17 @@ def _raise_again(module: str, name: str, text: str) -> None:
 
 def step(history: History, function: Callable[..., Any], args: tuple[Any, ...], named: dict[str, Any]) -> Any:
     if history.replaying:
-        value = history.again(_STEP)
-        if isinstance(value, dict) and set(value) == {_RAISED}:
-            _raise_again(*value[_RAISED])
+        kind, value = history.again(_STEP)
+        if kind == _RAISED:
+            _raise_again(value)
         return value
+    if not history.active:
+        return function(*args, **named)
     try:
         value = function(*args, **named)
     except Exception as error:
-        if history.active:
-            kind = type(error)
-            history.add(_STEP, {_RAISED: [kind.__module__, kind.__qualname__, str(error)[:200]]})
+        history.add(_RAISED, _raised(error))
         raise
-    if not history.active:
-        return value
     value = _as_json(f"what {getattr(function, '__qualname__', function)} answers", value)
     history.add(_STEP, value)
     return value
@@ -126,7 +127,7 @@ def run(job: Job, handler: Generator[Any, Any, object]) -> object:
             if not history.replaying:
                 history.add(_LATER, _as_json("the state", asked.state))
                 return Later(history.document(), asked.after, asked.result)
-            value = history.again(_LATER)
+            value = history.again(_LATER)[1]
     except StopIteration as end:
         if history.replaying:
             raise history.astray("it ended before it got to where it was") from None

@@ -92,7 +92,7 @@ class Job:
 
     @property
     def state(self) -> Any:
-        return self._history.state if self._history.took_place() else self._state
+        return self._history.state
 
     @property
     def replaying(self) -> bool:

@@ -42,6 +42,7 @@ static bool reopen(const char *text) {
 
 /* Everything there is: two pipelines, one with conditions, executions of every kind, jobs, webhooks, tags, ... */
 static void begin_all(void) {
+    cpl_json *script = NULL;
     static const char conditions[] =
         "{'pipeline':{'name':'q','pipelineType':'V2','executionMode':'QUEUED'," ROLE "," STORE
         ",'variables':[{'name':'tag','defaultValue':'v1'}],'stages':[" SOURCE
@@ -59,7 +60,8 @@ static void begin_all(void) {
     CHECK_STR(run("StartPipelineExecution", "{'name':'q','variables':[{'name':'tag','value':'v2'}]}"), "");
     id = keep("pipelineExecutionId");
     CHECK_STR(run("StopPipelineExecution", "{'pipelineName':'q','pipelineExecutionId':'%s','reason':'no'}", id), "");
-    CHECK(emu_scripts_add(story, CPL_LIT("{\"outcome\":\"succeed\",\"after\":3600}"), NULL) == CPL_OK);
+    CHECK(cpl_json_parse(CPL_LIT("{\"outcome\":\"succeed\",\"after\":3600}"), &script, NULL) == CPL_OK);
+    CHECK(emu_scripts_add(story, script, NULL) == CPL_OK);
     CHECK_STR(run("CreatePipeline", "%s",
                   PIPELINE("r", SOURCE "," STAGE("Build",
                                                  "{'name':'Code','actionTypeId':{'category':'Build','owner':"

@@ -120,6 +120,15 @@ describe("the emulator", function()
     end)
   end)
 
+  it("serves a page when it is asked to", function()
+    for _, ui in ipairs { true, false } do
+      local emulator <close> = assert(codepipeline.emulator { ui = ui })
+      local command = ("curl -s -o /dev/null -w '%%{http_code}' %s/_emulator/"):format(emulator.url)
+      local told <close> = assert(io.popen(command))
+      assert.equal(ui and "200" or "404", told:read "a")
+    end
+  end)
+
   it("tells what happens as events", function()
     helper.with_emulator(function(emulator, client)
       helper.prepare(emulator, client)

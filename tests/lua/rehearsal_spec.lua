@@ -77,13 +77,6 @@ describe("worker:test", function()
 end)
 
 describe("a handler that goes on", function()
-  local function finish(done)
-    while done.outcome == "continued" do
-      done = done.resume()
-    end
-    return done
-  end
-
   it("goes on where it stopped, with its variables", function()
     with_worker(function(worker)
       local calls = {}
@@ -125,7 +118,7 @@ describe("a handler that goes on", function()
         seen[#seen + 1] = tostring(job:replaying()) .. " " .. tostring(job.state)
         job:later "two"
       end)
-      assert.equal("succeeded", finish(worker:test(handler)).outcome)
+      assert.equal("succeeded", worker:test(handler).finish().outcome)
       assert.same({ "false nil", "let go", "true nil", "false nil", "let go" }, table.move(seen, 1, 5, 1, {}))
     end)
   end)
@@ -146,7 +139,7 @@ describe("a handler that goes on", function()
           job:later()
         end
       end)
-      assert.same({ tries = "2" }, finish(worker:test(handler)).variables)
+      assert.same({ tries = "2" }, worker:test(handler).finish().variables)
     end)
   end)
 

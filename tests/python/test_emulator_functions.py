@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import threading
+import time
 
 import pytest
 
 import codepipeline
 from conftest import ROOT
+from test_emulator_scripts import action
 
 BASE = "/2018-06-01/runtime/invocation/"
 
@@ -20,10 +22,6 @@ def start(emulator, client):
     """Makes the pipeline "site": a source by script, and an action that calls the function."""
 
     def begin(function="check", parameters="quick"):
-        def action(name, category, provider, **more):
-            kind = {"category": category, "owner": "AWS", "provider": provider, "version": "1"}
-            return {"name": name, "actionTypeId": kind, **more}
-
         source = action(
             "Fetch",
             "Source",
@@ -56,6 +54,13 @@ def start(emulator, client):
 def checked(client):
     stage = client.get_pipeline_state(name="site")["stageStates"][1]
     return stage["actionStates"][0]["latestExecution"]
+
+
+def until_reported(emulator, timeout=10):
+    end = time.monotonic() + timeout
+    while not emulator.ledger(operation="PutJobSuccessResult", status=200):
+        assert time.monotonic() < end, "the function has not reported"
+        time.sleep(0.01)
 
 
 def next_of(address):
@@ -132,8 +137,7 @@ def test_a_continuation_calls_the_function_again_after_a_while(emulator, client,
 
     emulator.function("check", worker.lambda_handler)
     run = start()
-    while not emulator.ledger(operation="PutJobSuccessResult", status=200):
-        pass
+    until_reported(emulator)
     assert checked(client)["status"] == "InProgress"
     emulator.clock.advance(seconds=31)
     assert run.wait(timeout=20).status == "Succeeded"
@@ -152,8 +156,7 @@ def test_a_generator_goes_on_with_the_next_invocation(emulator, client, start):
 
     emulator.function("check", worker.lambda_handler)
     run = start()
-    while not emulator.ledger(operation="PutJobSuccessResult", status=200):
-        pass
+    until_reported(emulator)
     emulator.clock.advance(seconds=31)
     assert run.wait(timeout=20).status == "Succeeded"
     details = client.list_action_executions(pipelineName="site")["actionExecutionDetails"]

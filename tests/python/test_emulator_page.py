@@ -3,14 +3,18 @@
 
 import http.client
 import json
+import re
+import subprocess
+import sys
 
 import pytest
 
 import codepipeline
 from chromium import browser
+from test_emulator_functions import start
 from test_emulator_scripts import pipeline
 
-__all__ = ["browser"]
+__all__ = ["browser", "start"]
 JSON = {"Content-Type": "application/json"}
 
 
@@ -67,8 +71,12 @@ def test_an_operation_is_called_as_the_owner_calls_it(emulator, client):
     assert turn(emulator, "call", {"operation": "Nothing"})[1]["__type"] == "UnknownOperationException"
 
 
-def test_jobs_are_listed(emulator, client):
+def test_jobs_are_listed(emulator, client, start):
     assert json.loads(ask(emulator, "GET", "status")[1])["jobs"] == []
+    emulator.function("check")
+    run = start()
+    (job,) = json.loads(ask(emulator, "GET", "status")[1])["jobs"]
+    assert (job["type"], job["status"], job["executionId"]) == ("Invoke:AWS:Lambda:1", "InProgress", run.id)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +139,22 @@ def test_the_page_may_load_nothing_from_elsewhere(shown):
     status, text, headers = ask(shown, "GET", "")
     assert status == 200 and headers["Content-Type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert "http" not in text.replace("http-equiv", "") and "innerHTML =" not in text.replace("!==", "")
+    assert "http" not in text and "src=" not in text and "@import" not in text
+    assert not re.search(r"innerHTML\s*\+?=[^=]|insertAdjacentHTML|document\.write|\beval\b", text)
+
+
+def test_the_command_serves_it_and_says_where():
+    command = [sys.executable, "-c", "import sys; from codepipeline._commands import emulator; sys.exit(emulator())"]
+    running = subprocess.Popen([*command, "--ui"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        url = running.stdout.readline().strip()
+        assert running.stderr.readline() == f"codepipeline-emulator: the page is {url}/_emulator/\n"
+        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+        connection.request("GET", "/_emulator/")
+        assert "<title>codepipeline emulator</title>" in connection.getresponse().read().decode()
+    finally:
+        running.terminate()
+        running.communicate(timeout=20)
 
 
 def test_a_person_approves_turns_the_clock_and_injects_a_fault(shown, browser):

@@ -67,6 +67,21 @@ def test_a_third_party_job_runs_like_any_other(world):
     assert len(asked) == 1
 
 
+def test_a_generator_goes_on_in_the_next_job(world):
+    start(world)
+    seen = []
+
+    def handler(job):
+        first = job.step(lambda: seen.append(job.id) or job.id)
+        yield job.later("half")
+        seen.append(job.id)
+        assert first == seen[0] != job.id and job.state == "half"
+
+    worker = partner_worker(world, handler)
+    assert [worker.run_once(timeout=10) for _ in range(2)] == ["continued", "succeeded"]
+    assert len(seen) == 2 and world.state()["status"] == "Succeeded"
+
+
 def test_it_goes_on_later_with_its_state(world):
     start(world)
     states = []
