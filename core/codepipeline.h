@@ -869,6 +869,13 @@ typedef struct cpl_emulator_options {
     cpl_str secret_access_key;
     cpl_str state; /* of cpl_emulator_export(): where it begins, instead of what path held */
     bool ui;       /* a page for people at URL/_emulator/ */
+    /*
+     * What a result or an acknowledgement gets that a worker repeats for a job that is over, which nobody could see in
+     * the real service. "refuse" (default): InvalidJobStateException, and for an acknowledgement InvalidNonceException.
+     * "accept": a result that says the same is accepted and changes nothing, and an acknowledgement is told the state
+     * that the job ended in.
+     */
+    cpl_str repeats;
 } cpl_emulator_options;
 
 /* CPL_IO: the port is in use (the message names it), or the file cannot be opened. */

@@ -93,9 +93,10 @@ static void show_status(const emu_control *control, emu_response *response) {
     size_t n = emu_store_size(store, EMU_JOB), first = n > JOBS_SHOWN ? n - JOBS_SHOWN : 0;
     cpl_buf *out = &response->body;
     const char *key;
-    cpl_buf_addf(
-        out, "{\"now\":%.3f,\"frozen\":%s,\"region\":\"%s\",\"accountId\":\"%s\",\"faults\":", emu_now_s(control->e),
-        emu_clock_frozen(control->e) ? "true" : "false", emu_region(control->e), emu_account_id(control->e));
+    cpl_buf_addf(out,
+                 "{\"now\":%.3f,\"frozen\":%s,\"region\":\"%s\",\"accountId\":\"%s\",\"repeats\":\"%s\",\"faults\":",
+                 emu_now_s(control->e), emu_clock_frozen(control->e) ? "true" : "false", emu_region(control->e),
+                 emu_account_id(control->e), emu_accepts_repeats(control->e) ? "accept" : "refuse");
     emu_faults_write(control->faults, out);
     cpl_buf_adds(out, ",\"jobs\":[");
     for (size_t i = first; i < n; i++) {
@@ -169,6 +170,13 @@ static cpl_status add_script(const emu_control *control, const cpl_json *in, cpl
     return script ? emu_scripts_add(control->e, script, err) : cpl_fail_nomem(err);
 }
 
+static cpl_status set_repeats(const emu_control *control, const cpl_json *in, cpl_error *err) {
+    cpl_str policy = cpl_json_get_str(in, "policy");
+    cpl_status status = emu_set_repeats(control->e, policy.n > 0 ? policy : CPL_LIT("?"), err);
+    if (status == CPL_INVALID) CPL_COPY(err->path, CPL_LIT("policy"));
+    return status;
+}
+
 void emu_control_clear(const emu_control *control) {
     emu_faults_clear(control->faults);
     emu_ledger_clear(control->ledger);
@@ -212,7 +220,8 @@ static const struct view {
 static const struct knob {
     const char *name;
     cpl_status (*turn)(const emu_control *, const cpl_json *, cpl_error *);
-} knobs[] = {{"advance", advance}, {"freeze", freeze}, {"fault", add_fault}, {"script", add_script}, {"clear", clear}};
+} knobs[] = {{"advance", advance}, {"freeze", freeze},     {"repeats", set_repeats},
+             {"fault", add_fault}, {"script", add_script}, {"clear", clear}};
 
 static void get(const emu_control *control, cpl_str name, emu_response *response) {
     for (size_t i = 0; i < CPL_COUNT(views); i++) {

@@ -104,6 +104,12 @@ bool emu_clock_frozen(const emu *e);
 void emu_clock_set(emu *e, int64_t now_ms, bool frozen);
 /* Makes e's state that of fresh, which is closed; on failure e is as it was. (For snapshot.c.) */
 cpl_status emu_adopt(emu *e, emu_store *fresh, cpl_error *err);
+/* Whether a result or an acknowledgement that a worker repeats for a job that is over is accepted; see repeats.c. */
+bool emu_accepts_repeats(const emu *e);
+/* "refuse" or "accept"; CPL_INVALID names "repeats". */
+cpl_status emu_set_repeats(emu *e, cpl_str policy, cpl_error *err);
+/* That policy as a word; empty is the default. (repeats.c) */
+cpl_status emu_repeats_read(cpl_str policy, bool *accepted, cpl_error *err);
 /* A new UUID; false when out of entropy. */
 bool emu_uuid(emu *e, char out[CPL_UUID_SIZE]);
 

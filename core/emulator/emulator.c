@@ -40,6 +40,7 @@ struct emu {
     int64_t now_ms;
     int64_t ahead_ms; /* how far the clock is ahead of the machine's; behind it once it was frozen */
     bool frozen;
+    bool accepts_repeats;
     char url[300];
 };
 
@@ -64,6 +65,7 @@ static bool is_region(cpl_str text) {
 }
 
 static cpl_status check_options(const cpl_emulator_options *o, cpl_error *err) {
+    bool accepted;
     if (o->port < 0 || o->port > 65535) return cpl_fail_at(err, CPL_INVALID, "port", "%d is not a port", o->port);
     if (o->account_id.n > 0 && (o->account_id.n != 12 || !is_digits(o->account_id)))
         return cpl_fail_at(err, CPL_INVALID, "account_id", "an account id is 12 digits");
@@ -72,7 +74,7 @@ static cpl_status check_options(const cpl_emulator_options *o, cpl_error *err) {
                            o->region.p);
     if ((o->access_key_id.n > 0) != (o->secret_access_key.n > 0))
         return cpl_fail_at(err, CPL_INVALID, "access_key_id", "a key needs a secret, and a secret a key");
-    return CPL_OK;
+    return emu_repeats_read(o->repeats, &accepted, err);
 }
 
 static cpl_status read_state(cpl_str text, cpl_json **out, cpl_error *err) {
@@ -101,6 +103,7 @@ static cpl_status make(emu **out, const cpl_emulator_options *o, cpl_json *state
     emu *e = cpl_calloc(1, sizeof *e);
     if (e == NULL) return cpl_fail_nomem(err);
     emu_set_now(e, cpl_clock_wall_ms());
+    emu_set_repeats(e, o->repeats, NULL); /* which was checked */
     e->region = text_or(o->region, DEFAULT_REGION);
     e->account_id = text_or(o->account_id, DEFAULT_ACCOUNT_ID);
     e->access_key_id = text_or(o->access_key_id, DEFAULT_ACCESS_KEY_ID);
@@ -244,6 +247,17 @@ emu_engine *emu_engine_of(const emu *e) {
 
 const char *emu_url(const emu *e) {
     return e->url[0] ? e->url : "http://localhost";
+}
+
+bool emu_accepts_repeats(const emu *e) {
+    return e->accepts_repeats;
+}
+
+cpl_status emu_set_repeats(emu *e, cpl_str policy, cpl_error *err) {
+    bool accepted;
+    cpl_status status = emu_repeats_read(policy, &accepted, err);
+    if (status == CPL_OK) e->accepts_repeats = accepted;
+    return status;
 }
 
 const char *emu_region(const emu *e) {

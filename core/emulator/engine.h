@@ -264,6 +264,10 @@ bool emu_jobs_hand_out(emu_call *call, emu_job_offer offer);
 bool emu_job_acknowledge(emu_call *call, cpl_json *job);
 bool emu_job_succeed(emu_call *call, cpl_json *job);
 bool emu_job_fail(emu_call *call, cpl_json *job);
+/* Keeps what the result that ends the job says, to know it again. false: out of memory. (repeats.c) */
+bool emu_result_note(const emu_call *call, cpl_json *job);
+/* Whether call's result says the same, and repeats are accepted. */
+bool emu_result_is_repeated(const emu_call *call, const cpl_json *job);
 
 /* The credentials of one delivery, kept as a grant; put into data. false: out of memory. */
 bool emu_grant_make(emu_engine *engine, const cpl_json *job, const cpl_json *record, cpl_json *data);

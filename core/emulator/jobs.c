@@ -12,7 +12,8 @@
  *
  * Every delivery has a nonce of its own, and only the latest one's is good. So a worker that is slow to acknowledge
  * still gets its job as long as nobody else was given it, and never once somebody was. AcknowledgeJob may be repeated
- * with the good nonce and answers the job's status; that makes a lost answer harmless.
+ * with the good nonce while the job is in progress; that makes a lost answer harmless. What is said of a job that is
+ * over is for repeats.c.
  */
 
 #define DELIVERY_MS 60000
@@ -313,6 +314,10 @@ bool emu_job_acknowledge(emu_call *call, cpl_json *job) {
         return emu_refuse(call, "InvalidNonceException", "The nonce is not that of the latest delivery of job '%s'",
                           EMU_GET(job, "id"));
     }
+    if (emu_job_over(job) && !emu_accepts_repeats(call->e)) {
+        return emu_refuse(call, "InvalidNonceException", "The nonce is no longer good: the job '%s' is %s",
+                          EMU_GET(job, "id"), EMU_GET(job, "status"));
+    }
     if (!emu_job_over(job) && !emu_is(job, "status", "InProgress")) {
         if (!emu_job_change(engine, job, "InProgress")) return emu_nomem(call);
     }
@@ -409,8 +414,9 @@ bool emu_job_succeed(emu_call *call, cpl_json *job) {
     const char *token = cpl_json_get_cstr(call->in, "continuationToken", NULL);
     result at;
     bool good;
+    if (emu_result_is_repeated(call, job)) return true;
     if (!need_running(call, job, &at) || !check_variables(call)) return false;
-    good = take_details(call->in, at.record) && take_revision(engine, call->in, &at) &&
+    good = emu_result_note(call, job) && take_details(call->in, at.record) && take_revision(engine, call->in, &at) &&
            (token ? continue_later(engine, &at, token)
                   : end_job(engine, &at, "Succeeded", &(emu_outcome){"Succeeded", NULL, {NULL, 0}}));
     return good || emu_nomem(call);
@@ -419,8 +425,9 @@ bool emu_job_succeed(emu_call *call, cpl_json *job) {
 bool emu_job_fail(emu_call *call, cpl_json *job) {
     const cpl_json *details = cpl_json_get(call->in, "failureDetails");
     result at;
+    if (emu_result_is_repeated(call, job)) return true;
     if (!need_running(call, job, &at)) return false;
-    return (emu_copy(at.record, "externalExecutionId", details, "externalExecutionId") &&
+    return (emu_result_note(call, job) && emu_copy(at.record, "externalExecutionId", details, "externalExecutionId") &&
             end_job(emu_engine_of(call->e), &at, "Failed",
                     &(emu_outcome){"Failed", EMU_GET(details, "type"), cpl_json_get_str(details, "message")})) ||
            emu_nomem(call);

@@ -12,7 +12,8 @@
 
 static const char usage[] =
     "usage: codepipeline-emulator [--host ADDRESS] [--port N] [--path FILE] [--region NAME] [--account-id DIGITS]\n"
-    "                             [--events FILE|URL] [--import FILE] [--export FILE] [--ui]\n";
+    "                             [--events FILE|URL] [--import FILE] [--export FILE] [--repeats refuse|accept]\n"
+    "                             [--ui]\n";
 
 static const char help[] =
     "\n"
@@ -27,6 +28,7 @@ static const char help[] =
     "address\n"
     "  --import FILE        begin with the state in this file, which --export wrote\n"
     "  --export FILE        write the state into this file at the end\n"
+    "  --repeats POLICY     a result repeated for a job that is over: refuse (default), or accept if it says the same\n"
     "  --ui                 serve a page that shows pipelines, executions and jobs, at the URL's /_emulator/\n"
     "  --help, --version\n"
     "\n"
@@ -63,6 +65,7 @@ static outcome read_option(int option, settings *out) {
     case 'e': out->events = value; return RUN;
     case 'i': out->import = optarg; return RUN;
     case 'o': out->export = optarg; return RUN;
+    case 'R': out->emulator.repeats = value; return RUN;
     case 'u': out->emulator.ui = true; return RUN;
     case '?': printf("%s%s", usage, help); return DONE;
     case 'v': printf("codepipeline-emulator %s\n", CPL_VERSION); return DONE;
@@ -79,6 +82,7 @@ static outcome read_options(int argc, char **argv, settings *out) {
                                             {"events", required_argument, NULL, 'e'},
                                             {"import", required_argument, NULL, 'i'},
                                             {"export", required_argument, NULL, 'o'},
+                                            {"repeats", required_argument, NULL, 'R'},
                                             {"ui", no_argument, NULL, 'u'},
                                             {"help", no_argument, NULL, 'H'},
                                             {"version", no_argument, NULL, 'v'},

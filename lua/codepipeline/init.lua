@@ -55,7 +55,8 @@ end
 --   secret_access_key; events: where its events go, a file that gets a line of JSON each or an http:// or https://
 --   address that gets a POST each (emulator:relayed() tells what became of them: delivered, dropped, reason); state:
 --   what emulator:export() answered, or that as a table: where it begins, also with the region and account of it; ui:
---   serve a page for people at url .. "/_emulator/"
+--   serve a page for people at url .. "/_emulator/"; repeats: "refuse" (default) or "accept", what a worker gets that
+--   repeats the result of a job that is over
 -- @return emulator (members url and environ, methods client, events and close), or nil and err
 function codepipeline.emulator(options)
   if options and type(options.state) == "table" then

@@ -11,12 +11,14 @@ typedef struct lua_emulator {
     cpl_relay_report report; /* the relay's last word */
 } lua_emulator;
 
-/* start{port=, host=, path=, region=, account_id=, access_key_id=, secret_access_key=, events=, state=} -> emulator |
- * nil, err */
+/*
+ * start{port=, host=, path=, region=, account_id=, access_key_id=, secret_access_key=, events=, state=, ui=, repeats=}
+ * -> emulator | nil, err
+ */
 static int emulator_start(lua_State *L) {
     static const char *const names[] = {
-        "port",   "host",  "path", "region", "account_id", "access_key_id", "secret_access_key",
-        "events", "state", "ui",   NULL};
+        "port",   "host",  "path", "region",  "account_id", "access_key_id", "secret_access_key",
+        "events", "state", "ui",   "repeats", NULL};
     cpl_str events;
     cpl_emulator_options options = {0};
     lua_emulator *self;
@@ -30,6 +32,7 @@ static int emulator_start(lua_State *L) {
     options.access_key_id = field_str(L, 1, "access_key_id");
     options.secret_access_key = field_str(L, 1, "secret_access_key");
     options.state = field_str(L, 1, "state");
+    options.repeats = field_str(L, 1, "repeats");
     options.ui = !lua_isnoneornil(L, 1) && lua_getfield(L, 1, "ui") != LUA_TNIL && lua_toboolean(L, -1);
     events = field_str(L, 1, "events");
     self = lua_newuserdatauv(L, sizeof *self, 0);

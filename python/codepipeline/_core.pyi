@@ -256,6 +256,7 @@ class Emulator:
         events: str | bytes | None = ...,
         state: str | bytes | None = ...,
         ui: bool = ...,
+        repeats: str | None = ...,
     ) -> Emulator: ...
     @property
     def closed(self) -> bool: ...

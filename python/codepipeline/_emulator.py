@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
-    from typing import Any
+    from typing import Any, Literal
 
     from typing_extensions import Self, Unpack
 
@@ -95,6 +95,9 @@ class Emulator:
 
     ui           serve a page for people at url + "/_emulator/": pipelines, executions and jobs as they move, the clock,
                  faults, the latest requests
+    repeats      what a worker gets that repeats a result or an acknowledgement for a job that is over, which nobody
+                 could see in the real service: "refuse", InvalidJobStateException or InvalidNonceException; or
+                 "accept", success if it says the same
 
     Raises SystemFailure when the port is in use or the file cannot be opened. It is a context manager; leaving it stops
     it. For tests, not for the internet.
@@ -117,6 +120,7 @@ class Emulator:
         events: Path | None = None,
         state: dict[str, Any] | str | None = None,
         ui: bool = False,
+        repeats: Literal["refuse", "accept"] = "refuse",
     ) -> None:
         self._functions: list[Function] = []
         self._events = None if events is None else os.fspath(events)
@@ -130,6 +134,7 @@ class Emulator:
             secret_access_key=secret_access_key,
             events=None if events is None else os.fsencode(events),
             ui=ui,
+            repeats=repeats,
             state=_text(state),
         )
 

@@ -19,6 +19,10 @@ static void begin_build(const char *pipeline) {
     CHECK_STR(run("CreatePipeline", "%s", pipeline), "");
 }
 
+static void accept_repeats(void) {
+    CHECK(emu_set_repeats(story, CPL_LIT("accept"), NULL) == CPL_OK && emu_accepts_repeats(story));
+}
+
 static const char *job_status(story_job job) {
     return acknowledge(job)[0] ? "(refused)" : text("status");
 }
@@ -185,7 +189,7 @@ TEST(t_jobs__a_job_is_delivered_once_and_acknowledging_may_be_repeated) {
     CHECK_STR(job_status(job), "InProgress");
     CHECK_STR(job_status(job), "InProgress");
     CHECK_STR(succeed(job), "");
-    CHECK_STR(job_status(job), "Succeeded");
+    CHECK_STR(acknowledge(job), "InvalidNonceException");
     CHECK_STR(run("AcknowledgeJob", "{'jobId':'00000000-0000-4000-8000-000000000000','nonce':'1'}"),
               "JobNotFoundException");
     close_story();
@@ -234,6 +238,74 @@ TEST(t_jobs__a_result_needs_a_job_in_progress) {
     close_story();
 }
 
+TEST(t_jobs__a_repeated_result_is_accepted_when_it_says_the_same) {
+    static const char first[] =
+        "{'jobId':'%s','executionDetails':{'summary':'s','percentComplete':9},"
+        "'outputVariables':{'a':'1','b':'2'}}";
+    static const char sorted_otherwise[] =
+        "{'outputVariables':{'b':'2','a':'1'},"
+        "'executionDetails':{'percentComplete':9,'summary':'s'},'jobId':'%s'}";
+    story_job job;
+    begin_build(BUILD_PIPELINE(""));
+    accept_repeats();
+    job = take_and_acknowledge("Build", "Maker");
+    CHECK_STR(run("PutJobSuccessResult", first, job.id), "");
+    CHECK_STR(run("PutJobSuccessResult", first, job.id), "");
+    CHECK_STR(run("PutJobSuccessResult", sorted_otherwise, job.id), "");
+    CHECK_STR(succeed(job), "InvalidJobStateException");
+    CHECK_STR(
+        run("PutJobSuccessResult", "{'jobId':'%s','executionDetails':{'summary':'t','percentComplete':9}}", job.id),
+        "InvalidJobStateException");
+    CHECK_STR(fail_job(job), "InvalidJobStateException");
+    CHECK_STR(job_status(job), "Succeeded");
+    emu_set_repeats(story, CPL_LIT("refuse"), NULL);
+    CHECK_STR(run("PutJobSuccessResult", first, job.id), "InvalidJobStateException");
+    CHECK_STR(acknowledge(job), "InvalidNonceException");
+    CHECK_STR(run("ListActionExecutions", "{'pipelineName':'p'}"), "");
+    CHECK_STR(text("actionExecutionDetails.0.output.executionResult.externalExecutionSummary"), "s");
+    close_story();
+}
+
+TEST(t_jobs__a_repeated_failure_is_accepted_when_it_says_the_same) {
+    story_job job;
+    begin_build(BUILD_PIPELINE(""));
+    accept_repeats();
+    job = take_and_acknowledge("Build", "Maker");
+    CHECK_STR(fail_job(job), "");
+    CHECK_STR(fail_job(job), "");
+    CHECK_STR(run("PutJobFailureResult", "{'jobId':'%s','failureDetails':{'type':'JobFailed','message':'no'}}", job.id),
+              "InvalidJobStateException");
+    CHECK_STR(succeed(job), "InvalidJobStateException");
+    CHECK_STR(job_status(job), "Failed");
+    close_story();
+}
+
+TEST(t_jobs__a_repeated_continuation_makes_no_second_job) {
+    static const char later[] = "{'jobId':'%s','continuationToken':'more'}";
+    story_job job;
+    begin_build(BUILD_PIPELINE(""));
+    accept_repeats();
+    job = take_and_acknowledge("Build", "Maker");
+    CHECK_STR(run("PutJobSuccessResult", later, job.id), "");
+    CHECK_STR(run("PutJobSuccessResult", later, job.id), "");
+    CHECK_STR(succeed(job), "InvalidJobStateException");
+    job = take_and_acknowledge("Build", "Maker");
+    CHECK_STR(take("Build", "Maker").id, "(none)");
+    CHECK_STR(succeed(job), "");
+    close_story();
+}
+
+TEST(t_jobs__a_result_after_its_time_is_no_repetition) {
+    story_job job;
+    begin_build(BUILD_PIPELINE(",'timeoutInMinutes':5"));
+    accept_repeats();
+    job = take_and_acknowledge("Build", "Maker");
+    turn_clock(301);
+    CHECK_STR(succeed(job), "InvalidJobStateException");
+    CHECK_STR(job_status(job), "TimedOut");
+    close_story();
+}
+
 TEST(t_jobs__execution_details_show_in_the_state_and_in_the_history) {
     story_job job;
     begin_build(BUILD_PIPELINE(""));
@@ -274,6 +346,7 @@ TEST(t_jobs__a_failure_fails_action_stage_and_execution) {
     CHECK_STR(text("stageStates.1.actionStates.0.latestExecution.errorDetails.message"), "not allowed");
     CHECK_STR(text("stageStates.1.actionStates.0.latestExecution.externalExecutionId"), "run 8");
     CHECK_STR(execution_status("p", id), "Failed");
+    accept_repeats(); /* tells the state it ended in */
     CHECK_STR(job_status(job), "Failed");
     close_story();
 }
@@ -327,6 +400,7 @@ TEST(t_jobs__an_action_that_takes_too_long_fails_and_its_job_is_timed_out) {
     CHECK_STR(text("stageStates.1.actionStates.0.latestExecution.errorDetails.code"), "Timeout");
     CHECK_STR(stage_status("p", 1), "Failed");
     CHECK_STR(succeed(job), "InvalidJobStateException");
+    accept_repeats(); /* tells the state it ended in */
     CHECK_STR(job_status(job), "TimedOut");
     close_story();
 }

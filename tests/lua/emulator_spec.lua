@@ -31,6 +31,27 @@ describe("the emulator", function()
     assert.matches(tostring(port), err.message)
   end)
 
+  it("takes a policy for what is repeated, and no other word", function()
+    local none, err = codepipeline.emulator { repeats = "maybe" }
+    assert.is_nil(none)
+    assert.equal("repeats", err.path)
+    local emulator <close> = assert(codepipeline.emulator { repeats = "accept" })
+    local client <close> = assert(emulator:client())
+    helper.prepare(emulator, client)
+    assert(client:create_pipeline {
+      pipeline = helper.pipeline("p", { helper.action("Make", "Build", "Builder", { "Source" }) }),
+    })
+    local id = { category = "Build", owner = "Custom", provider = "Builder", version = "1" }
+    local job = assert(client:poll_for_jobs { actionTypeId = id }).jobs[1]
+    assert(client:acknowledge_job { jobId = job.id, nonce = job.nonce })
+    for _ = 1, 2 do
+      assert(client:put_job_success_result { jobId = job.id, executionDetails = { summary = "s" } })
+    end
+    local _, other = client:put_job_success_result { jobId = job.id }
+    assert.equal("InvalidJobStateException", other.code)
+    assert.equal("Succeeded", assert(client:acknowledge_job { jobId = job.id, nonce = job.nonce }).status)
+  end)
+
   it("goes on where it stopped when it has a file", function()
     local path = helper.path()
     do

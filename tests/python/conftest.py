@@ -39,11 +39,17 @@ def suite():
 
 
 @pytest.fixture
-def emulator(monkeypatch):
+def repeats():
+    """The emulator's policy for what a worker repeats; tests of delivery are parametrized by it."""
+    return "refuse"
+
+
+@pytest.fixture
+def emulator(monkeypatch, repeats):
     """An emulator of the test's own; the environment points at it."""
     import codepipeline
 
-    with codepipeline.Emulator() as running:
+    with codepipeline.Emulator(repeats=repeats) as running:
         for name, value in running.environ.items():
             monkeypatch.setenv(name, value)
         yield running

@@ -88,7 +88,13 @@ def test_a_file_that_is_not_its_own_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "kind"),
-    [({"colour": 1}, TypeError), ({"port": "x"}, TypeError), ({"port": 70000}, ValueError), ({"port": -1}, ValueError)],
+    [
+        ({"colour": 1}, TypeError),
+        ({"port": "x"}, TypeError),
+        ({"port": 70000}, ValueError),
+        ({"port": -1}, ValueError),
+        ({"repeats": "maybe"}, ValueError),
+    ],
 )
 def test_malformed_options_are_refused(options, kind):
     with pytest.raises(kind):

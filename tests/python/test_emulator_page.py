@@ -61,6 +61,12 @@ def test_faults_scripts_the_ledger_and_their_end(emulator, client):
     assert json.loads(ask(emulator, "GET", "ledger")[1]) == []
 
 
+def test_the_policy_for_repeats_is_chosen(emulator):
+    assert json.loads(ask(emulator, "GET", "status")[1])["repeats"] == "refuse"
+    assert turn(emulator, "repeats", {"policy": "accept"})[1]["repeats"] == "accept"
+    assert turn(emulator, "repeats", {"policy": "refuse"})[1]["repeats"] == "refuse"
+
+
 def test_an_operation_is_called_as_the_owner_calls_it(emulator, client):
     turn(emulator, "script", {"outcome": "succeed", "output_variables": {"digest": "1"}})
     status, made = turn(emulator, "call", {"operation": "CreatePipeline", "input": {"pipeline": pipeline()}})
@@ -93,6 +99,8 @@ def test_jobs_are_listed(emulator, client, start):
         ("fault", {"kind": "500", "after": "soon"}, "after"),
         ("fault", {"kind": "500", "seed": -1}, "seed"),
         ("script", {"outcome": "maybe"}, "outcome"),
+        ("repeats", {"policy": "maybe"}, "policy"),
+        ("repeats", {}, "policy"),
         ("advance", "[1]", ""),
         ("advance", "{", ""),
     ],
@@ -145,13 +153,17 @@ def test_the_page_may_load_nothing_from_elsewhere(shown):
 
 def test_the_command_serves_it_and_says_where():
     command = [sys.executable, "-c", "import sys; from codepipeline._commands import emulator; sys.exit(emulator())"]
-    running = subprocess.Popen([*command, "--ui"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        [*command, "--ui", "--repeats", "accept"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         url = running.stdout.readline().strip()
         assert running.stderr.readline() == f"codepipeline-emulator: the page is {url}/_emulator/\n"
         connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
         connection.request("GET", "/_emulator/")
         assert "<title>codepipeline emulator</title>" in connection.getresponse().read().decode()
+        connection.request("GET", "/_emulator/status")
+        assert json.loads(connection.getresponse().read())["repeats"] == "accept"
     finally:
         running.terminate()
         running.communicate(timeout=20)

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 import codepipeline
+from test_delivery import BOTH_POLICIES
 from test_worker import World
 
 PARTNER = {"category": "Test", "owner": "ThirdParty", "provider": "Partner", "version": "1"}
@@ -80,6 +81,25 @@ def test_a_generator_goes_on_in_the_next_job(world):
     worker = partner_worker(world, handler)
     assert [worker.run_once(timeout=10) for _ in range(2)] == ["continued", "succeeded"]
     assert len(seen) == 2 and world.state()["status"] == "Succeeded"
+
+
+@BOTH_POLICIES
+@pytest.mark.parametrize("ending", ["Succeeded", "Failed"])
+def test_an_answer_that_was_lost_is_asked_for_again_and_the_result_counts_once(world, emulator, repeats, ending):
+    start(world)
+    for operation in ("Acknowledge{}Job", "Put{}JobSuccessResult", "Put{}JobFailureResult"):
+        emulator.fault("lost-answer", operation.format("ThirdParty"))
+
+    def handler(job):
+        if ending == "Failed":
+            raise RuntimeError("it broke")
+
+    assert partner_worker(world, handler).run_once(timeout=10) == ending.lower()
+    assert world.state()["status"] == ending
+    results = [
+        entry for entry in emulator.ledger() if "JobSuccess" in entry["operation"] or "JobFail" in entry["operation"]
+    ]
+    assert [entry["status"] for entry in results] == [200, 200 if repeats == "accept" else 400]
 
 
 def test_it_goes_on_later_with_its_state(world):
