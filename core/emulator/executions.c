@@ -209,7 +209,7 @@ static bool retry_stage_execution(emu_call *call) {
     cpl_json *execution, *stage;
     if (document == NULL || emu_stage_need(call, document, stage_name) == NULL) return false;
     execution = need_retryable(call, document);
-    if (execution == NULL) return false;
+    if (execution == NULL || !emu_concurrency_check(call, emu_pipeline_latest(document))) return false;
     stage = cpl_json_get(cpl_json_get(execution, "stages"), stage_name);
     cpl_json_remove(execution, "stop");
     cpl_json_remove(execution, "statusSummary");

@@ -1,144 +1,67 @@
 // SPDX-License-Identifier: MIT
-// All 44 operations once more, with the AWS SDK for JavaScript, unmodified: each refuses input that is no good, and
-// those that story.cjs leaves out carry a third-party job, a webhook, a condition, a rollback and a revision to their
-// end. The environment points at the emulator. Prints one JSON line of what it saw.
+// The calls of tests/scenarios/operations.json with the AWS SDK for JavaScript, unmodified. The environment points at
+// the emulator; the arguments are the table and the emulator's URL. Prints {operation: [what came of it]}, "" for
+// success.
+const assert = require("assert");
+const fs = require("fs");
 const codepipeline = require("@aws-sdk/client-codepipeline");
-const s3 = require("@aws-sdk/client-s3");
 
-const client = new codepipeline.CodePipelineClient({});
-const send = (name, input = {}) => client.send(new codepipeline[`${name}Command`](input));
-const partner = { category: "Test", owner: "ThirdParty", provider: "Partner", version: "1" };
-const seen = { refused: {} };
+const client = new codepipeline.CodePipelineClient({ maxAttempts: 1 });
+const table = JSON.parse(fs.readFileSync(process.argv[2], "utf8"));
+const url = process.argv[3];
 
-function action(name, actionTypeId, configuration, more = {}) {
-  return { name, actionTypeId, configuration, ...more };
+const read = (value, path) => path.split(".").reduce((at, step) => (at == null ? at : at[step]), value);
+
+function fillObject(value, names) {
+  if ("$list" in value) return Array.from({ length: value.$list }, (_, i) => fill(value.of, { ...names, i }));
+  if ("$text" in value) return "x".repeat(value.$text);
+  if ("$time" in value) return new Date(value.$time * 1000);
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, fill(item, names)]));
 }
 
-function declaration(name, stage) {
-  const s3Source = { category: "Source", owner: "AWS", provider: "S3", version: "1" };
-  const watched = { S3Bucket: "js-source", S3ObjectKey: "app.bin", PollForSourceChanges: "false" };
-  const fetch = action("Fetch", s3Source, watched, { outputArtifacts: [{ name: "Source" }] });
-  return {
-    name,
-    pipelineType: "V2",
-    roleArn: "arn:aws:iam::123456789012:role/pipeline",
-    artifactStore: { type: "S3", location: "js-artifacts" },
-    stages: [{ name: "Source", actions: [fetch] }, stage],
-  };
+function fill(value, names) {
+  if (Array.isArray(value)) return value.map((item) => fill(item, names));
+  if (value !== null && typeof value === "object") return fillObject(value, names);
+  if (typeof value !== "string") return value;
+  const whole = /^\$\{([^}]*)\}$/.exec(value);
+  if (whole) return fill(names[whole[1]], names);
+  return value.replace(/\$\{([^}]*)\}/g, (_, name) => String(names[name]));
 }
 
-async function refuseAll() {
-  const bad = {
-    ListPipelines: { nextToken: "garbage" },
-    ListActionTypes: { nextToken: "garbage" },
-    ListWebhooks: { NextToken: "garbage" },
-    ListRuleTypes: { regionFilter: "x" },
-  };
-  const commands = Object.keys(codepipeline).filter((name) => /^[A-Z]\w+Command$/.test(name));
-  for (const name of commands.map((command) => command.slice(0, -"Command".length))) {
-    try {
-      await send(name, bad[name]);
-      seen.refused[name] = "";
-    } catch (error) {
-      seen.refused[name] = error.name;
-    }
-  }
+async function turn(knob, body) {
+  const headers = { "Content-Type": "application/json" };
+  const answer = await fetch(`${url}/_emulator${knob}`, { method: "POST", headers, body: JSON.stringify(body) });
+  const text = await answer.text();
+  assert.equal(answer.status, 200, text);
 }
 
-async function thirdParty() {
-  await send("UpdateActionType", {
-    actionType: {
-      id: partner,
-      executor: {
-        type: "JobWorker",
-        configuration: { jobWorkerExecutorConfiguration: { pollingAccounts: ["123456789012"] } },
-      },
-      inputArtifactDetails: { minimumCount: 0, maximumCount: 1 },
-      outputArtifactDetails: { minimumCount: 0, maximumCount: 0 },
-    },
-  });
-  seen.executor = (await send("GetActionType", partner)).actionType.executor.type;
-  await send("CreatePipeline", {
-    pipeline: declaration("partner", { name: "Test", actions: [action("Run", partner)] }),
-  });
-  const [offered] = (await send("PollForThirdPartyJobs", { actionTypeId: partner })).jobs;
-  const job = { jobId: offered.jobId, clientToken: `emulator-token-${offered.clientId}` };
-  seen.offered = Object.keys(offered).sort();
-  const { jobDetails } = await send("GetThirdPartyJobDetails", job);
-  seen.status = (await send("AcknowledgeThirdPartyJob", { ...job, nonce: jobDetails.nonce })).status;
-  await send("PutThirdPartyJobSuccessResult", job);
-  seen.late = await send("PutThirdPartyJobFailureResult", {
-    ...job,
-    failureDetails: { type: "JobFailed", message: "late" },
-  }).catch((error) => error.name);
-}
-
-async function webhook() {
-  const made = await send("PutWebhook", {
-    webhook: {
-      name: "hook",
-      targetPipeline: "partner",
-      targetAction: "Fetch",
-      filters: [{ jsonPath: "$.ref", matchEquals: "refs/heads/main" }],
-      authentication: "UNAUTHENTICATED",
-      authenticationConfiguration: {},
-    },
-  });
-  const answer = await fetch(made.webhook.url, { method: "POST", body: JSON.stringify({ ref: "refs/heads/main" }) });
-  seen.posted = answer.status;
-  const [listed] = (await send("ListWebhooks")).webhooks;
-  seen.triggered = listed.lastTriggered instanceof Date;
-  const runs = await send("ListPipelineExecutions", { pipelineName: "partner" });
-  seen.trigger = runs.pipelineExecutionSummaries[0].trigger.triggerType;
-}
-
-async function conditions() {
-  const manual = { category: "Approval", owner: "AWS", provider: "Manual", version: "1" };
-  const never = {
-    name: "Never",
-    ruleTypeId: { category: "Rule", owner: "AWS", provider: "DeploymentWindow", version: "1" },
-    configuration: { Cron: "* * * ? * * 1970" },
-  };
-  const beforeEntry = { conditions: [{ result: "FAIL", rules: [never] }] };
-  await send("CreatePipeline", {
-    pipeline: declaration("held", { name: "Ask", actions: [action("Ok", manual)], beforeEntry }),
-  });
-  const at = { pipelineName: "held", stageName: "Ask" };
-  const [run] = (await send("ListPipelineExecutions", { pipelineName: "held" })).pipelineExecutionSummaries;
-  seen.held = run.status;
-  await send("OverrideStageCondition", {
-    ...at,
-    pipelineExecutionId: run.pipelineExecutionId,
-    conditionType: "BEFORE_ENTRY",
-  });
-  const stage = (await send("GetPipelineState", { name: "held" })).stageStates[1];
-  seen.overridden = stage.beforeEntryConditionState.latestExecution.status;
-  await send("PutApprovalResult", {
-    ...at,
-    actionName: "Ok",
-    token: stage.actionStates[0].latestExecution.token,
-    result: { status: "Approved", summary: "" },
-  });
-  seen.rules = (await send("ListRuleExecutions", { pipelineName: "held" })).ruleExecutionDetails.map((r) => r.status);
-  await send("RollbackStage", { ...at, targetPipelineExecutionId: run.pipelineExecutionId });
-  const [rollback] = (await send("ListPipelineExecutions", { pipelineName: "held" })).pipelineExecutionSummaries;
-  seen.rollback = rollback.executionType;
-  const revision = { revisionId: "r", revisionChangeId: "c", created: new Date() };
-  const where = { pipelineName: "held", stageName: "Source", actionName: "Fetch", actionRevision: revision };
-  const first = await send("PutActionRevision", where);
-  const second = await send("PutActionRevision", where);
-  seen.revisions = [first.newRevision, second.newRevision];
-  seen.ruleTypes = (await send("ListRuleTypes")).ruleTypes.length;
+async function call(name, input, error) {
+  const sent = client.send(new codepipeline[`${name}Command`](input));
+  if (!error) return sent;
+  const refused = await sent.then(() => assert.fail(`${name} succeeds`), (reason) => reason);
+  assert.equal(refused.name, error, `${name}: ${refused.stack}`);
+  assert(refused instanceof codepipeline[error], `${name}: ${error} is not of its class`);
+  assert.equal(refused.$metadata.httpStatusCode, 400);
+  assert(refused.message && refused.$metadata.requestId);
+  return refused;
 }
 
 async function main() {
-  const store = new s3.S3Client({ forcePathStyle: true });
-  await store.send(new s3.CreateBucketCommand({ Bucket: "js-source" }));
-  await store.send(new s3.PutObjectCommand({ Bucket: "js-source", Key: "app.bin", Body: "source revision" }));
-  await refuseAll();
-  await thirdParty();
-  await webhook();
-  await conditions();
+  const names = { ...table.let };
+  const seen = {};
+  for (const [name, given, options = {}] of table.calls) {
+    let answer;
+    for (let i = 0; i < (options.times ?? 1); i++) {
+      const input = fill(given, { ...names, ...options.with, i });
+      answer = await (name.startsWith("/") ? turn(name, input) : call(name, input, options.error));
+    }
+    if (name.startsWith("/")) continue;
+    (seen[name] ??= []).push(options.error ?? "");
+    for (const [key, path] of Object.entries(options.keep ?? {})) names[key] = read(answer, path);
+    for (const [path, value] of Object.entries(options.expect ?? {})) {
+      assert.deepEqual(read(answer, path) ?? null, fill(value, names), `${name}: ${path}`);
+    }
+  }
   console.log(JSON.stringify(seen));
 }
 

@@ -15,14 +15,3 @@ def test_the_javascript_sdk_carries_a_pipeline_to_succeeded(emulator, node):
     assert seen["stale"] in ("InvalidNonceException", "InvalidJobStateException")
     assert seen["unknown"] == "PipelineNotFoundException"
     assert seen["pages"] == 4
-
-
-def test_the_javascript_sdk_understands_every_operation(emulator, node):
-    seen = json.loads(node("operations.cjs"))
-    assert len(seen["refused"]) == 44
-    assert {name for name in seen["refused"].values() if not name.endswith("Exception")} == set()
-    assert (seen["executor"], seen["offered"], seen["status"]) == ("JobWorker", ["clientId", "jobId"], "InProgress")
-    assert seen["late"] == "InvalidJobStateException"
-    assert (seen["posted"], seen["triggered"], seen["trigger"]) == (200, True, "Webhook")
-    assert (seen["held"], seen["overridden"], seen["rules"]) == ("Failed", "Overridden", ["Failed"])
-    assert (seen["rollback"], seen["revisions"], seen["ruleTypes"]) == ("ROLLBACK", [True, False], 6)
