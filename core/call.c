@@ -72,7 +72,7 @@ static cpl_status prepare(call *c, cpl_str params, unsigned flags) {
     checks = CPL_CHECK_TIME_TEXT | (flags & CPL_CALL_EMPTY_TABLES ? CPL_CHECK_EMPTY_TABLES : 0u);
     status = cpl_model_validate(c->body.p, c->body.n, c->operation->input, checks, c->err);
     if (status == CPL_OK) status = fill_token(c);
-    if (status == CPL_OK) status = cpl_uuid(c->id, c->err);
+    if (status == CPL_OK) status = cpl_uuid_for_logs(c->id, c->err);
     snprintf(c->target, sizeof c->target, "%s.%s", cpl_model_target_prefix, c->operation->info.name);
     return status;
 }

@@ -19,6 +19,7 @@
 #endif
 
 #include "err.h"
+#include "fork.h"
 
 /* Fetched once and never freed: an implicit fetch costs more than the hash, and another thread may still be hashing
  * while the process ends. MD5 and SHA-1 are apart, because they may be missing (FIPS) and most processes never ask. */
@@ -289,21 +290,58 @@ cpl_status cpl_random(void *out, size_t n, cpl_error *err) {
     return CPL_OK;
 }
 
-cpl_status cpl_uuid(char out[CPL_UUID_SIZE], cpl_error *err) {
+/*
+ * Fetched ahead: sixteen ids for one question to the kernel. Who finds the lock taken, by another thread or for good in
+ * a child that was forked meanwhile, asks by itself.
+ */
+static struct {
+    atomic_flag busy;
+    uint32_t mark; /* of the process that fetched them: a child has none of its parent's */
+    size_t left;
+    unsigned char bytes[256];
+} ahead = {.busy = ATOMIC_FLAG_INIT};
+
+static cpl_status random_ahead(unsigned char *out, size_t n, cpl_error *err) {
+    cpl_status status = CPL_OK;
+    if (atomic_flag_test_and_set_explicit(&ahead.busy, memory_order_acquire)) return cpl_random(out, n, err);
+    if (ahead.left < n || ahead.mark != cpl_fork_mark()) {
+        status = cpl_random(ahead.bytes, sizeof ahead.bytes, err);
+        ahead.left = status ? 0 : sizeof ahead.bytes;
+        ahead.mark = cpl_fork_mark();
+    }
+    if (status == CPL_OK) {
+        ahead.left -= n;
+        memcpy(out, ahead.bytes + ahead.left, n);
+    }
+    atomic_flag_clear_explicit(&ahead.busy, memory_order_release);
+    return status;
+}
+
+static void write_uuid(unsigned char bytes[16], char out[CPL_UUID_SIZE]) {
     static const char digits[] = "0123456789abcdef";
-    unsigned char bytes[16];
     char *to = out;
-    cpl_status status = cpl_random(bytes, sizeof bytes, err);
-    if (status) return status;
     bytes[6] = (bytes[6] & 0x0f) | 0x40; /* version 4 */
     bytes[8] = (bytes[8] & 0x3f) | 0x80; /* the variant of RFC 9562 */
-    for (size_t i = 0; i < sizeof bytes; i++) {
+    for (size_t i = 0; i < 16; i++) {
         if (i == 4 || i == 6 || i == 8 || i == 10) *to++ = '-';
         *to++ = digits[bytes[i] >> 4];
         *to++ = digits[bytes[i] & 15];
     }
     *to = '\0';
-    return CPL_OK;
+}
+
+cpl_status cpl_uuid(char out[CPL_UUID_SIZE], cpl_error *err) {
+    unsigned char bytes[16];
+    cpl_status status = cpl_random(bytes, sizeof bytes, err);
+    if (status == CPL_OK) write_uuid(bytes, out);
+    return status;
+}
+
+cpl_status cpl_uuid_for_logs(char out[CPL_UUID_SIZE], cpl_error *err) {
+    unsigned char bytes[16];
+    cpl_status status = random_ahead(bytes, sizeof bytes, err);
+    if (status == CPL_OK) write_uuid(bytes, out);
+    return status;
 }
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

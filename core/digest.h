@@ -49,6 +49,8 @@ cpl_status cpl_random(void *out, size_t n, cpl_error *err);
 /* A random version-4 UUID in lower case and NUL. */
 #define CPL_UUID_SIZE 37
 cpl_status cpl_uuid(char out[CPL_UUID_SIZE], cpl_error *err);
+/* One that only tells things apart in logs: of bytes fetched ahead, which a copy of a whole machine would have too. */
+cpl_status cpl_uuid_for_logs(char out[CPL_UUID_SIZE], cpl_error *err);
 /* Standard base64 with padding. */
 void cpl_base64(cpl_buf *out, const void *bytes, size_t n);
 /* The other way, strictly; false, with part of it in out, when text is not what cpl_base64() makes. */

@@ -2,17 +2,17 @@
 #include "guard.h"
 
 #include <time.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "err.h"
+#include "fork.h"
 #include "thread.h"
 
 struct cpl_guard {
     cpl_desk *desk;
     cpl_owed *failure;
     int64_t due_ms; /* monotonic */
-    pid_t pid;      /* a child of a fork has no such thread */
+    uint32_t mark;  /* a child of a fork has no such thread */
     pthread_t thread;
     bool joined;
     pthread_mutex_t lock; /* of the rest */
@@ -71,7 +71,7 @@ cpl_status cpl_guard_new(cpl_guard **out, cpl_desk *desk, cpl_owed *failure, int
     }
     guard->desk = cpl_desk_retain(desk);
     guard->due_ms = cpl_clock_monotonic_ms() + after_ms;
-    guard->pid = getpid();
+    guard->mark = cpl_fork_mark();
     pthread_mutex_init(&guard->lock, NULL);
     guard->failure = failure;
     if (cpl_clock_condition(&guard->changed) && cpl_thread_start(&guard->thread, keep_watch, guard)) {
@@ -111,7 +111,7 @@ bool cpl_guard_reported(cpl_guard *guard) {
 }
 
 void cpl_guard_free(cpl_guard *guard) {
-    if (guard == NULL || guard->pid != getpid()) return;
+    if (guard == NULL || guard->mark != cpl_fork_mark()) return;
     (void)cpl_guard_claim(guard);
     join(guard);
     pthread_cond_destroy(&guard->changed);

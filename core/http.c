@@ -15,7 +15,7 @@
 
 #include "clock.h"
 #include "err.h"
-#include "sigpipe.h"
+#include "fork.h"
 
 #define IDLE_MAX 64
 #define ERROR_BODY_MAX (1024 * 1024) /* of an answer whose body was to go to a file */
@@ -24,7 +24,7 @@
 
 /* What one process has; a forked child gets a new one, because the parent's locks and TLS states are not its own. */
 struct pool {
-    pid_t pid;
+    uint32_t mark;
     pthread_mutex_t lock;
     lane *idle;
     size_t idle_count;
@@ -36,10 +36,33 @@ struct pool {
 
 static pthread_once_t library_once = PTHREAD_ONCE_INIT;
 static CURLcode library_state;
+static bool library_is_quiet;
+
+/*
+ * Whether libcurl never raises SIGPIPE. It has always sent with MSG_NOSIGNAL, but OpenSSL wrote by itself until 7.87
+ * gave it sockets of libcurl's own. Of other TLS libraries we do not know.
+ */
+static bool is_quiet(void) {
+#ifdef MSG_NOSIGNAL
+    const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
+    return built->version_num >= 0x075700 && cpl_str_starts(cpl_str_of(built->ssl_version), "OpenSSL/");
+#else
+    return false;
+#endif
+}
 
 /* Never undone: others in this process may use libcurl too. */
 static void library_start(void) {
     library_state = curl_global_init(CURL_GLOBAL_ALL);
+    library_is_quiet = is_quiet();
+}
+
+void cpl_lane_hush(cpl_sigpipe *guard) {
+    if (!library_is_quiet) cpl_sigpipe_block(guard);
+}
+
+void cpl_lane_unhush(const cpl_sigpipe *guard) {
+    if (!library_is_quiet) cpl_sigpipe_restore(guard);
 }
 
 /* ---- callbacks ---- */
@@ -270,13 +293,13 @@ lane *cpl_lane_new(const cpl_http *http, bool alone) {
 static void lanes_free(lane *first) {
     cpl_sigpipe guard;
     if (first == NULL) return;
-    cpl_sigpipe_block(&guard); /* TLS says good-bye */
+    cpl_lane_hush(&guard); /* TLS says good-bye */
     while (first) {
         lane *next = first->next;
         cpl_lane_free(first);
         first = next;
     }
-    cpl_sigpipe_restore(&guard);
+    cpl_lane_unhush(&guard);
 }
 
 /* ---- the pool ---- */
@@ -284,7 +307,7 @@ static void lanes_free(lane *first) {
 static pool *pool_new(void) {
     pool *p = cpl_calloc(1, sizeof *p);
     if (p == NULL) return NULL;
-    p->pid = getpid();
+    p->mark = cpl_fork_mark();
     if (pthread_mutex_init(&p->lock, NULL) != 0) {
         cpl_free(p);
         return NULL;
@@ -313,7 +336,7 @@ static void abandon(const pool *inherited) {
  */
 static pool *current_pool(cpl_http *http) {
     pool *p = atomic_load(&http->pool), *fresh;
-    if (p->pid == getpid()) return p;
+    if (p->mark == cpl_fork_mark()) return p;
     fresh = pool_new();
     if (fresh == NULL) return NULL;
     fresh->inherited = p;
@@ -404,7 +427,7 @@ void cpl_http_free(cpl_http *http) {
     pool *p;
     if (http == NULL) return;
     p = atomic_load(&http->pool);
-    if (p && p->pid == getpid()) pool_free(p); /* an inherited one stays as it is */
+    if (p && p->mark == cpl_fork_mark()) pool_free(p); /* an inherited one stays as it is */
     cpl_http_route_release(&http->route);
     cpl_free(http);
 }
@@ -699,13 +722,13 @@ static cpl_status perform(transfer *t, const cpl_http *http) {
     cpl_sigpipe guard;
     cpl_status status = cpl_transfer_prepare(t, http);
     if (status) return status;
-    cpl_sigpipe_block(&guard);
+    cpl_lane_hush(&guard);
     status = exchange(t);
     if (cpl_transfer_was_stale(t, status)) {
         cpl_transfer_again(t);
         status = exchange(t);
     }
-    cpl_sigpipe_restore(&guard);
+    cpl_lane_unhush(&guard);
     cpl_transfer_end(t);
     return status;
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Many easy handles in one multi, which owns the connections; whoever waits moves all of them. */
-#include <unistd.h>
-
 #include "clock.h"
 #include "err.h"
+#include "fork.h"
 #include "http_lane.h"
-#include "sigpipe.h"
 
 typedef struct flight {
     transfer transfer; /* its lane is this flight's for good */
@@ -21,7 +19,7 @@ typedef struct flight {
 struct cpl_http_batch {
     cpl_http *http;
     CURLM *multi;
-    pid_t pid;
+    uint32_t mark;
     int64_t checked_ms; /* when the clocks were looked at, monotonic */
     flight *flying;     /* under way */
     flight *landed, **last_landed;
@@ -33,7 +31,7 @@ cpl_status cpl_http_batch_new(cpl_http_batch **out, cpl_http *http, cpl_error *e
     *out = NULL;
     if (batch == NULL) return cpl_fail_nomem(err);
     batch->http = http;
-    batch->pid = getpid();
+    batch->mark = cpl_fork_mark();
     batch->last_landed = &batch->landed;
     batch->multi = curl_multi_init();
     if (batch->multi == NULL) {
@@ -55,11 +53,12 @@ static void free_flights(flight *first) {
 
 void cpl_http_batch_free(cpl_http_batch *batch) {
     cpl_sigpipe guard;
-    if (batch == NULL || batch->pid != getpid()) return; /* a child must not say good-bye on the parent's connections */
-    cpl_sigpipe_block(&guard);
+    if (batch == NULL || batch->mark != cpl_fork_mark())
+        return; /* a child must not say good-bye on the parent's connections */
+    cpl_lane_hush(&guard);
     for (flight *f = batch->flying; f; f = f->next) curl_multi_remove_handle(batch->multi, f->transfer.lane->easy);
     curl_multi_cleanup(batch->multi);
-    cpl_sigpipe_restore(&guard);
+    cpl_lane_unhush(&guard);
     free_flights(batch->flying);
     free_flights(batch->landed);
     free_flights(batch->idle);
@@ -136,12 +135,12 @@ cpl_status cpl_http_batch_start(cpl_http_batch *batch, const cpl_http_request *r
     f->again = false;
     status = cpl_transfer_init(&f->transfer, batch->http);
     if (status == CPL_OK) status = cpl_transfer_prepare(&f->transfer, batch->http);
-    cpl_sigpipe_block(&guard);
+    cpl_lane_hush(&guard);
     if (status == CPL_OK && !take_off(batch, f)) {
         cpl_transfer_end(&f->transfer);
         status = cpl_fail_nomem(err);
     }
-    cpl_sigpipe_restore(&guard);
+    cpl_lane_unhush(&guard);
     if (status) give_idle(batch, f);
     return status;
 }
@@ -160,9 +159,9 @@ void cpl_http_batch_cancel(cpl_http_batch *batch, const void *owner) {
     cpl_sigpipe guard;
     for (flight *f = batch->flying; f; f = f->next) {
         if (f->owner != owner) continue;
-        cpl_sigpipe_block(&guard);
+        cpl_lane_hush(&guard);
         take_out(batch, f);
-        cpl_sigpipe_restore(&guard);
+        cpl_lane_unhush(&guard);
         cpl_transfer_end(&f->transfer);
         give_idle(batch, f);
         return;
@@ -216,14 +215,14 @@ static void collect(cpl_http_batch *batch) {
 void cpl_http_batch_wait(cpl_http_batch *batch, int most_ms) {
     cpl_sigpipe guard;
     int running = 0;
-    cpl_sigpipe_block(&guard);
+    cpl_lane_hush(&guard);
     (void)curl_multi_perform(batch->multi, &running);
     collect(batch);
     check_clocks(batch);
     if (batch->landed) most_ms = 0;
     if (batch->flying && most_ms > CPL_HTTP_TICK_MS) most_ms = CPL_HTTP_TICK_MS;
     if (most_ms > 0) (void)curl_multi_poll(batch->multi, NULL, 0, most_ms, NULL);
-    cpl_sigpipe_restore(&guard);
+    cpl_lane_unhush(&guard);
 }
 
 void cpl_http_batch_wake(cpl_http_batch *batch) {

@@ -11,6 +11,7 @@
 
 #include "http.h"
 #include "http_route.h"
+#include "sigpipe.h"
 
 #define CPL_HTTP_TICK_MS 90 /* under the 100 ms that cpl_wait promises */
 #define HEADERS_MAX 64
@@ -60,6 +61,10 @@ typedef struct transfer {
     int64_t limit_ms; /* for all of it; 0: none */
     bool heard;       /* the socket had something since active_ms */
 } transfer;
+
+/* Around whatever may write to a connection: no SIGPIPE for the host. Three system calls where libcurl needs that. */
+void cpl_lane_hush(cpl_sigpipe *guard);
+void cpl_lane_unhush(const cpl_sigpipe *guard);
 
 /* NULL: out of memory. alone: with a multi of its own; else it goes into a batch's. */
 lane *cpl_lane_new(const cpl_http *http, bool alone);

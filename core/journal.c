@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "digest.h"
 #include "err.h"
+#include "fork.h"
 #include "sqlite.h"
 
 #define APPLICATION_ID 0x63704a6f /* "cpJo" */
@@ -29,7 +30,7 @@
 
 struct cpl_journal {
     sqlite3 *db;
-    pid_t pid;
+    uint32_t mark;
     char *path;
     char *warning;
     int taken;                     /* since the last pruning */
@@ -205,7 +206,7 @@ static cpl_status open_file(cpl_journal *j, bool *damaged, cpl_error *err) {
 }
 
 static void disconnect(cpl_journal *j) {
-    if (j->db && j->pid == getpid()) {
+    if (j->db && j->mark == cpl_fork_mark()) {
         sqlite3_finalize(j->insert);
         sqlite3_finalize(j->update);
         sqlite3_close(j->db);
@@ -262,7 +263,7 @@ cpl_status cpl_journal_open(cpl_journal **out, cpl_str path, int64_t now_ms, cpl
     }
     j = cpl_calloc(1, sizeof *j);
     if (j == NULL) return cpl_fail_nomem(err);
-    j->pid = getpid();
+    j->mark = cpl_fork_mark();
     if (pthread_mutex_init(&j->lock, NULL) != 0) {
         cpl_free(j);
         return cpl_fail_nomem(err);
@@ -294,7 +295,8 @@ const char *cpl_journal_warning(const cpl_journal *journal) {
 /* ---- writing ---- */
 
 static cpl_status check_process(const cpl_journal *j, cpl_error *err) {
-    return j->pid == getpid() ? CPL_OK : cpl_fail(err, CPL_STATE, "the journal belongs to the process that opened it");
+    return j->mark == cpl_fork_mark() ? CPL_OK
+                                      : cpl_fail(err, CPL_STATE, "the journal belongs to the process that opened it");
 }
 
 static void bind_text(sqlite3_stmt *statement, int at, const char *text) {

@@ -4,11 +4,11 @@
  * for those who submit, cancel and count meanwhile, and is never held while anything waits.
  */
 #include <pthread.h>
-#include <unistd.h>
 
 #include "call.h"
 #include "clock.h"
 #include "err.h"
+#include "fork.h"
 
 #define LIMIT 512        /* under the usual 1024 file descriptors of a process */
 #define TICK_MS 90       /* under the 100 ms that cpl_wait promises */
@@ -37,7 +37,7 @@ struct cpl_queue {
     cpl_client *client;
     cpl_http_batch *batch;
     size_t limit;
-    pid_t pid;
+    uint32_t mark;
     int64_t checked_ms; /* when drop_overdue() looked, monotonic */
     atomic_bool woken;
     pthread_mutex_t lock; /* of all below, and of the entries' cancelled, in, next and before */
@@ -104,7 +104,7 @@ cpl_status cpl_queue_new(cpl_queue **out, cpl_client *client, size_t limit, cpl_
     }
     atomic_init(&queue->woken, false);
     queue->limit = limit ? limit : LIMIT;
-    queue->pid = getpid();
+    queue->mark = cpl_fork_mark();
     queue->client = client;
     cpl_client_retain(client);
     *out = queue;
@@ -126,7 +126,7 @@ static void free_unfinished(list *in) {
 }
 
 void cpl_queue_free(cpl_queue *queue) {
-    if (queue == NULL || queue->pid != getpid()) return;
+    if (queue == NULL || queue->mark != cpl_fork_mark()) return;
     cpl_http_batch_free(queue->batch);
     free_unfinished(&queue->ready);
     free_unfinished(&queue->delayed);
@@ -142,7 +142,7 @@ void cpl_queue_free(cpl_queue *queue) {
 }
 
 static cpl_status check_process(const cpl_queue *queue, cpl_error *err) {
-    return queue->pid == getpid() ? CPL_OK : cpl_fail(err, CPL_STATE, "the queue is another process's");
+    return queue->mark == cpl_fork_mark() ? CPL_OK : cpl_fail(err, CPL_STATE, "the queue is another process's");
 }
 
 /* ---- for any thread ---- */
@@ -183,7 +183,7 @@ static bool mark_cancelled(list *in, uint64_t id) {
 
 bool cpl_queue_cancel(cpl_queue *queue, uint64_t id) {
     bool found;
-    if (queue->pid != getpid()) return false;
+    if (queue->mark != cpl_fork_mark()) return false;
     pthread_mutex_lock(&queue->lock);
     found =
         mark_cancelled(&queue->ready, id) || mark_cancelled(&queue->delayed, id) || mark_cancelled(&queue->flying, id);
@@ -194,14 +194,14 @@ bool cpl_queue_cancel(cpl_queue *queue, uint64_t id) {
 }
 
 void cpl_queue_wake(cpl_queue *queue) {
-    if (queue->pid != getpid()) return;
+    if (queue->mark != cpl_fork_mark()) return;
     atomic_store(&queue->woken, true);
     cpl_http_batch_wake(queue->batch);
 }
 
 size_t cpl_queue_pending(cpl_queue *queue) {
     size_t count;
-    if (queue->pid != getpid()) return 0;
+    if (queue->mark != cpl_fork_mark()) return 0;
     pthread_mutex_lock(&queue->lock);
     count = queue->ready.count + queue->delayed.count + queue->flying.count + queue->done.count;
     pthread_mutex_unlock(&queue->lock);

@@ -12,6 +12,7 @@
 
 #include "clock.h"
 #include "err.h"
+#include "fork.h"
 #include "http.h"
 #include "thread.h"
 
@@ -26,7 +27,7 @@ struct cpl_relay {
     char *url;      /* NULL: a file */
     cpl_http *http; /* the same */
     int fd;
-    pid_t pid; /* a child of a fork has no such thread */
+    uint32_t mark; /* a child of a fork has no such thread */
     pthread_t thread;
     atomic_llong end_ms; /* monotonic: when to give up; INT64_MAX while nobody wants it to stop */
     bool down;           /* the last event did not get through: the next ones have one attempt each */
@@ -189,7 +190,7 @@ cpl_status cpl_relay_start(cpl_relay **out, cpl_emulator *emulator, cpl_str targ
     *out = NULL;
     if (relay == NULL) return cpl_fail_nomem(err);
     relay->fd = -1;
-    relay->pid = getpid();
+    relay->mark = cpl_fork_mark();
     atomic_init(&relay->end_ms, INT64_MAX);
     pthread_mutex_init(&relay->lock, NULL);
     status = address ? open_address(relay, target, err) : open_file(relay, target, err);
@@ -211,7 +212,7 @@ void cpl_relay_tell(cpl_relay *relay, cpl_relay_report *out) {
 
 void cpl_relay_stop(cpl_relay *relay, cpl_relay_report *out) {
     if (out) *out = (cpl_relay_report){.delivered = 0};
-    if (relay == NULL || relay->pid != getpid()) return;
+    if (relay == NULL || relay->mark != cpl_fork_mark()) return;
     atomic_store(&relay->end_ms, cpl_clock_monotonic_ms() + LAST_MS);
     pthread_join(relay->thread, NULL);
     if (out) cpl_relay_tell(relay, out);

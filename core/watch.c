@@ -2,10 +2,10 @@
 #include "watch.h"
 
 #include <pthread.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "err.h"
+#include "fork.h"
 #include "pace.h"
 #include "retry.h"
 
@@ -22,7 +22,7 @@ typedef struct entry {
 } entry;
 
 typedef struct room {
-    pid_t pid;
+    uint32_t mark;        /* of the process it is in */
     pthread_mutex_t lock; /* of all below */
     entry *entries;
     int64_t free_ms;    /* monotonic: no request before */
@@ -58,7 +58,7 @@ static cpl_answer *answer_new(cpl_json *document, int64_t asked) {
 static room *room_new(void) {
     room *r = cpl_calloc(1, sizeof *r);
     if (r == NULL) return NULL;
-    r->pid = getpid();
+    r->mark = cpl_fork_mark();
     pthread_mutex_init(&r->lock, NULL);
     return r;
 }
@@ -81,7 +81,7 @@ static void room_free(room *r) {
 /* This process's room. One that was inherited is left alone: its lock may have been held during fork. */
 static room *room_of(cpl_watch *watch) {
     room *r = atomic_load(&watch->room), *fresh;
-    if (r->pid == getpid()) return r;
+    if (r->mark == cpl_fork_mark()) return r;
     fresh = room_new();
     if (fresh == NULL || atomic_compare_exchange_strong(&watch->room, &r, fresh)) return fresh;
     room_free(fresh);
@@ -112,7 +112,7 @@ void cpl_watch_free(cpl_watch *watch) {
     room *r;
     if (watch == NULL) return;
     r = atomic_load(&watch->room);
-    if (r->pid == getpid()) room_free(r);
+    if (r->mark == cpl_fork_mark()) room_free(r);
     cpl_free(watch);
 }
 

@@ -3,10 +3,10 @@
 
 #include <sched.h>
 #include <stdatomic.h>
-#include <unistd.h>
 
 #include "../clock.h"
 #include "../err.h"
+#include "../fork.h"
 #include "provider.h"
 
 #define ADVISORY_S (15 * 60)
@@ -27,11 +27,11 @@ static const cpl_creds_provider chain[] = {
 
 /* ---- locks ---- */
 
-/* Holds the pid of the process that shut it, so that a fork in the middle leaves the child no lock nobody opens. */
+/* Holds the mark of the process that shut it, so that a fork in the middle leaves the child no lock nobody opens. */
 typedef atomic_int gate;
 
 static bool gate_try(gate *g) {
-    int own = (int)getpid(), found = atomic_load_explicit(g, memory_order_relaxed);
+    int own = (int)cpl_fork_mark(), found = atomic_load_explicit(g, memory_order_relaxed);
     return found != own &&
            atomic_compare_exchange_strong_explicit(g, &found, own, memory_order_acquire, memory_order_relaxed);
 }
@@ -320,7 +320,8 @@ static cpl_status await(cpl_creds *creds, int64_t now_s, const cpl_wait *wait, g
     int64_t until_ms = limit_ms > 0 ? cpl_clock_monotonic_ms() + limit_ms : INT64_MAX;
     unsigned failures = seen->failures;
     cpl_error last;
-    while (seen->need == NOW && atomic_load_explicit(&creds->refreshing, memory_order_relaxed) == (int)getpid()) {
+    while (seen->need == NOW &&
+           atomic_load_explicit(&creds->refreshing, memory_order_relaxed) == (int)cpl_fork_mark()) {
         cpl_status status = cpl_clock_sleep(WAIT_MS, wait, err);
         if (status) return status;
         if (cpl_clock_monotonic_ms() >= until_ms)
