@@ -53,14 +53,6 @@ cpl_str cpl_str_of(const char *text) {
     return text ? (cpl_str){text, strlen(text)} : (cpl_str){NULL, 0};
 }
 
-bool cpl_str_eq(cpl_str a, cpl_str b) {
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
-bool cpl_str_is(cpl_str a, const char *b) {
-    return cpl_str_eq(a, cpl_str_of(b));
-}
-
 static char lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
@@ -80,17 +72,6 @@ bool cpl_str_starts(cpl_str text, const char *prefix) {
 bool cpl_str_ends(cpl_str text, const char *suffix) {
     size_t n = strlen(suffix);
     return text.n >= n && (n == 0 || memcmp(text.p + text.n - n, suffix, n) == 0);
-}
-
-size_t cpl_str_find(cpl_str text, char c) {
-    const char *hit = text.n ? memchr(text.p, c, text.n) : NULL;
-    return hit ? (size_t)(hit - text.p) : text.n;
-}
-
-cpl_str cpl_str_sub(cpl_str text, size_t from, size_t to) {
-    if (to > text.n) to = text.n;
-    if (from > to) from = to;
-    return (cpl_str){text.p ? text.p + from : NULL, to - from};
 }
 
 static bool is_blank(char c) {

@@ -40,16 +40,29 @@ size_t cpl_alloc_fail_at(size_t n);
 
 #define CPL_LIT(literal) ((cpl_str){("" literal), sizeof(literal) - 1})
 
-bool cpl_str_eq(cpl_str a, cpl_str b);
-bool cpl_str_is(cpl_str a, const char *b);
+/* The shortest are here, because a call uses them some hundred times. */
+static inline bool cpl_str_eq(cpl_str a, cpl_str b) {
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+static inline bool cpl_str_is(cpl_str a, const char *b) {
+    return cpl_str_eq(a, (cpl_str){b, b ? strlen(b) : 0});
+}
 bool cpl_str_is_nocase(cpl_str a, const char *b); /* ASCII */
 bool cpl_str_starts(cpl_str text, const char *prefix);
 bool cpl_str_ends(cpl_str text, const char *suffix);
 /* Position of c, or n when it is not there. */
-size_t cpl_str_find(cpl_str text, char c);
-cpl_str cpl_str_sub(cpl_str text, size_t from, size_t to); /* clamped to the text */
-cpl_str cpl_str_trim(cpl_str text);                        /* spaces and tabs off both ends */
-int cpl_str_cmp(cpl_str a, cpl_str b);                     /* by bytes, like memcmp */
+static inline size_t cpl_str_find(cpl_str text, char c) {
+    const char *hit = text.n ? (const char *)memchr(text.p, c, text.n) : NULL;
+    return hit ? (size_t)(hit - text.p) : text.n;
+}
+/* Clamped to the text. */
+static inline cpl_str cpl_str_sub(cpl_str text, size_t from, size_t to) {
+    if (to > text.n) to = text.n;
+    if (from > to) from = to;
+    return (cpl_str){text.p ? text.p + from : NULL, to - from};
+}
+cpl_str cpl_str_trim(cpl_str text);    /* spaces and tabs off both ends */
+int cpl_str_cmp(cpl_str a, cpl_str b); /* by bytes, like memcmp */
 /* The whole text is a decimal number that fits; else false and *out untouched. */
 bool cpl_str_integer(cpl_str text, int64_t *out);
 bool cpl_utf8_valid(cpl_str text);

@@ -171,7 +171,7 @@ static cpl_status set_user_agent(cpl_client *client, const cpl_client_options *o
     status = cpl_setting_app_id(client->config, options->app_id, &app, err);
     if (status) return status;
     cpl_buf_init(&text, 4096);
-    cpl_buf_adds(&text, "codepipeline/" CPL_VERSION " lib/libcodepipeline");
+    cpl_buf_adds(&text, "codepipeline/" CPL_VERSION);
     if (uname(&system) == 0) cpl_buf_addf(&text, " os/%s#%s", system.sysname, system.release);
     if (app) cpl_buf_addf(&text, " app/%s", app);
     if (header.value.n > 0) cpl_buf_addc(&text, ' ');

@@ -50,29 +50,27 @@ void cpl_http_head_add(cpl_buf *head, cpl_str line) {
     cpl_buf_addc(head, '\n');
 }
 
-/* Takes one line off *rest. */
-static bool next_header(cpl_str *rest, cpl_str *name, cpl_str *value) {
-    size_t end = cpl_str_find(*rest, '\n');
-    size_t colon = cpl_str_find(*rest, ':');
-    if (rest->n == 0) return false;
-    *name = cpl_str_sub(*rest, 0, colon);
-    *value = cpl_str_sub(*rest, colon + 2, end);
-    *rest = cpl_str_sub(*rest, end + 1, rest->n);
-    return true;
+/* Takes one line, without its end, off *rest; an empty view when there is none. */
+static cpl_str next_line(cpl_str *rest) {
+    cpl_str line = cpl_str_sub(*rest, 0, cpl_str_find(*rest, '\n'));
+    *rest = cpl_str_sub(*rest, line.n + 1, rest->n);
+    return line;
 }
 
 bool cpl_http_header_at(const cpl_http_response *response, size_t i, cpl_str *name, cpl_str *value) {
-    cpl_str rest = cpl_buf_str(&response->head);
-    while (next_header(&rest, name, value)) {
-        if (i-- == 0) return true;
-    }
-    return false;
+    cpl_str rest = cpl_buf_str(&response->head), line = next_line(&rest);
+    while (i-- > 0 && line.n > 0) line = next_line(&rest);
+    if (line.n == 0) return false;
+    *name = cpl_str_sub(line, 0, cpl_str_find(line, ':'));
+    *value = cpl_str_sub(line, name->n + 2, line.n);
+    return true;
 }
 
 cpl_str cpl_http_header(const cpl_http_response *response, const char *wanted) {
-    cpl_str rest = cpl_buf_str(&response->head), name, value;
-    while (next_header(&rest, &name, &value)) {
-        if (cpl_str_is(name, wanted)) return value;
+    cpl_str rest = cpl_buf_str(&response->head), line;
+    size_t n = strlen(wanted);
+    while ((line = next_line(&rest)).n > 0) {
+        if (cpl_str_starts(line, wanted) && line.p[n] == ':') return cpl_str_sub(line, n + 2, line.n);
     }
     return (cpl_str){NULL, 0};
 }

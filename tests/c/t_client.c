@@ -25,7 +25,7 @@ TEST(t_client__a_call_is_an_aws_json_request_and_its_answer_is_typed) {
     CHECK_STR(sent_header(&f, 0, "x-amz-target"), "CodePipeline_20150709.ListPipelines");
     CHECK_STR(sent_header(&f, 0, "amz-sdk-request"), "attempt=1; max=3");
     CHECK(strlen(sent_header(&f, 0, "amz-sdk-invocation-id")) == 36);
-    CHECK(strncmp(sent_header(&f, 0, "user-agent"), "codepipeline/" CPL_VERSION " lib/", 18) == 0);
+    CHECK(strncmp(sent_header(&f, 0, "user-agent"), "codepipeline/" CPL_VERSION " os/", 22) == 0);
     CHECK(strncmp(sent_header(&f, 0, "authorization"), "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/", 40) == 0);
     CHECK(strstr(sent_header(&f, 0, "authorization"),
                  "/eu-west-1/codepipeline/aws4_request, SignedHeaders="
