@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "archives.h"
+#include "checksum.h"
 #include "clock.h"
 #include "err.h"
 #include "job.h"
@@ -25,6 +26,8 @@ cpl_s3 cpl_s3_of_client(const cpl_client *client) {
                     .max_attempts = client->retry.max_attempts,
                     .fips = client->fips,
                     .dual_stack = client->dual_stack,
+                    .no_checksums = !client->checksums_sent,
+                    .no_validation = !client->checksums_checked,
                     .skew_s = atomic_load(&client->root->skew_s)};
 }
 
@@ -33,27 +36,37 @@ cpl_s3 cpl_s3_of_client(const cpl_client *client) {
 typedef struct transfer {
     cpl_client *client;
     cpl_s3 s3;
-    const cpl_creds_set *who;
+    const cpl_creds_set *who; /* what get_own_keys() gave last */
+    cpl_s3_keys keys;
     cpl_s3_target target;
-    cpl_wait wait;
 } transfer;
 
-static cpl_status begin_transfer(transfer *t, cpl_client *client, const cpl_wait *wait, cpl_error *err) {
-    cpl_status status = cpl_client_check_open(client, err);
+/* They are renewed ahead of their end, so what has expired all the same is replaced by asking once more. */
+static cpl_status get_own_keys(void *context, bool expired, const cpl_wait *wait, cpl_credentials *out,
+                               cpl_error *err) {
+    transfer *t = context;
+    const cpl_creds_set *fresh;
+    cpl_status status = cpl_creds_acquire(t->client->creds, cpl_client_now_s(t->client), wait, &fresh, err);
+    (void)expired;
     if (status != CPL_OK) return status;
+    if (t->who) cpl_creds_drop(t->who);
+    t->who = fresh;
+    *out = fresh->view;
+    if (out->access_key_id.n > 0) return CPL_OK;
+    return cpl_fail(err, CPL_CREDENTIALS, "an anonymous client has no key for a bucket");
+}
+
+static cpl_status begin_transfer(transfer *t, cpl_client *client, const cpl_wait *wait, cpl_error *err) {
     t->client = client;
     t->s3 = cpl_s3_of_client(client);
-    t->wait = wait ? *wait : (cpl_wait){0};
-    status = cpl_creds_acquire(client->creds, cpl_client_now_s(client), &t->wait, &t->who, err);
-    if (status != CPL_OK) return status;
-    if (t->who->view.access_key_id.n == 0) {
-        cpl_creds_drop(t->who);
-        t->who = NULL;
-        return cpl_fail(err, CPL_CREDENTIALS, "an anonymous client has no key for a bucket");
-    }
-    t->target.who = &t->who->view;
-    t->target.wait = &t->wait;
-    return CPL_OK;
+    t->keys = (cpl_s3_keys){get_own_keys, t};
+    t->target.keys = &t->keys;
+    t->target.wait = wait;
+    return cpl_client_check_open(client, err);
+}
+
+static void end_transfer(const transfer *t) {
+    if (t->who) cpl_creds_drop(t->who);
 }
 
 static cpl_status put_file(const transfer *t, const char *path, cpl_error *err) {
@@ -80,10 +93,8 @@ cpl_status cpl_client_upload(cpl_client *client, cpl_str path, cpl_str bucket, c
     char *file = NULL;
     cpl_status status = cpl_tree_path(path, &file, err);
     if (status == CPL_OK) status = begin_transfer(&t, client, wait, err);
-    if (status == CPL_OK) {
-        status = put_file(&t, file, err);
-        cpl_creds_drop(t.who);
-    }
+    if (status == CPL_OK) status = put_file(&t, file, err);
+    end_transfer(&t);
     cpl_free(file);
     return status;
 }
@@ -117,10 +128,8 @@ cpl_status cpl_client_download(cpl_client *client, cpl_str bucket, cpl_str key, 
     char *file = NULL;
     cpl_status status = cpl_tree_path(path, &file, err);
     if (status == CPL_OK) status = begin_transfer(&t, client, wait, err);
-    if (status == CPL_OK) {
-        status = get_file(&t, file, err);
-        cpl_creds_drop(t.who);
-    }
+    if (status == CPL_OK) status = get_file(&t, file, err);
+    end_transfer(&t);
     cpl_free(file);
     return status;
 }
@@ -172,11 +181,6 @@ static cpl_status own_path(cpl_job *job, const char *kind, size_t i, const char 
     return status;
 }
 
-static bool has_expired(cpl_status status, const cpl_error *err) {
-    return status == CPL_SERVICE &&
-           (strcmp(err->code, "ExpiredToken") == 0 || strcmp(err->code, "ExpiredTokenException") == 0);
-}
-
 /* One transfer of a job's artifact: in when source is NULL, out otherwise. */
 typedef struct job_transfer {
     cpl_job *job;
@@ -186,34 +190,26 @@ typedef struct job_transfer {
     int64_t size;
 } job_transfer;
 
-static cpl_status transfer_once(job_transfer *t, const cpl_wait *wait, cpl_error *err) {
-    cpl_credentials who = cpl_job_credentials(t->job);
-    cpl_s3 s3 = cpl_s3_of_client(t->job->origin.client);
-    cpl_s3_target target = {
-        .who = &who, .bucket = cpl_str_of(t->artifact->bucket), .key = cpl_str_of(t->artifact->key), .wait = wait};
-    cpl_status status = cpl_client_check_open(t->job->origin.client, err);
+/* Artifact credentials live for minutes; a job, and a transfer, may for hours. */
+static cpl_status get_job_keys(void *context, bool expired, const cpl_wait *wait, cpl_credentials *out,
+                               cpl_error *err) {
+    cpl_job *job = context;
+    cpl_status status = expired ? cpl_job_renew(job, wait, err) : CPL_OK;
     if (status != CPL_OK) return status;
-    if (who.access_key_id.n == 0) return cpl_fail(err, CPL_CREDENTIALS, "the job has no artifact credentials");
-    if (t->source) return cpl_s3_put(&s3, &target, t->source, err);
-    return cpl_s3_get(&s3, &target, t->fd, t->job->desk->artifact_limit, &t->size, err);
+    *out = cpl_job_credentials(job);
+    return out->access_key_id.n > 0 ? CPL_OK : cpl_fail(err, CPL_CREDENTIALS, "the job has no artifact credentials");
 }
 
-/* Artifact credentials live for minutes; a job may for hours. */
 static cpl_status transfer_artifact(job_transfer *t, const cpl_wait *wait, cpl_error *err) {
-    cpl_error failure;
-    cpl_pace pace;
-    cpl_wait rest;
-    cpl_status status;
-    cpl_pace_init(&pace, wait);
-    status = transfer_once(t, wait, &failure);
-    if (has_expired(status, &failure)) {
-        status = cpl_pace_rest(&pace, &rest, &failure);
-        if (status == CPL_OK) status = cpl_job_renew(t->job, &rest, &failure);
-        if (status == CPL_OK) status = cpl_pace_rest(&pace, &rest, &failure);
-        if (status == CPL_OK) status = transfer_once(t, &rest, &failure);
-    }
-    if (status != CPL_OK && err) *err = failure;
-    return status;
+    cpl_s3 s3 = cpl_s3_of_client(t->job->origin.client);
+    cpl_s3_keys keys = {get_job_keys, t->job};
+    cpl_s3_target target = {
+        .keys = &keys, .bucket = cpl_str_of(t->artifact->bucket), .key = cpl_str_of(t->artifact->key), .wait = wait};
+    cpl_status status = cpl_client_check_open(t->job->origin.client, err);
+    if (status != CPL_OK) return status;
+    if (wait && wait->progress) *wait->progress = (cpl_progress){.total = -1, .name = t->artifact->name};
+    if (t->source) return cpl_s3_put(&s3, &target, t->source, err);
+    return cpl_s3_get(&s3, &target, t->fd, t->job->desk->artifact_limit, &t->size, err);
 }
 
 /* ---- inputs ---- */
@@ -337,6 +333,17 @@ const char *cpl_job_rehearsed_output(const cpl_job *job, cpl_str name) {
     return NULL;
 }
 
+static cpl_status hash_file(int fd, int64_t size, const cpl_wait *wait, char hex[CPL_SHA256_HEX_SIZE], cpl_error *err) {
+    unsigned char digest[CPL_CHECKSUM_SIZE];
+    cpl_checksum sum, *const sums[] = {&sum};
+    cpl_status status = cpl_checksum_init(&sum, CPL_CHECKSUM_SHA256, err);
+    if (status != CPL_OK) return status;
+    status = cpl_checksum_add_file(sums, 1, (cpl_checksum_span){fd, 0, size}, wait, err);
+    if (status == CPL_OK) cpl_hex(digest, cpl_checksum_final(&sum, digest), hex);
+    cpl_checksum_release(&sum);
+    return status;
+}
+
 /* path is complete: from now on it is what will be sent. Takes path over, also when it fails. */
 static cpl_status stage(cpl_artifact *output, char *path, const char *content_type, const cpl_wait *wait,
                         cpl_error *err) {
@@ -346,7 +353,7 @@ static cpl_status stage(cpl_artifact *output, char *path, const char *content_ty
     if (fd < 0 || fstat(fd, &info) != 0) {
         status = cpl_fail_errno(err, "open", path);
     } else {
-        status = cpl_s3_hash(fd, 0, info.st_size, wait, output->sha256, err);
+        status = hash_file(fd, info.st_size, wait, output->sha256, err);
     }
     if (fd >= 0) close(fd);
     if (status != CPL_OK) {

@@ -136,7 +136,7 @@ static cpl_status make_request(call *c, const cpl_credentials *credentials, int6
     headers[count++] = (cpl_header){CPL_LIT("amz-sdk-invocation-id"), cpl_str_of(c->id)};
     headers[count++] = (cpl_header){CPL_LIT("amz-sdk-request"), cpl_str_of(c->attempt)};
     if (c->trace.n > 0) headers[count++] = (cpl_header){CPL_LIT("x-amzn-trace-id"), cpl_buf_str(&c->trace)};
-    c->limit = (cpl_wait){c->wait.tick, c->wait.context, time_left(c)};
+    c->limit = (cpl_wait){.tick = c->wait.tick, .context = c->wait.context, .timeout_ms = time_left(c)};
     c->request = (cpl_http_request){.method = CPL_LIT("POST"),
                                     .url = cpl_str_of(client->url),
                                     .headers = headers,

@@ -78,6 +78,12 @@ static cpl_status set_retry(cpl_client *client, const cpl_client_options *option
     return status;
 }
 
+static cpl_status set_checksums(cpl_client *client, cpl_error *err) {
+    cpl_status status = cpl_setting_checksums(client->config, CPL_SETTING_CHECKSUMS_SENT, &client->checksums_sent, err);
+    if (status) return status;
+    return cpl_setting_checksums(client->config, CPL_SETTING_CHECKSUMS_CHECKED, &client->checksums_checked, err);
+}
+
 /* An instance that has a metadata service answers at once; nobody should wait long for one that has none. */
 #define INSTANCE_REGION_MS 2000
 
@@ -220,6 +226,7 @@ static cpl_status set_up(cpl_client *client, const cpl_client_options *options, 
     cpl_status status = check_options(options, err);
     if (status == CPL_OK) status = cpl_config_load(&client->config, options->profile, err);
     if (status == CPL_OK) status = set_retry(client, options, err);
+    if (status == CPL_OK) status = set_checksums(client, err);
     if (status == CPL_OK) status = set_credentials(client, options, err);
     if (status == CPL_OK) status = set_region(client, options->region, err);
     if (status == CPL_OK) status = set_endpoint(client, options, err);
@@ -343,6 +350,8 @@ static void copy_limits(cpl_client *view, const cpl_client *from, const cpl_clie
     if (options->max_attempts > 0) view->retry.max_attempts = options->max_attempts;
     view->adaptive = from->adaptive;
     view->correct_clock = from->correct_clock;
+    view->checksums_sent = from->checksums_sent;
+    view->checksums_checked = from->checksums_checked;
 }
 
 static cpl_status set_up_view(cpl_client *view, const cpl_client *from, const cpl_client_options *options,

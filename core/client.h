@@ -32,6 +32,7 @@ struct cpl_client {
     char *override_url;    /* what the endpoint was made from; NULL: the region */
     char *s3_endpoint_url; /* NULL: the region's own */
     bool fips, dual_stack;
+    bool checksums_sent, checksums_checked; /* of objects in S3 */
     size_t response_limit;
     cpl_retry_policy retry;
     bool adaptive;      /* the root's rate counts */

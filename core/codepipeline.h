@@ -82,6 +82,12 @@ typedef struct cpl_error {
     char extended_id[128];  /* x-amz-id-2 */
 } cpl_error;
 
+/* How far a transfer is. What is sent or fetched again counts once, so done may go back. */
+typedef struct cpl_progress {
+    int64_t done, total; /* bytes; total: -1 as long as it is not known */
+    const char *name;    /* of the artifact, which lives as long as its job; NULL for what a client moves */
+} cpl_progress;
+
 /*
  * A long call asks this function every 100 ms or sooner, always on the calling thread; anything but 0 makes the call
  * return CPL_CANCELLED. Bindings let Ctrl-C through here. It must not call back into the object that is waiting.
@@ -90,6 +96,8 @@ typedef struct cpl_wait {
     int (*tick)(void *context); /* NULL: never asked */
     void *context;
     int64_t timeout_ms; /* 0: the object's own limit */
+    /* What moves an artifact keeps this up to date, for the tick to read; NULL: nobody wants to know. */
+    cpl_progress *progress;
 } cpl_wait;
 
 /* ---- JSON in ------------------------------------------------------------------------------------------------- */

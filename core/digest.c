@@ -159,31 +159,48 @@ cpl_status cpl_hmac_sha256(cpl_str key, cpl_str data, unsigned char out[CPL_SHA2
     return ok ? CPL_OK : refuse(err, "HMAC with SHA-256");
 }
 
-cpl_status cpl_sha256_init(cpl_sha256_state *state, cpl_error *err) {
+typedef struct algorithm {
+    pthread_once_t *once;
+    void (*fetch)(void);
+    EVP_MD **fetched;
+    size_t size;
+    const char *name;
+} algorithm;
+
+static const algorithm algorithms[] = {
+    [CPL_HASH_SHA256] = {&sha256_once, fetch_sha256, &sha256, CPL_SHA256_SIZE, "SHA-256"},
+    [CPL_HASH_SHA1] = {&sha1_once, fetch_sha1, &sha1, CPL_SHA1_SIZE, "SHA-1"},
+    [CPL_HASH_MD5] = {&md5_once, fetch_md5, &md5, CPL_MD5_SIZE, "MD5"},
+};
+
+cpl_status cpl_hash_init(cpl_hash *hash, cpl_hash_kind kind, cpl_error *err) {
+    const algorithm *a = &algorithms[kind];
     EVP_MD_CTX *context;
-    cpl_status status = take(&context, err);
-    state->context = NULL;
-    if (status) return status;
-    if (!begin(context)) {
+    *hash = (cpl_hash){.size = a->size};
+    pthread_once(a->once, a->fetch);
+    if (*a->fetched == NULL) return refuse(err, a->name);
+    context = pool_take();
+    if (context == NULL) return cpl_fail_nomem(err);
+    if (EVP_DigestInit_ex2(context, *a->fetched, NULL) != 1) {
         pool_give(context);
-        return refuse(err, "SHA-256");
+        return refuse(err, a->name);
     }
-    state->context = context;
+    hash->context = context;
     return CPL_OK;
 }
 
-void cpl_sha256_add(cpl_sha256_state *state, const void *data, size_t n) {
-    if (state->context && !add(state->context, data, n)) cpl_sha256_release(state);
+void cpl_hash_add(cpl_hash *hash, const void *data, size_t n) {
+    if (hash->context && !add(hash->context, data, n)) cpl_hash_release(hash);
 }
 
-void cpl_sha256_final(cpl_sha256_state *state, unsigned char out[CPL_SHA256_SIZE]) {
-    if (state->context == NULL || !finish(state->context, out)) memset(out, 0, CPL_SHA256_SIZE);
-    cpl_sha256_release(state);
+void cpl_hash_final(cpl_hash *hash, unsigned char *out) {
+    if (hash->context == NULL || !finish(hash->context, out)) memset(out, 0, hash->size);
+    cpl_hash_release(hash);
 }
 
-void cpl_sha256_release(cpl_sha256_state *state) {
-    if (state->context) pool_give(state->context);
-    state->context = NULL;
+void cpl_hash_release(cpl_hash *hash) {
+    if (hash->context) pool_give(hash->context);
+    hash->context = NULL;
 }
 
 cpl_status cpl_md5(cpl_str data, unsigned char out[CPL_MD5_SIZE], cpl_error *err) {
@@ -346,20 +363,29 @@ cpl_status cpl_uuid_for_logs(char out[CPL_UUID_SIZE], cpl_error *err) {
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+static void encode_group(const unsigned char *p, size_t left, char text[4]) {
+    unsigned group = (unsigned)p[0] << 16;
+    if (left > 1) group |= (unsigned)p[1] << 8;
+    if (left > 2) group |= p[2];
+    text[0] = digits[group >> 18];
+    text[1] = digits[group >> 12 & 63];
+    text[2] = left > 1 ? digits[group >> 6 & 63] : '=';
+    text[3] = left > 2 ? digits[group & 63] : '=';
+}
+
 void cpl_base64(cpl_buf *out, const void *bytes, size_t n) {
     const unsigned char *p = bytes;
     for (size_t i = 0; i < n; i += 3) {
-        size_t left = n - i;
-        unsigned group = (unsigned)p[i] << 16;
         char text[4];
-        if (left > 1) group |= (unsigned)p[i + 1] << 8;
-        if (left > 2) group |= p[i + 2];
-        text[0] = digits[group >> 18];
-        text[1] = digits[group >> 12 & 63];
-        text[2] = left > 1 ? digits[group >> 6 & 63] : '=';
-        text[3] = left > 2 ? digits[group & 63] : '=';
+        encode_group(p + i, n - i, text);
         cpl_buf_add(out, text, sizeof text);
     }
+}
+
+void cpl_base64_text(const void *bytes, size_t n, char *out) {
+    const unsigned char *p = bytes;
+    for (size_t i = 0; i < n; i += 3, out += 4) encode_group(p + i, n - i, out);
+    *out = '\0';
 }
 
 bool cpl_base64_decode(cpl_buf *out, cpl_str text) {

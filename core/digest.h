@@ -18,19 +18,24 @@ cpl_status cpl_sha256_hex(cpl_str data, char out[CPL_SHA256_HEX_SIZE], cpl_error
 void cpl_hex(const void *bytes, size_t n, char *out);
 cpl_status cpl_hmac_sha256(cpl_str key, cpl_str data, unsigned char out[CPL_SHA256_SIZE], cpl_error *err);
 
+/* MD5 and SHA-1 are for what S3 tells of its objects, and for the names of token files; they may be missing (FIPS). */
+typedef enum cpl_hash_kind { CPL_HASH_SHA256, CPL_HASH_SHA1, CPL_HASH_MD5 } cpl_hash_kind;
+
 /* In pieces. init acquires, final or release gives back; release after final is harmless. */
-typedef struct cpl_sha256_state {
+typedef struct cpl_hash {
     void *context;
-} cpl_sha256_state;
-cpl_status cpl_sha256_init(cpl_sha256_state *state, cpl_error *err);
-void cpl_sha256_add(cpl_sha256_state *state, const void *data, size_t n);
-void cpl_sha256_final(cpl_sha256_state *state, unsigned char out[CPL_SHA256_SIZE]);
-void cpl_sha256_release(cpl_sha256_state *state);
+    size_t size; /* of the result */
+} cpl_hash;
+cpl_status cpl_hash_init(cpl_hash *hash, cpl_hash_kind kind, cpl_error *err);
+void cpl_hash_add(cpl_hash *hash, const void *data, size_t n);
+void cpl_hash_final(cpl_hash *hash, unsigned char *out); /* hash->size bytes */
+void cpl_hash_release(cpl_hash *hash);
 
 #define CPL_MD5_SIZE 16
 /* For S3 ETags only. */
 cpl_status cpl_md5(cpl_str data, unsigned char out[CPL_MD5_SIZE], cpl_error *err);
 
+#define CPL_SHA1_SIZE 20
 #define CPL_SHA1_HEX_SIZE 41 /* with NUL */
 /* For the names of token files only. */
 cpl_status cpl_sha1_hex(cpl_str data, char out[CPL_SHA1_HEX_SIZE], cpl_error *err);
@@ -53,6 +58,7 @@ cpl_status cpl_uuid(char out[CPL_UUID_SIZE], cpl_error *err);
 cpl_status cpl_uuid_for_logs(char out[CPL_UUID_SIZE], cpl_error *err);
 /* Standard base64 with padding. */
 void cpl_base64(cpl_buf *out, const void *bytes, size_t n);
+void cpl_base64_text(const void *bytes, size_t n, char *out); /* 4 characters for each 3 bytes begun, and NUL */
 /* The other way, strictly; false, with part of it in out, when text is not what cpl_base64() makes. */
 bool cpl_base64_decode(cpl_buf *out, cpl_str text);
 

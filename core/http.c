@@ -157,11 +157,15 @@ static bool write_sink(transfer *t, const char *bytes, size_t n) {
 static size_t on_body(char *bytes, size_t size, size_t count, void *context) {
     transfer *t = ((lane *)context)->transfer;
     size_t n = size * count;
-    uint64_t limit = t->to_sink ? t->request->body_limit : t->response->body.limit;
+    uint64_t limit = t->to_sink ? t->request->body_limit : t->response->body.limit, enough = t->request->sink_enough;
     if ((uint64_t)t->response->body_bytes + n > limit) {
         t->failed = cpl_fail(t->err, CPL_TOO_LARGE, "the answer of \"%s\" is larger than %llu bytes", t->host,
                              (unsigned long long)limit);
         return 0;
+    }
+    if (t->to_sink && enough && (uint64_t)t->response->body_bytes + n > enough) {
+        n = (size_t)enough - (size_t)t->response->body_bytes;
+        t->response->cut = true; /* and less than there is makes libcurl stop */
     }
     if (t->to_sink) {
         if (!write_sink(t, bytes, n)) return 0;
@@ -188,6 +192,7 @@ static size_t on_read(char *to, size_t size, size_t count, void *context) {
     if (done == 0) t->failed = cpl_fail(t->err, CPL_IO, "the request's file became shorter while it was sent");
     if (done <= 0) return CURL_READFUNC_ABORT;
     t->body_at += done;
+    t->response->sent_bytes = t->body_at;
     return (size_t)done;
 }
 
@@ -641,6 +646,7 @@ static cpl_status explain(transfer *t, CURLcode code) {
 
 cpl_status cpl_transfer_finish(transfer *t, CURLcode code) {
     if (t->failed) return t->failed;
+    if (t->response->cut) return CPL_OK;
     if (code != CURLE_OK) return explain(t, code);
     if (!t->head_done) { /* libcurl takes the status line for an answer without a body */
         return cpl_fail(t->err, CPL_PROTOCOL, "the answer ends in its head, from \"%s\"", t->host);

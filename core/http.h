@@ -48,6 +48,7 @@ typedef struct cpl_http_request {
     bool sink_to_fd;
     int64_t sink_offset;
     size_t body_limit;    /* bytes of an answer kept in memory, or written to the sink; past it CPL_TOO_LARGE */
+    size_t sink_enough;   /* so many bytes for the sink are wanted, the rest is left: the answer is cut; 0: all */
     const cpl_wait *wait; /* timeout_ms caps this request when not 0 */
     const cpl_http_limits *limits; /* NULL: the pool's */
 } cpl_http_request;
@@ -57,6 +58,8 @@ typedef struct cpl_http_response {
     cpl_buf body;
     cpl_buf head;       /* header lines, "name: value\n", names in lower case */
     int64_t body_bytes; /* also counts what went to the sink */
+    int64_t sent_bytes; /* of the request's body_fd */
+    bool cut;           /* there was more than sink_enough */
     bool sent;          /* the request may have reached the server (matters when there is no answer) */
     bool reused;        /* over a kept connection */
     bool resent;        /* a kept connection broke, and what went over it may have reached the server too */

@@ -85,8 +85,8 @@ void cpl_http_response_clear(cpl_http_response *response) {
     cpl_buf_clear(&response->body);
     cpl_buf_clear(&response->head);
     response->status = 0;
-    response->body_bytes = 0;
-    response->sent = response->reused = response->resent = false;
+    response->body_bytes = response->sent_bytes = 0;
+    response->sent = response->reused = response->resent = response->cut = false;
 }
 
 void cpl_http_response_release(cpl_http_response *response) {

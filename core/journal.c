@@ -80,18 +80,18 @@ static cpl_status run_kept(cpl_journal *j, sqlite3_stmt *statement, cpl_error *e
  * next. */
 static void seal(sqlite3_context *context, int count, sqlite3_value **values) {
     unsigned char digest[CPL_SHA256_SIZE];
-    cpl_sha256_state state;
-    if (cpl_sha256_init(&state, NULL) != CPL_OK) {
+    cpl_hash state;
+    if (cpl_hash_init(&state, CPL_HASH_SHA256, NULL) != CPL_OK) {
         sqlite3_result_error_nomem(context);
         return;
     }
     for (int i = 0; i < count; i++) {
         const unsigned char *text = sqlite3_value_text(values[i]);
         int64_t n = text ? sqlite3_value_bytes(values[i]) : -1;
-        cpl_sha256_add(&state, &n, sizeof n);
-        if (n > 0) cpl_sha256_add(&state, text, (size_t)n);
+        cpl_hash_add(&state, &n, sizeof n);
+        if (n > 0) cpl_hash_add(&state, text, (size_t)n);
     }
-    cpl_sha256_final(&state, digest);
+    cpl_hash_final(&state, digest);
     sqlite3_result_blob(context, digest, sizeof digest, SQLITE_TRANSIENT);
 }
 

@@ -61,7 +61,7 @@ static void count(cpl_relay *relay, int64_t delivered, int64_t dropped, const ch
 /* *again: it may go better the next time. */
 static cpl_status post(cpl_relay *relay, cpl_str event, bool *again, cpl_error *err) {
     static const cpl_header headers[] = {{CPL_LIT("content-type"), CPL_LIT("application/json")}};
-    const cpl_wait wait = {is_over, relay, 0};
+    const cpl_wait wait = {.tick = is_over, .context = relay};
     const cpl_http_request request = {.method = CPL_LIT("POST"),
                                       .url = cpl_str_of(relay->url),
                                       .headers = headers,
@@ -81,7 +81,7 @@ static cpl_status post(cpl_relay *relay, cpl_str event, bool *again, cpl_error *
 }
 
 static cpl_status send(cpl_relay *relay, cpl_str event, cpl_error *err) {
-    const cpl_wait wait = {is_over, relay, 0};
+    const cpl_wait wait = {.tick = is_over, .context = relay};
     bool again = true;
     cpl_status status = post(relay, event, &again, err);
     int64_t pause_ms = PAUSE_MS;
@@ -135,7 +135,7 @@ static void carry_one(cpl_relay *relay, cpl_str event) {
 
 static void *carry(void *context) {
     cpl_relay *relay = context;
-    const cpl_wait wait = {is_told_to_stop, relay, 0};
+    const cpl_wait wait = {.tick = is_told_to_stop, .context = relay};
     int64_t missed = 0;
     for (cpl_status status = CPL_OK; status != CPL_STATE && status != CPL_TIMEOUT;) {
         cpl_error err;

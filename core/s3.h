@@ -22,14 +22,27 @@ typedef struct cpl_s3 {
     int64_t skew_s;         /* added to this machine's clock */
     int max_attempts;       /* default 5 */
     int64_t multipart_from; /* objects larger than this go up in parts; default 64 MiB */
-    int64_t part_size;      /* default 16 MiB, more when there would be over 10,000 */
+    int64_t part_size;  /* default 16 MiB, more when there would be over 10,000; larger objects come in such parts */
+    bool no_checksums;  /* none is sent with an object, beyond the hash that signs it */
+    bool no_validation; /* nor compared with what arrives */
 } cpl_s3;
+
+/* Keys that may end while a transfer is under way. */
+typedef struct cpl_s3_keys {
+    /*
+     * The keys as of now; they stay valid until the next call. expired: S3 has refused the last ones for that, others
+     * are to be got. wait: what is left of the transfer's.
+     */
+    cpl_status (*get)(void *context, bool expired, const cpl_wait *wait, cpl_credentials *out, cpl_error *err);
+    void *context;
+} cpl_s3_keys;
 
 typedef struct cpl_s3_target {
     const cpl_credentials *who;
+    const cpl_s3_keys *keys; /* instead of who, when not NULL */
     cpl_str bucket;
     cpl_str key;
-    const cpl_wait *wait; /* may be NULL; the time limit is for the whole call */
+    const cpl_wait *wait; /* may be NULL; the time limit is for the whole call; its progress is kept up to date */
 } cpl_s3_target;
 
 typedef struct cpl_s3_source {
@@ -43,18 +56,22 @@ typedef struct cpl_s3_source {
     cpl_str kms_key_id; /* with "aws:kms" */
 } cpl_s3_source;
 
-/* Into fd from its start; it is emptied first. CPL_TOO_LARGE past limit bytes. *size may be NULL. */
+/*
+ * Into fd from its start; it is emptied first. CPL_TOO_LARGE past limit bytes. *size may be NULL. A large object comes
+ * in parts, several at a time, each asked for again by itself when it fails; one that is replaced meanwhile is
+ * CPL_SERVICE, PreconditionFailed. What arrived is compared with the checksum S3 keeps of the whole, or with an ETag
+ * that is an MD5; when it differs it is fetched once more, and then CPL_PROTOCOL.
+ */
 cpl_status cpl_s3_get(const cpl_s3 *s3, const cpl_s3_target *target, int fd, int64_t limit, int64_t *size,
                       cpl_error *err);
-/* A large object goes up in parts, which are taken back when one fails. */
+/*
+ * A large object goes up in parts, which are taken back when one fails, or the tick or the time limit says stop. S3
+ * checks, and keeps, the SHA-256 of a whole object and the CRC64NVME of one in parts.
+ */
 cpl_status cpl_s3_put(const cpl_s3 *s3, const cpl_s3_target *target, const cpl_s3_source *source, cpl_error *err);
 /* *size: the object's bytes. */
 cpl_status cpl_s3_head(const cpl_s3 *s3, const cpl_s3_target *target, int64_t *size, cpl_error *err);
 /* target->key is not looked at. A bucket that is ours already is fine. */
 cpl_status cpl_s3_create_bucket(const cpl_s3 *s3, const cpl_s3_target *target, cpl_error *err);
-
-/* SHA-256 of n bytes of fd from offset, in hexadecimal. */
-cpl_status cpl_s3_hash(int fd, int64_t offset, int64_t n, const cpl_wait *wait, char out[CPL_SHA256_HEX_SIZE],
-                       cpl_error *err);
 
 #endif

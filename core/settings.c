@@ -24,6 +24,12 @@ static const row rows[CPL_SETTING_COUNT] = {
                                     {"AWS_DISABLE_CLOCK_SKEW_CORRECTION"},
                                     "disable_clock_skew_correction"},
     [CPL_SETTING_DEFAULTS_MODE] = {"defaults_mode", {"AWS_DEFAULTS_MODE"}, "defaults_mode"},
+    [CPL_SETTING_CHECKSUMS_SENT] = {"request_checksum_calculation",
+                                    {"AWS_REQUEST_CHECKSUM_CALCULATION"},
+                                    "request_checksum_calculation"},
+    [CPL_SETTING_CHECKSUMS_CHECKED] = {"response_checksum_validation",
+                                       {"AWS_RESPONSE_CHECKSUM_VALIDATION"},
+                                       "response_checksum_validation"},
 };
 
 const char *cpl_setting_name(cpl_setting setting) {
@@ -55,6 +61,13 @@ cpl_status cpl_setting_switch(const cpl_config *config, cpl_setting setting, cpl
     *out = cpl_str_is_nocase(text, "true");
     if (text.n == 0 || *out || cpl_str_is_nocase(text, "false")) return CPL_OK;
     return refuse(setting, text, "neither true nor false", err);
+}
+
+cpl_status cpl_setting_checksums(const cpl_config *config, cpl_setting setting, bool *on, cpl_error *err) {
+    cpl_str text = cpl_setting_find(config, setting, (cpl_str){NULL, 0}).value;
+    *on = text.n == 0 || cpl_str_is_nocase(text, "when_supported");
+    if (*on || cpl_str_is_nocase(text, "when_required")) return CPL_OK;
+    return refuse(setting, text, "neither when_supported nor when_required", err);
 }
 
 /* ---- retries ---- */

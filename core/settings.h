@@ -19,6 +19,8 @@ typedef enum cpl_setting {
     CPL_SETTING_APP_ID,
     CPL_SETTING_CLOCK_AS_IT_IS, /* no correction */
     CPL_SETTING_DEFAULTS_MODE,
+    CPL_SETTING_CHECKSUMS_SENT,    /* with objects: see cpl_setting_checksums() */
+    CPL_SETTING_CHECKSUMS_CHECKED, /* of objects that arrive */
     CPL_SETTING_COUNT
 } cpl_setting;
 
@@ -36,6 +38,8 @@ cpl_status cpl_setting_switch(const cpl_config *config, cpl_setting setting, cpl
 /* The policy that retry mode and max attempts make; *adaptive: the rate of sending is to be limited, too. */
 cpl_status cpl_setting_retry(const cpl_config *config, const cpl_client_options *options, cpl_retry_policy *policy,
                              bool *adaptive, cpl_error *err);
+/* *on: "when_supported", or nobody says anything; no other value than "when_required" besides. */
+cpl_status cpl_setting_checksums(const cpl_config *config, cpl_setting setting, bool *on, cpl_error *err);
 /* What AWS_DEFAULTS_MODE makes of it. */
 cpl_status cpl_setting_connect_timeout(const cpl_config *config, int64_t *out_ms, cpl_error *err);
 /*

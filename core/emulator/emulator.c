@@ -370,7 +370,7 @@ static void handle(void *context, const emu_request *request, emu_response *resp
     }
     emu_ledger_add(emulator->ledger, emu_now_s(emulator->state), request, response,
                    fault ? emu_fault_kind(fault) : NULL);
-    if (fault) emu_fault_spoil(fault, response);
+    if (fault) emu_fault_spoil(fault, request, response);
     leave(emulator);
 }
 

@@ -609,7 +609,8 @@ static bool load_execution(emu_engine *engine, cpl_json *execution) {
 }
 
 static bool load_grant(emu_engine *engine, const char *id, const cpl_json *grant) {
-    emu_timer timer = {.at = (int64_t)(cpl_json_get_number(grant, "expires", 0) * 1000), .due = EMU_DUE_GRANT};
+    int64_t expires_ms = (int64_t)(cpl_json_get_number(grant, "expires", 0) * 1000);
+    emu_timer timer = {.at = expires_ms + EMU_GRANT_KNOWN_MS, .due = EMU_DUE_GRANT};
     CPL_COPY(timer.id, cpl_str_of(id));
     return emu_timers_add(&engine->timers, &timer);
 }

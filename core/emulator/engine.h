@@ -270,6 +270,8 @@ bool emu_result_note(const emu_call *call, cpl_json *job);
 bool emu_result_is_repeated(const emu_call *call, const cpl_json *job);
 
 /* The credentials of one delivery, kept as a grant; put into data. false: out of memory. */
+/* How long credentials that have expired are still known, so that they are refused as such. */
+#define EMU_GRANT_KNOWN_MS (24 * 3600 * INT64_C(1000))
 bool emu_grant_make(emu_engine *engine, const cpl_json *job, const cpl_json *record, cpl_json *data);
 
 /* ---- links (links.c) ---- */

@@ -17,27 +17,38 @@ typedef struct kind {
     const char *type; /* Content-Type */
     const char *body;
     const char *header, *value; /* one more */
+    int s3_status;              /* and how S3 says the same; 0: it does not say it in another way */
+    const char *s3_body;
 } kind;
 
 #define JSON "application/x-amz-json-1.1"
+#define XML_ERROR(code) \
+    "<?xml version=\"1.0\"?>\n<Error><Code>" code "</Code><Message>a fault that was asked for</Message></Error>"
 #define ERROR(code, message) "{\"__type\":\"" code "\",\"message\":\"" message "\"}"
 static const kind kinds[] = {
-    {"reset", RESET, false, 0, NULL, NULL, NULL, NULL},
-    {"lost-answer", RESET, true, 0, NULL, NULL, NULL, NULL},
-    {"cut-answer", CUT, true, 0, NULL, NULL, NULL, NULL},
-    {"500", ANSWER, false, 500, JSON, ERROR("InternalFailure", "a fault that was asked for"), NULL, NULL},
-    {"502", ANSWER, false, 502, "text/html", "<html>502 Bad Gateway</html>", NULL, NULL},
-    {"503", ANSWER, false, 503, JSON, ERROR("ServiceUnavailableException", "a fault that was asked for"), NULL, NULL},
-    {"504", ANSWER, false, 504, "text/html", "<html>504 Gateway Time-out</html>", NULL, NULL},
-    {"late-500", ANSWER, true, 500, JSON, ERROR("InternalFailure", "a fault that was asked for"), NULL, NULL},
-    {"throttling", ANSWER, false, 400, JSON, ERROR("ThrottlingException", "Rate exceeded"), NULL, NULL},
-    {"retry-after", ANSWER, false, 503, JSON, ERROR("ServiceUnavailableException", "wait"), "x-amz-retry-after", "200"},
-    {"expired-token", ANSWER, false, 400, JSON, ERROR("ExpiredTokenException", "the token has expired"), NULL, NULL},
-    {"access-denied", ANSWER, false, 400, JSON, ERROR("AccessDeniedException", "not authorized"), NULL, NULL},
-    {"no-json", ANSWER, true, 200, JSON, "{\"jobs\":[", NULL, NULL},
-    {"empty", ANSWER, true, 200, JSON, "", NULL, NULL},
-    {"html", ANSWER, true, 200, "text/html", "<html>welcome to the hotel's network</html>", NULL, NULL},
-    {"redirect", ANSWER, false, 307, "text/html", "", "Location", "http://127.0.0.1:9/"},
+    {"reset", RESET, false, 0, NULL, NULL, NULL, NULL, 0, NULL},
+    {"lost-answer", RESET, true, 0, NULL, NULL, NULL, NULL, 0, NULL},
+    {"cut-answer", CUT, true, 0, NULL, NULL, NULL, NULL, 0, NULL},
+    {"500", ANSWER, false, 500, JSON, ERROR("InternalFailure", "a fault that was asked for"), NULL, NULL, 500,
+     XML_ERROR("InternalError")},
+    {"502", ANSWER, false, 502, "text/html", "<html>502 Bad Gateway</html>", NULL, NULL, 0, NULL},
+    {"503", ANSWER, false, 503, JSON, ERROR("ServiceUnavailableException", "a fault that was asked for"), NULL, NULL,
+     503, XML_ERROR("ServiceUnavailable")},
+    {"504", ANSWER, false, 504, "text/html", "<html>504 Gateway Time-out</html>", NULL, NULL, 0, NULL},
+    {"late-500", ANSWER, true, 500, JSON, ERROR("InternalFailure", "a fault that was asked for"), NULL, NULL, 500,
+     XML_ERROR("InternalError")},
+    {"throttling", ANSWER, false, 400, JSON, ERROR("ThrottlingException", "Rate exceeded"), NULL, NULL, 503,
+     XML_ERROR("SlowDown")},
+    {"retry-after", ANSWER, false, 503, JSON, ERROR("ServiceUnavailableException", "wait"), "x-amz-retry-after", "200",
+     503, XML_ERROR("SlowDown")},
+    {"expired-token", ANSWER, false, 400, JSON, ERROR("ExpiredTokenException", "the token has expired"), NULL, NULL,
+     400, XML_ERROR("ExpiredToken")},
+    {"access-denied", ANSWER, false, 400, JSON, ERROR("AccessDeniedException", "not authorized"), NULL, NULL, 403,
+     XML_ERROR("AccessDenied")},
+    {"no-json", ANSWER, true, 200, JSON, "{\"jobs\":[", NULL, NULL, 0, NULL},
+    {"empty", ANSWER, true, 200, JSON, "", NULL, NULL, 0, NULL},
+    {"html", ANSWER, true, 200, "text/html", "<html>welcome to the hotel's network</html>", NULL, NULL, 0, NULL},
+    {"redirect", ANSWER, false, 307, "text/html", "", "Location", "http://127.0.0.1:9/", 0, NULL},
 };
 
 struct emu_fault {
@@ -195,18 +206,19 @@ const char *emu_fault_kind(const emu_fault *fault) {
     return fault->kind->name;
 }
 
-void emu_fault_spoil(const emu_fault *fault, emu_response *response) {
+void emu_fault_spoil(const emu_fault *fault, const emu_request *request, emu_response *response) {
     const kind *k = fault->kind;
+    bool s3 = k->s3_status && !emu_request_is_api(request);
     if (k->effect != ANSWER) {
         response->fate = k->effect == RESET ? EMU_FATE_RESET : EMU_FATE_CUT;
         return;
     }
-    response->status = k->status;
+    response->status = s3 ? k->s3_status : k->status;
     response->size = -1;
     cpl_buf_clear(&response->head);
     cpl_buf_clear(&response->body);
-    cpl_buf_adds(&response->body, k->body);
-    emu_response_header(response, "Content-Type", cpl_str_of(k->type));
+    cpl_buf_adds(&response->body, s3 ? k->s3_body : k->body);
+    emu_response_header(response, "Content-Type", s3 ? CPL_LIT("application/xml") : cpl_str_of(k->type));
     emu_response_header(response, "x-amzn-RequestId", cpl_str_of(response->id));
     if (k->header) emu_response_header(response, k->header, cpl_str_of(k->value));
 }

@@ -25,7 +25,7 @@ const emu_fault *emu_faults_strike(emu_faults *faults, const emu_request *reques
 /* Whether the service does its work all the same, and only the answer suffers. */
 bool emu_fault_is_late(const emu_fault *fault);
 const char *emu_fault_kind(const emu_fault *fault);
-/* Turns what would be answered into what is. */
-void emu_fault_spoil(const emu_fault *fault, emu_response *response);
+/* Turns what would be answered into what is, in the words of the service that was asked. */
+void emu_fault_spoil(const emu_fault *fault, const emu_request *request, emu_response *response);
 
 #endif

@@ -42,7 +42,7 @@ typedef enum emu_due {
     EMU_DUE_ACTION,   /* id: the execution, sub: the action execution that has run long enough */
     EMU_DUE_JOB,      /* id: a job that has run as long as its action type lets it */
     EMU_DUE_SCRIPT,   /* the same: what a script says about it is to happen */
-    EMU_DUE_GRANT     /* id: the access key id of credentials that expire */
+    EMU_DUE_GRANT     /* id: the access key id of credentials that have expired, and are forgotten */
 } emu_due;
 
 typedef struct emu_timer {

@@ -29,7 +29,8 @@ static bool fill_grant(emu_engine *engine, const cpl_json *job, const cpl_json *
 
 bool emu_grant_make(emu_engine *engine, const cpl_json *job, const cpl_json *record, cpl_json *data) {
     cpl_json *grant = cpl_json_new_object(), *credentials = emu_object_at(data, "artifactCredentials");
-    emu_timer timer = {.at = emu_now_ms(engine->e) + GRANT_SECONDS * 1000, .due = EMU_DUE_GRANT, .id = "ASIA"};
+    int64_t expires_ms = emu_now_ms(engine->e) + GRANT_SECONDS * 1000;
+    emu_timer timer = {.at = expires_ms + EMU_GRANT_KNOWN_MS, .due = EMU_DUE_GRANT, .id = "ASIA"};
     if (!emu_random_text(timer.id + 4, 16, letters) || !fill_grant(engine, job, record, grant) ||
         !cpl_json_set_cstr(credentials, "accessKeyId", timer.id) ||
         !emu_copy(credentials, "secretAccessKey", grant, "secret") ||

@@ -3,6 +3,7 @@
 #ifndef CPL_EMU_S3_CALL_H
 #define CPL_EMU_S3_CALL_H
 
+#include "../checksum.h"
 #include "../err.h"
 #include "../xml.h"
 #include "auth.h"
@@ -101,6 +102,36 @@ cpl_xml *s3_read_xml(s3_call *c);
 
 /* s3_payload.c: undoes aws-chunked, checks every digest the request gave. False: refused. */
 bool s3_read_payload(s3_call *c);
+
+/* ---- checksums (s3_checksums.c) ---- */
+
+/* "CRC32"; false: there is none of that name. */
+bool s3_checksum_named(cpl_str name, cpl_checksum_kind *out);
+bool s3_checksum_of(cpl_checksum_kind kind, cpl_str bytes, char out[CPL_CHECKSUM_TEXT_SIZE]);
+/* The one that the document of an object or a part has. */
+bool s3_checksum_kept(const cpl_json *doc, cpl_checksum_kind *kind, cpl_str *value);
+/* Gives it one, of bytes. False: out of memory. */
+bool s3_checksum_keep(cpl_json *doc, cpl_checksum_kind kind, cpl_str bytes);
+void s3_answer_checksum(s3_call *c, const cpl_json *doc);            /* as headers */
+void s3_add_checksum(cpl_buf *out, const cpl_json *doc, bool typed); /* as elements */
+/* Notes what kind of checksum a new upload shall have. False: refused. */
+bool s3_begin_checksum(s3_call *c, cpl_json *upload);
+/* Gives a part its checksum. False: refused, because the request gave one of another kind. */
+bool s3_part_checksum(s3_call *c, const cpl_json *upload, cpl_json *part, cpl_str bytes);
+/* A part as CompleteMultipartUpload lists it: element number at of xml; and as it is kept. */
+typedef struct s3_listed_part {
+    const cpl_xml *xml;
+    int at;
+    const cpl_json *kept;
+} s3_listed_part;
+bool s3_check_listed_part(s3_call *c, const cpl_json *upload, const s3_listed_part *listed);
+/* The object that was made of parts; checksums: theirs as bytes, one after the other. */
+typedef struct s3_parts_made {
+    cpl_str body, checksums;
+    int count;
+} s3_parts_made;
+/* Gives the object its checksum, and compares it with the request's. False: refused. */
+bool s3_complete_checksum(s3_call *c, const cpl_json *upload, cpl_json *doc, const s3_parts_made *made);
 
 /* ---- objects (s3_objects.c) ---- */
 

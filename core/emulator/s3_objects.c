@@ -96,6 +96,8 @@ bool s3_store(emu *e, const s3_write *w) {
     char version_id[CPL_UUID_SIZE], *object;
     const char *versioning;
     cpl_json *doc = w->doc;
+    cpl_checksum_kind kind;
+    cpl_str checksum;
     cpl_buf key;
     bool done;
     cpl_buf_init(&key, 2 * S3_KEY_MAX);
@@ -106,6 +108,7 @@ bool s3_store(emu *e, const s3_write *w) {
     done = object && new_version_id(e, versioning, version_id) && cpl_json_set_number(doc, "modified", emu_now_s(e)) &&
            cpl_json_set_number(doc, "size", (double)w->body.n) &&
            cpl_json_set_cstr(doc, "versionId", version_id[0] ? version_id : NULL) &&
+           (s3_checksum_kept(doc, &kind, &checksum) || s3_checksum_keep(doc, CPL_CHECKSUM_CRC64NVME, w->body)) &&
            retire(store, object, versioning) && emu_blob_put(store, object, w->body);
     if (done) {
         done = emu_store_put(store, EMU_OBJECT, object, doc);
@@ -424,16 +427,6 @@ static void answer_headers(s3_call *c, const cpl_json *doc) {
     answer_version(c, doc);
 }
 
-static void answer_checksum(s3_call *c, const cpl_json *doc) {
-    if (!cpl_str_is_nocase(s3_header(c, "x-amz-checksum-mode"), "ENABLED")) return;
-    for (cpl_json *i = cpl_json_first(doc); i; i = cpl_json_next(i)) {
-        if (cpl_str_starts(cpl_json_key(i), "x-amz-checksum-")) {
-            emu_response_header(c->response, cpl_json_key(i).p, cpl_json_str(i));
-            emu_response_header(c->response, "x-amz-checksum-type", CPL_LIT("FULL_OBJECT"));
-        }
-    }
-}
-
 static bool answer_body(s3_call *c, const cpl_json *doc, cpl_str body) {
     size_t from, to;
     char text[96];
@@ -448,8 +441,8 @@ static bool answer_body(s3_call *c, const cpl_json *doc, cpl_str body) {
         snprintf(text, sizeof text, "bytes %zu-%zu/%zu", from, to - 1, body.n);
         emu_response_header(c->response, "Content-Range", cpl_str_of(text));
         c->response->status = 206;
-    } else {
-        answer_checksum(c, doc);
+    } else if (cpl_str_is_nocase(s3_header(c, "x-amz-checksum-mode"), "ENABLED")) {
+        s3_answer_checksum(c, doc);
     }
     if (cpl_str_is(c->request->method, "HEAD")) {
         c->response->size = (int64_t)(to - from);
@@ -512,8 +505,19 @@ static bool answer_copy(s3_call *c) {
     cpl_buf *out = s3_xml(c, "CopyObjectResult");
     s3_add_time(out, "LastModified", cpl_json_get_number(doc, "modified", 0));
     cpl_xml_add_element(out, "ETag", cpl_json_get_str(doc, "etag"));
+    s3_add_checksum(out, doc, true);
     cpl_buf_adds(out, "</CopyObjectResult>");
     return true;
+}
+
+/* A copy has the kind of checksum that the request wants, else that of its source. */
+static bool copy_checksum(const s3_call *c, const cpl_json *source, cpl_json *doc, cpl_str body) {
+    cpl_checksum_kind kind = CPL_CHECKSUM_CRC64NVME;
+    cpl_str value;
+    if (!s3_checksum_named(s3_header(c, "x-amz-checksum-algorithm"), &kind)) {
+        (void)s3_checksum_kept(source, &kind, &value);
+    }
+    return s3_checksum_keep(doc, kind, body);
 }
 
 static bool copy_object(s3_call *c) {
@@ -526,8 +530,9 @@ static bool copy_object(s3_call *c) {
     if (doc == NULL) return false;
     cpl_buf_init(&body, S3_OBJECT_MAX);
     cpl_buf_addv(&body, view);
-    if (!cpl_buf_ok(&body) || (!cpl_str_is(directive, "REPLACE") &&
-                               !cpl_json_set(doc, "headers", cpl_json_clone(cpl_json_get(source, "headers"))))) {
+    if (!cpl_buf_ok(&body) || !copy_checksum(c, source, doc, cpl_buf_str(&body)) ||
+        (!cpl_str_is(directive, "REPLACE") &&
+         !cpl_json_set(doc, "headers", cpl_json_clone(cpl_json_get(source, "headers"))))) {
         cpl_json_free(doc);
         s3_refuse(c, S3_INTERNAL);
     } else {
@@ -547,10 +552,7 @@ bool s3_put_object(s3_call *c) {
     if (doc == NULL || !put_document(c, doc, c->payload, &c->checksum)) return false;
     doc = emu_store_get(c->store, EMU_OBJECT, c->object);
     emu_response_header(c->response, "ETag", cpl_json_get_str(doc, "etag"));
-    if (c->checksum.name.n > 0) {
-        emu_response_header(c->response, c->checksum.name.p, c->checksum.value);
-        emu_response_header(c->response, "x-amz-checksum-type", CPL_LIT("FULL_OBJECT"));
-    }
+    s3_answer_checksum(c, doc);
     return true;
 }
 

@@ -21,6 +21,11 @@ bool s3_create_upload(s3_call *c) {
     cpl_json *doc = cpl_json_new_object(), *object = s3_new_document(c);
     cpl_buf *out;
     bool made = object != NULL && emu_uuid(c->e, id);
+    if (made && !s3_begin_checksum(c, doc)) {
+        cpl_json_free(object);
+        cpl_json_free(doc);
+        return false;
+    }
     if (!cpl_json_set(doc, "object", object) || !made || !cpl_json_set_cstr(doc, "bucket", c->bucket) ||
         !cpl_json_set_cstr(doc, "key", c->key) || !cpl_json_set_number(doc, "started", emu_now_s(c->e)) ||
         !cpl_json_set(doc, "parts", cpl_json_new_object())) {
@@ -59,16 +64,19 @@ static bool part_bytes(s3_call *c, cpl_str *out) {
     return true;
 }
 
-static void answer_part(s3_call *c, const char *etag) {
+static void answer_part(s3_call *c, const cpl_json *part) {
+    cpl_str etag = cpl_json_get_str(part, "etag"), value;
+    cpl_checksum_kind kind;
     cpl_buf *out;
     if (s3_header(c, "x-amz-copy-source").p == NULL) {
-        emu_response_header(c->response, "ETag", cpl_str_of(etag));
-        if (c->checksum.name.n > 0) emu_response_header(c->response, c->checksum.name.p, c->checksum.value);
+        emu_response_header(c->response, "ETag", etag);
+        if (s3_checksum_kept(part, &kind, &value)) emu_response_header(c->response, cpl_checksum_header(kind), value);
         return;
     }
     out = s3_xml(c, "CopyPartResult");
     s3_add_time(out, "LastModified", emu_now_s(c->e));
-    cpl_xml_add_element(out, "ETag", cpl_str_of(etag));
+    cpl_xml_add_element(out, "ETag", etag);
+    s3_add_checksum(out, part, false);
     cpl_buf_adds(out, "</CopyPartResult>");
 }
 
@@ -85,6 +93,10 @@ bool s3_upload_part(s3_call *c) {
     blob_key(key, sizeof key, id, number);
     snprintf(name, sizeof name, "%lld", (long long)number);
     part = cpl_json_new_object();
+    if (part && !s3_part_checksum(c, upload, part, bytes)) {
+        cpl_json_free(part);
+        return false;
+    }
     if (!s3_etag(bytes, etag) || !cpl_json_set_cstr(part, "etag", etag) ||
         !cpl_json_set_number(part, "size", (double)bytes.n) ||
         !cpl_json_set_number(part, "modified", emu_now_s(c->e)) || !emu_blob_put(c->store, key, bytes)) {
@@ -93,7 +105,7 @@ bool s3_upload_part(s3_call *c) {
     }
     if (!cpl_json_set(cpl_json_get(upload, "parts"), name, part)) return s3_refuse(c, S3_INTERNAL);
     emu_store_touch(c->store, EMU_UPLOAD, id);
-    answer_part(c, etag);
+    answer_part(c, part);
     return true;
 }
 
@@ -120,10 +132,11 @@ bool s3_abort_upload(s3_call *c) {
 typedef struct assembly {
     s3_call *c;
     const char *id;
-    const cpl_json *parts;
+    const cpl_json *upload, *parts;
     cpl_buf body;
-    cpl_buf digests; /* the parts' MD5, one after the other */
-    int64_t last;    /* number of the part before */
+    cpl_buf digests;   /* the parts' MD5, one after the other */
+    cpl_buf checksums; /* likewise */
+    int64_t last;      /* number of the part before */
     size_t last_size;
     int count;
 } assembly;
@@ -132,12 +145,15 @@ static int digit(char c) {
     return c <= '9' ? c - '0' : c - 'a' + 10;
 }
 
-static bool add_part(assembly *a, cpl_str number_text, cpl_str etag) {
+static bool add_part(assembly *a, const cpl_xml *xml, int at) {
     char name[24], key[128];
+    cpl_str etag = cpl_xml_text(xml, cpl_xml_child(xml, at, "ETag")), checksum;
     const cpl_json *part;
     const char *kept;
+    cpl_checksum_kind kind;
     int64_t number = 0;
-    if (!cpl_str_integer(number_text, &number)) return s3_refuse(a->c, S3_XML);
+    if (!cpl_str_integer(cpl_xml_text(xml, cpl_xml_child(xml, at, "PartNumber")), &number))
+        return s3_refuse(a->c, S3_XML);
     if (number <= a->last) return s3_refuse(a->c, S3_PART_ORDER);
     if (a->count > 0 && a->last_size < PART_MIN_SIZE) return s3_refuse(a->c, S3_TOO_SMALL);
     snprintf(name, sizeof name, "%lld", (long long)number);
@@ -146,6 +162,8 @@ static bool add_part(assembly *a, cpl_str number_text, cpl_str etag) {
     if (strlen(kept) != ETAG_HEX + 2) return s3_refuse(a->c, S3_PART);
     if (!cpl_str_is(etag, kept) && !cpl_str_eq(etag, cpl_str_sub(cpl_str_of(kept), 1, ETAG_HEX + 1)))
         return s3_refuse(a->c, S3_PART);
+    if (!s3_check_listed_part(a->c, a->upload, &(s3_listed_part){xml, at, part})) return false;
+    if (s3_checksum_kept(part, &kind, &checksum)) (void)cpl_base64_decode(&a->checksums, checksum);
     for (int i = 1; i < ETAG_HEX; i += 2) cpl_buf_addc(&a->digests, (char)(digit(kept[i]) << 4 | digit(kept[i + 1])));
     blob_key(key, sizeof key, a->id, number);
     cpl_buf_addv(&a->body, emu_blob_get(a->c->store, key));
@@ -157,24 +175,28 @@ static bool add_part(assembly *a, cpl_str number_text, cpl_str etag) {
 
 static bool add_parts(assembly *a, const cpl_xml *xml) {
     for (int i = cpl_xml_find(xml, "CompleteMultipartUpload/Part"); i >= 0; i = cpl_xml_next(xml, i)) {
-        if (!add_part(a, cpl_xml_text(xml, cpl_xml_child(xml, i, "PartNumber")),
-                      cpl_xml_text(xml, cpl_xml_child(xml, i, "ETag"))))
-            return false;
+        if (!add_part(a, xml, i)) return false;
     }
     if (a->count == 0) return s3_refuse(a->c, S3_XML);
     if (a->body.failed == CPL_TOO_LARGE) return s3_refuse(a->c, S3_TOO_LARGE);
-    return (cpl_buf_ok(&a->body) && cpl_buf_ok(&a->digests)) || s3_refuse(a->c, S3_INTERNAL);
+    return (cpl_buf_ok(&a->body) && cpl_buf_ok(&a->digests) && cpl_buf_ok(&a->checksums)) ||
+           s3_refuse(a->c, S3_INTERNAL);
 }
 
 /* The ETag of an object made of parts: the MD5 of their MD5s, and how many they are. */
-static bool store_assembly(assembly *a, const cpl_json *upload) {
+static bool store_assembly(assembly *a) {
     s3_call *c = a->c;
-    cpl_json *doc = cpl_json_clone(cpl_json_get(upload, "object"));
+    cpl_json *doc = cpl_json_clone(cpl_json_get(a->upload, "object"));
+    const s3_parts_made made = {cpl_buf_str(&a->body), cpl_buf_str(&a->checksums), a->count};
     const s3_write w = {.bucket = c->bucket, .key = c->key, .doc = doc, .body = cpl_buf_str(&a->body)};
     char md5[S3_ETAG_SIZE], etag[S3_ETAG_SIZE + 16];
     if (doc == NULL || !s3_etag(cpl_buf_str(&a->digests), md5)) {
         cpl_json_free(doc);
         return s3_refuse(c, S3_INTERNAL);
+    }
+    if (!s3_complete_checksum(c, a->upload, doc, &made)) {
+        cpl_json_free(doc);
+        return false;
     }
     snprintf(etag, sizeof etag, "%.*s-%d\"", ETAG_HEX + 1, md5, a->count);
     if (!cpl_json_set_cstr(doc, "etag", etag)) {
@@ -196,22 +218,24 @@ static bool answer_complete(s3_call *c) {
     cpl_buf_adds(out, "</Location>");
     add_names(c, out, NULL);
     cpl_xml_add_element(out, "ETag", cpl_json_get_str(doc, "etag"));
+    s3_add_checksum(out, doc, true);
     cpl_buf_adds(out, "</CompleteMultipartUploadResult>");
     return true;
 }
 
 bool s3_complete_upload(s3_call *c) {
     assembly a = {.c = c};
-    cpl_json *upload = find_upload(c, &a.id);
     cpl_xml *xml;
     bool done;
-    if (upload == NULL) return false;
+    a.upload = find_upload(c, &a.id);
+    if (a.upload == NULL) return false;
     xml = s3_read_xml(c);
     if (xml == NULL) return false;
-    a.parts = cpl_json_get(upload, "parts");
+    a.parts = cpl_json_get(a.upload, "parts");
     cpl_buf_init(&a.body, S3_OBJECT_MAX);
     cpl_buf_init(&a.digests, CPL_MD5_SIZE * PART_MAX);
-    done = add_parts(&a, xml) && store_assembly(&a, upload);
+    cpl_buf_init(&a.checksums, CPL_CHECKSUM_SIZE * PART_MAX);
+    done = add_parts(&a, xml) && store_assembly(&a);
     if (done) {
         drop_upload(c, a.id);
         emu_engine_object_changed(c->e, c->bucket, c->key);
@@ -219,6 +243,7 @@ bool s3_complete_upload(s3_call *c) {
     }
     cpl_buf_release(&a.body);
     cpl_buf_release(&a.digests);
+    cpl_buf_release(&a.checksums);
     cpl_xml_free(xml);
     return done;
 }
@@ -244,6 +269,7 @@ static void add_listed_part(cpl_buf *out, const cpl_json *part) {
     cpl_buf_addf(out, "<Part><PartNumber>%lld</PartNumber>", (long long)part_number(part));
     s3_add_time(out, "LastModified", cpl_json_get_number(part, "modified", 0));
     cpl_xml_add_element(out, "ETag", cpl_json_get_str(part, "etag"));
+    s3_add_checksum(out, part, false);
     cpl_buf_addf(out, "<Size>%.0f</Size></Part>", cpl_json_get_number(part, "size", 0));
 }
 

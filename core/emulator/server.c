@@ -105,10 +105,10 @@ static struct MHD_Response *make_response(emu_response *response) {
     return made;
 }
 
-/* Announces twice of what there is; the connection closes when that has been sent. */
+/* The connection closes when the first half of what was announced has been sent. */
 static ssize_t half(void *context, uint64_t at, char *to, size_t max) {
     const cpl_buf *body = context;
-    size_t n = at < body->n ? body->n - (size_t)at : 0;
+    size_t end = body->n / 2, n = at < end ? end - (size_t)at : 0;
     if (n == 0) return MHD_CONTENT_READER_END_WITH_ERROR;
     if (n > max) n = max;
     memcpy(to, body->p + at, n);
@@ -126,7 +126,7 @@ static struct MHD_Response *make_half(emu_response *response) {
     if (body == NULL) return NULL;
     *body = response->body;
     cpl_buf_init(&response->body, EMU_ANSWER_MAX);
-    made = MHD_create_response_from_callback(2 * (uint64_t)body->n + 1, 4096, half, body, free_half);
+    made = MHD_create_response_from_callback(body->n ? body->n : 1, 4096, half, body, free_half);
     if (made == NULL) free_half(body);
     return made;
 }

@@ -23,7 +23,7 @@ int tick_run(void *context) {
 cpl_wait tick_wait(lua_tick *tick, lua_State *L, int64_t timeout_ms) {
     luaL_checkstack(L, 8, "no room for a call");
     *tick = (lua_tick){L, false};
-    return (cpl_wait){tick_run, tick, timeout_ms};
+    return (cpl_wait){.tick = tick_run, .context = tick, .timeout_ms = timeout_ms};
 }
 
 void tick_raise(lua_tick *tick) {

@@ -54,6 +54,83 @@ TEST(t_artifact__expired_credentials_are_renewed_once) {
     close_scene(&x);
 }
 
+/* The emulator's credentials live for an hour by its clock, which goes on in the middle of a transfer. */
+typedef struct hour {
+    cpl_emulator *emulator;
+    cpl_progress progress;
+    int64_t from; /* bytes */
+    bool over;
+} hour;
+
+static int let_an_hour_pass(void *context) {
+    hour *h = context;
+    if (h->over || h->progress.done < h->from) return 0;
+    h->over = true;
+    CHECK(cpl_emulator_advance(h->emulator, 3600 * 1000, NULL) == CPL_OK);
+    return 0;
+}
+
+static int count_asked(cpl_emulator *emulator, const char *operation) {
+    cpl_json *list = NULL;
+    cpl_str text;
+    int count = 0;
+    CHECK(cpl_emulator_ledger(emulator, &text, NULL) == CPL_OK && cpl_json_parse(text, &list, NULL) == CPL_OK);
+    for (cpl_json *i = cpl_json_first(list); i; i = cpl_json_next(i)) {
+        count += strcmp(cpl_json_get_cstr(i, "operation", ""), operation) == 0;
+    }
+    cpl_json_free(list);
+    return count;
+}
+
+#define WHOLE_MIB 70 /* more than what goes up, or comes, at once */
+
+static bool write_large(cpl_str path) {
+    static char block[1 << 20];
+    FILE *file = fopen(path.p, "wb");
+    if (file == NULL) return false;
+    for (int i = 0; i < WHOLE_MIB; i++) {
+        for (size_t at = 0; at < sizeof block; at += 8) block[at] = (char)(at * 31 >> 7 ^ (size_t)i);
+        if (fwrite(block, sizeof block, 1, file) != 1) break;
+    }
+    return fclose(file) == 0;
+}
+
+TEST(t_artifact__credentials_that_end_in_the_middle_are_renewed_both_ways) {
+    service s;
+    cpl_worker *worker;
+    cpl_job *job;
+    cpl_error err = {0};
+    const char *path = NULL;
+    int gets;
+    hour down = {.from = 16 << 20}, up = {.from = 32 << 20};
+    cpl_wait wait = {.tick = let_an_hour_pass, .context = &down, .progress = &down.progress};
+    NEED(open_idle(&s) && put_source(&s));
+    NEED(write_large(in_room("large")));
+    NEED(cpl_client_upload(s.client, in_room("large"), CPL_LIT("source"), CPL_LIT("source.zip"), NULL, &err) == CPL_OK);
+    NEED(ask(&s, "CreatePipeline",
+             "{'pipeline':{'name':'line'," ROLE "," STORE ",'stages':[" SOURCE ",{'name':'Build','actions':[%s]}]}}",
+             BUILD("Make", MADE)));
+    worker = worker_of(s.client, 1);
+    NEED((job = next_job(worker)) != NULL);
+    down.emulator = up.emulator = s.emulator;
+    if (!CHECK(cpl_job_input_path(job, CPL_LIT("Code"), &wait, &path, &err) == CPL_OK)) printf("  %s\n", err.message);
+    NEED(path);
+    CHECK(down.over && down.progress.done == (int64_t)WHOLE_MIB << 20);
+    CHECK(strcmp(down.progress.name, "Code") == 0 && count_asked(s.emulator, "GetJobDetails") == 1);
+    gets = count_asked(s.emulator, "GetObject");
+    CHECK(gets == 1 + 2 * 4); /* of the five parts the first did not come again */
+    CHECK(cpl_job_output_file(job, CPL_LIT("Made"), cpl_str_of(path), NULL, &err) == CPL_OK);
+    wait = (cpl_wait){.tick = let_an_hour_pass, .context = &up, .progress = &up.progress};
+    if (!CHECK(cpl_job_succeed(job, NULL, &wait, &err) == CPL_OK)) printf("  %s\n", err.message);
+    CHECK(up.over && strcmp(up.progress.name, "Made") == 0 && count_asked(s.emulator, "GetJobDetails") == 2);
+    CHECK(count_asked(s.emulator, "PutObject") == 2 * 5 + 1 + 1); /* this upload, the source's, the first source, and
+                                                                     the part that was refused */
+    CHECK(stage_becomes(&s, "Succeeded"));
+    cpl_job_free(job);
+    cpl_worker_free(worker);
+    close_line(&s);
+}
+
 TEST(t_artifact__outputs_are_sent_with_the_job_s_encryption_and_only_once) {
     static const fault_step steps[] = {{.body = ""}};
     scene x;

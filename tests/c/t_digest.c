@@ -61,35 +61,35 @@ TEST(t_digest__hmac_gives_the_published_values) {
 TEST(t_digest__pieces_give_the_same_as_the_whole) {
     char piece[1000];
     unsigned char digest[CPL_SHA256_SIZE];
-    cpl_sha256_state state;
+    cpl_hash state;
     memset(piece, 'a', sizeof piece);
-    NEED(cpl_sha256_init(&state, NULL) == CPL_OK);
-    for (int i = 0; i < 1000; i++) cpl_sha256_add(&state, piece, sizeof piece);
-    cpl_sha256_add(&state, NULL, 0);
-    cpl_sha256_final(&state, digest);
+    NEED(cpl_hash_init(&state, CPL_HASH_SHA256, NULL) == CPL_OK);
+    for (int i = 0; i < 1000; i++) cpl_hash_add(&state, piece, sizeof piece);
+    cpl_hash_add(&state, NULL, 0);
+    cpl_hash_final(&state, digest);
     check_hex(digest, sizeof digest, MILLION_HASH);
-    cpl_sha256_release(&state);
-    cpl_sha256_release(&state);
+    cpl_hash_release(&state);
+    cpl_hash_release(&state);
 }
 
 TEST(t_digest__more_hashes_at_once_than_are_kept_do_not_mix) {
-    cpl_sha256_state states[40];
+    cpl_hash states[40];
     unsigned char digest[CPL_SHA256_SIZE];
-    for (size_t i = 0; i < CPL_COUNT(states); i++) NEED(cpl_sha256_init(&states[i], NULL) == CPL_OK);
-    for (size_t i = 0; i < CPL_COUNT(states); i++) cpl_sha256_add(&states[i], "ab", 2);
-    for (size_t i = 0; i < CPL_COUNT(states); i++) cpl_sha256_add(&states[i], "c", 1);
+    for (size_t i = 0; i < CPL_COUNT(states); i++) NEED(cpl_hash_init(&states[i], CPL_HASH_SHA256, NULL) == CPL_OK);
+    for (size_t i = 0; i < CPL_COUNT(states); i++) cpl_hash_add(&states[i], "ab", 2);
+    for (size_t i = 0; i < CPL_COUNT(states); i++) cpl_hash_add(&states[i], "c", 1);
     for (size_t i = 0; i < CPL_COUNT(states); i++) {
-        cpl_sha256_final(&states[i], digest);
+        cpl_hash_final(&states[i], digest);
         check_hex(digest, sizeof digest, ABC_HASH);
     }
 }
 
 TEST(t_digest__an_abandoned_hash_leaves_nothing_behind) {
-    cpl_sha256_state state;
+    cpl_hash state;
     char hex[CPL_SHA256_HEX_SIZE];
-    NEED(cpl_sha256_init(&state, NULL) == CPL_OK);
-    cpl_sha256_add(&state, "something", 9);
-    cpl_sha256_release(&state);
+    NEED(cpl_hash_init(&state, CPL_HASH_SHA256, NULL) == CPL_OK);
+    cpl_hash_add(&state, "something", 9);
+    cpl_hash_release(&state);
     CHECK(cpl_sha256_hex(CPL_LIT("abc"), hex, NULL) == CPL_OK);
     CHECK_STR(hex, ABC_HASH);
 }

@@ -362,7 +362,7 @@ TEST(t_feed__an_event_that_finds_no_memory_is_a_gap) {
 TEST(t_feed__outlives_the_emulator_and_begins_behind_what_was_forgotten) {
     emu_feed *source = emu_feed_new();
     cpl_feed *reader, *later;
-    const cpl_wait for_ever = {NULL, NULL, 0}, short_while = {NULL, NULL, 1};
+    const cpl_wait for_ever = {.tick = NULL}, short_while = {NULL, NULL, 1};
     cpl_str event;
     add(source, "one");
     reader = emu_feed_read(source);
@@ -387,7 +387,7 @@ static int say_stop(void *context) {
 TEST(t_feed__a_reader_that_waits_can_be_stopped) {
     emu_feed *source = emu_feed_new();
     cpl_feed *reader = emu_feed_read(source);
-    const cpl_wait wait = {say_stop, NULL, 0};
+    const cpl_wait wait = {.tick = say_stop};
     cpl_str event;
     CHECK(cpl_feed_next(reader, &wait, &event, NULL) == CPL_CANCELLED);
     cpl_feed_free(reader);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Buckets, objects, lists, versions and uploads; who may do what is in t_emulator_s3_access.c. */
+#include "../../core/checksum.h"
 #include "s3_session.h"
 
 /* ---- buckets ---- */
@@ -404,7 +405,8 @@ TEST(t_emulator_s3__a_body_that_is_not_what_was_promised_is_not_stored) {
                  {"x-amz-checksum-crc32c: mnG7TA==", "", 200},
                  {"x-amz-checksum-crc64nvme: AAAAAAAAAAA=", "BadDigest", 400},
                  {"x-amz-checksum-sha256: LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=", "", 200},
-                 {"x-amz-checksum-sha1: qvTGHdzF6KLavt4PO0gs2a6pQ00=", "NotImplemented", 501}};
+                 {"x-amz-checksum-sha1: qvTGHdzF6KLavt4PO0gs2a6pQ00=", "", 200},
+                 {"x-amz-checksum-sha1: AAAAHdzF6KLavt4PO0gs2a6pQ00=", "BadDigest", 400}};
     session s = session_open(NULL);
     put(&s, "/bucket", "");
     for (size_t i = 0; i < CPL_COUNT(cases); i++) {
@@ -435,6 +437,182 @@ TEST(t_emulator_s3__a_checksum_is_given_back_when_asked_for) {
     CHECK(get(&s, "/bucket/k") == 200 && header(&s, "x-amz-checksum-crc64nvme") == NULL);
     CHECK(ask(&s, "GET", "/bucket/k", mode, CPL_LIT("")) == 200);
     CHECK_STR(header(&s, "x-amz-checksum-crc64nvme"), "rosUhgp5mIg=");
+    CHECK_STR(header(&s, "x-amz-checksum-type"), "FULL_OBJECT");
+    CHECK(put(&s, "/bucket/plain", "123456789") == 200); /* without one, S3 makes one */
+    CHECK_STR(header(&s, "x-amz-checksum-crc64nvme"), "rosUhgp5mIg=");
+    session_close(&s);
+}
+
+TEST(t_emulator_s3__a_copy_has_the_kind_of_checksum_its_source_has) {
+    static const char *const sum[] = {"x-amz-checksum-crc32: y/Q5Jg==", NULL};
+    static const char *const copy[] = {"x-amz-copy-source: /bucket/k", NULL};
+    static const char *const other[] = {"x-amz-copy-source: /bucket/k", "x-amz-checksum-algorithm: CRC32C", NULL};
+    session s = session_open(NULL);
+    put(&s, "/bucket", "");
+    CHECK(ask(&s, "PUT", "/bucket/k", sum, CPL_LIT("123456789")) == 200);
+    CHECK(ask(&s, "PUT", "/bucket/copy", copy, CPL_LIT("")) == 200);
+    CHECK(has(&s, "<ChecksumCRC32>y/Q5Jg==</ChecksumCRC32><ChecksumType>FULL_OBJECT</ChecksumType>"));
+    CHECK(ask(&s, "PUT", "/bucket/copy", other, CPL_LIT("")) == 200);
+    CHECK(has(&s, "<ChecksumCRC32C>4waSgw==</ChecksumCRC32C>"));
+    session_close(&s);
+}
+
+/* Of two parts, 5 MiB of zeros and "tail"; the values are Python's, by zlib, hashlib and the CRC's definition. */
+#define ZEROS_CRC32 "yTuzdQ=="
+#define TAIL_CRC32 "fDe0XQ=="
+#define ZEROS_SHA256 "wDbLt1U6kJ+LiHfURhkkMH8n7LZs/5KO7q/VacOIfik="
+#define TAIL_SHA256 "DGL4du8d6oMN6fMsL0tG3W101Q0ViW4J71ovzUrH4dc="
+
+typedef struct plan_case {
+    const char *algorithm, *type; /* header lines */
+    const char *part, *element;   /* "x-amz-checksum-crc32"; NULL: the parts come without */
+    const char *sums[2];
+    bool listed;      /* in CompleteMultipartUpload as well */
+    const char *want; /* of the object, with its type; or an error's code */
+} plan_case;
+
+static int send_summed(session *s, const char *id, const plan_case *p, int number, cpl_str body, char etag[64]) {
+    char target[128], line[128];
+    const char *lines[] = {line, NULL}, *given;
+    int status;
+    snprintf(target, sizeof target, "/bucket/k?partNumber=%d&uploadId=%s", number, id);
+    snprintf(line, sizeof line, "%s: %s", p->part ? p->part : "", p->part ? p->sums[number - 1] : "");
+    status = ask(s, "PUT", target, p->part ? lines : NULL, body);
+    given = header(s, "etag");
+    snprintf(etag, 64, "%s", given ? given : "");
+    return status;
+}
+
+static void run_plan(session *s, const plan_case *p, cpl_str zeros) {
+    static const char *const mode[] = {"x-amz-checksum-mode: ENABLED", NULL};
+    const char *lines[] = {p->algorithm, p->type, NULL}, *kind = NULL;
+    char id[64], etags[2][64], body[1024], target[128], told[256];
+    size_t n;
+    if (ask(s, "POST", "/bucket/k?uploads", p->algorithm ? lines : NULL, CPL_LIT("")) != 200) {
+        CHECK(has(s, p->want));
+        return;
+    }
+    snprintf(id, sizeof id, "%.36s", strstr(s->text, "<UploadId>") + 10);
+    if (send_summed(s, id, p, 1, zeros, etags[0]) != 200 ||
+        send_summed(s, id, p, 2, CPL_LIT("tail"), etags[1]) != 200) {
+        CHECK(has(s, p->want));
+        return;
+    }
+    n = (size_t)snprintf(body, sizeof body, "<CompleteMultipartUpload>");
+    for (int i = 0; i < 2; i++) {
+        n += (size_t)snprintf(body + n, sizeof body - n, "<Part><PartNumber>%d</PartNumber><ETag>%s</ETag>", i + 1,
+                              etags[i]);
+        if (p->listed) {
+            n += (size_t)snprintf(body + n, sizeof body - n, "<%s>%s</%s>", p->element, p->sums[i], p->element);
+        }
+        n += (size_t)snprintf(body + n, sizeof body - n, "</Part>");
+    }
+    snprintf(body + n, sizeof body - n, "</CompleteMultipartUpload>");
+    snprintf(target, sizeof target, "/bucket/k?uploadId=%s", id);
+    if (ask(s, "POST", target, NULL, cpl_str_of(body)) != 200) {
+        CHECK(has(s, p->want));
+        return;
+    }
+    CHECK(ask(s, "HEAD", "/bucket/k", mode, CPL_LIT("")) == 200);
+    for (int i = 0; i < CPL_CHECKSUM_COUNT && kind == NULL; i++) {
+        if (header(s, cpl_checksum_header((cpl_checksum_kind)i))) kind = cpl_checksum_header((cpl_checksum_kind)i);
+    }
+    NEED(kind);
+    snprintf(told, sizeof told, "%s %s %s", kind + 15, header(s, kind), header(s, "x-amz-checksum-type"));
+    CHECK_STR(told, p->want);
+}
+
+#define CRC32_HEADER "x-amz-checksum-crc32"
+#define SHA256_HEADER "x-amz-checksum-sha256"
+static const plan_case plan_cases[] = {
+    {NULL, NULL, NULL, NULL, {NULL}, false, "crc64nvme /gfXEJvEB2k= FULL_OBJECT"},
+    {"x-amz-checksum-algorithm: CRC32",
+     NULL,
+     CRC32_HEADER,
+     "ChecksumCRC32",
+     {ZEROS_CRC32, TAIL_CRC32},
+     true,
+     "crc32 kn3WfQ==-2 COMPOSITE"},
+    {"x-amz-checksum-algorithm: CRC32",
+     "x-amz-checksum-type: FULL_OBJECT",
+     CRC32_HEADER,
+     NULL,
+     {ZEROS_CRC32, TAIL_CRC32},
+     false,
+     "crc32 OcQxlg== FULL_OBJECT"},
+    {"x-amz-checksum-algorithm: SHA256",
+     NULL,
+     SHA256_HEADER,
+     "ChecksumSHA256",
+     {ZEROS_SHA256, TAIL_SHA256},
+     true,
+     "sha256 t8tl1anI+FOMozS3HJdTBQ70eEZECA6gtL7SpDrtWhA=-2 COMPOSITE"},
+    {"x-amz-checksum-algorithm: SHA256",
+     NULL,
+     SHA256_HEADER,
+     NULL,
+     {ZEROS_SHA256, TAIL_SHA256},
+     false,
+     "It was missing for part 1 in the request."},
+    {"x-amz-checksum-algorithm: CRC32",
+     NULL,
+     SHA256_HEADER,
+     NULL,
+     {ZEROS_SHA256, TAIL_SHA256},
+     false,
+     "expected checksum Type: CRC32_HEADER, actual checksum Type: sha256"},
+    {NULL, NULL, CRC32_HEADER, NULL, {ZEROS_CRC32, TAIL_CRC32}, false, "expected checksum Type: null"},
+    {"x-amz-checksum-algorithm: CRC32",
+     NULL,
+     CRC32_HEADER,
+     "ChecksumCRC32",
+     {TAIL_CRC32, TAIL_CRC32},
+     true,
+     "BadDigest"},
+    {"x-amz-checksum-algorithm: CRC32", NULL, NULL, "ChecksumCRC32", {TAIL_CRC32, TAIL_CRC32}, true, "InvalidPart"},
+    {"x-amz-checksum-algorithm: MD4", NULL, NULL, NULL, {NULL}, false, "InvalidRequest"},
+    {"x-amz-checksum-algorithm: SHA256",
+     "x-amz-checksum-type: FULL_OBJECT",
+     NULL,
+     NULL,
+     {NULL},
+     false,
+     "The FULL_OBJECT checksum type cannot be used with the SHA256 checksum algorithm."},
+    {"x-amz-checksum-algorithm: CRC64NVME",
+     "x-amz-checksum-type: COMPOSITE",
+     NULL,
+     NULL,
+     {NULL},
+     false,
+     "The COMPOSITE checksum type cannot be used with the CRC64NVME checksum algorithm."},
+};
+
+TEST(t_emulator_s3__parts_have_checksums_and_make_one) {
+    session s = session_open(NULL);
+    cpl_str zeros = {calloc(1, 5 << 20), 5 << 20};
+    NEED(zeros.p);
+    put(&s, "/bucket", "");
+    for (size_t i = 0; i < CPL_COUNT(plan_cases); i++) run_plan(&s, &plan_cases[i], zeros);
+    free((char *)zeros.p);
+    session_close(&s);
+}
+
+TEST(t_emulator_s3__a_checksum_of_the_whole_is_compared_when_the_parts_are_put_together) {
+    static const char *const wrong[] = {"x-amz-checksum-crc64nvme: AAAAAAAAAAA=", NULL};
+    static const char *const right[] = {"x-amz-checksum-crc64nvme: sAra2CkCEgw=", NULL};
+    session s = session_open(NULL);
+    char id[64], etag[64], target[128], body[256];
+    put(&s, "/bucket", "");
+    start_upload(&s, id);
+    CHECK(send_part(&s, id, 1, CPL_LIT("tail"), etag) == 200);
+    snprintf(target, sizeof target, "/bucket/k?uploadId=%s", id);
+    snprintf(
+        body, sizeof body,
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>%s</ETag></Part></CompleteMultipartUpload>",
+        etag);
+    ask(&s, "POST", target, wrong, cpl_str_of(body));
+    refused(&s, 400, "BadDigest");
+    CHECK(ask(&s, "POST", target, right, cpl_str_of(body)) == 200);
     session_close(&s);
 }
 

@@ -516,7 +516,7 @@ static int stop_soon(void *context) {
 TEST(t_run__the_tick_ends_a_wait) {
     cpl_run *run;
     int ticks = 0;
-    const cpl_wait wait = {stop_soon, &ticks, 0};
+    const cpl_wait wait = {.tick = stop_soon, .context = &ticks};
     cpl_error err = {0};
     const cpl_event *event;
     service s;

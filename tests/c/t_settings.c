@@ -63,18 +63,22 @@ TEST(t_settings__a_profile_says_the_same_as_the_environment_and_comes_after_it) 
     write_profile(path,
                   "[default]\nregion = us-gov-west-1\nretry_mode = adaptive\nmax_attempts = 7\n"
                   "use_fips_endpoint = true\nuse_dualstack_endpoint = true\nsdk_ua_app_id = my app\n"
-                  "disable_clock_skew_correction = true\ndefaults_mode = in-region\n");
+                  "disable_clock_skew_correction = true\ndefaults_mode = in-region\n"
+                  "request_checksum_calculation = when_required\nresponse_checksum_validation = when_required\n");
     NEED(cpl_client_new(&client, NULL, &err) == CPL_OK);
     CHECK_STR(cpl_client_endpoint_url(client), "https://codepipeline-fips.us-gov-west-1.api.aws");
     CHECK(client->adaptive && client->retry.max_attempts == 7 && !client->correct_clock);
+    CHECK(!client->checksums_sent && !client->checksums_checked);
     CHECK(client->limits.connect_timeout_ms == 1100 && strstr(client->user_agent, " app/my-app") != NULL);
     cpl_client_free(client);
     setenv("AWS_MAX_ATTEMPTS", "2", 1);
     setenv("AWS_USE_FIPS_ENDPOINT", "FALSE", 1);
+    setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "WHEN_SUPPORTED", 1);
     NEED(cpl_client_new(&client, &(cpl_client_options){.use_dualstack_endpoint = CPL_CHOICE_NO}, &err) == CPL_OK);
     CHECK_STR(cpl_client_endpoint_url(client), "https://codepipeline.us-gov-west-1.amazonaws.com");
-    CHECK(client->retry.max_attempts == 2);
+    CHECK(client->retry.max_attempts == 2 && client->checksums_sent && !client->checksums_checked);
     cpl_client_free(client);
+    unsetenv("AWS_REQUEST_CHECKSUM_CALCULATION");
     unsetenv("AWS_MAX_ATTEMPTS");
     unsetenv("AWS_USE_FIPS_ENDPOINT");
     setenv("AWS_CONFIG_FILE", "/nonexistent/config", 1);
@@ -88,6 +92,8 @@ TEST(t_settings__what_a_setting_cannot_be_is_named) {
                  {"AWS_USE_DUALSTACK_ENDPOINT", "1", "use_dualstack_endpoint"},
                  {"AWS_DISABLE_CLOCK_SKEW_CORRECTION", "on", "disable_clock_skew_correction"},
                  {"AWS_MAX_ATTEMPTS", "0", "max_attempts"},
+                 {"AWS_REQUEST_CHECKSUM_CALCULATION", "never", "request_checksum_calculation"},
+                 {"AWS_RESPONSE_CHECKSUM_VALIDATION", "true", "response_checksum_validation"},
                  {"AWS_DEFAULTS_MODE", "fast", "defaults_mode"},
                  {"AWS_SDK_UA_APP_ID", "a name that is much longer than fifty characters are", "app_id"},
                  {"AWS_SDK_UA_APP_ID", "caf\xc3\xa9", "app_id"}};

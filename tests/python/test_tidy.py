@@ -21,17 +21,18 @@ FLOORS = """
     err retry late thread fork
     buf clock sigpipe rate sqlite
     digest json xml pace tree profiles skew continuation trace
+    checksum
     model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch journal customers child
     cursor http+http_batch+http_head+http_lane+http_route+url archives settings redact
     endpoint reply runtime relay
-    s3 observe creds
+    s3+s3_exchange+s3_get+s3_put observe creds
     client+call+queue
     desk transfer doctor run+follow+explain+approval+metrics
     guard
     job+result+artifact+isolate
     worker+polling+offers+recovery event+event_main
 """
-EMULATOR_MAY_KNOW = "codepipeline base err buf clock json digest xml model sigv4 archives sqlite"
+EMULATOR_MAY_KNOW = "codepipeline base err buf clock json digest checksum xml model sigv4 archives sqlite"
 
 # where each third-party header may be included
 HOMES = {

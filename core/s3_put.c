@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/* Objects out: whole, or in parts when large. */
+#include "checksum.h"
+#include "err.h"
+#include "s3_exchange.h"
+#include "xml.h"
+
+#define PARTS_MAX 10000
+#define ABORT_MS 10000
+#define OBJECT_HEADERS 3
+#define CRC CPL_CHECKSUM_CRC64NVME
+#define CRC_HEADER CPL_LIT("x-amz-checksum-crc64nvme")
+
+/* The headers that say how an object is kept. */
+static size_t object_headers(const cpl_s3_source *source, cpl_header headers[OBJECT_HEADERS]) {
+    size_t n = 0;
+    if (source->content_type.n) headers[n++] = (cpl_header){CPL_LIT("content-type"), source->content_type};
+    if (source->sse.n) headers[n++] = (cpl_header){CPL_LIT("x-amz-server-side-encryption"), source->sse};
+    if (source->kms_key_id.n) {
+        headers[n++] = (cpl_header){CPL_LIT("x-amz-server-side-encryption-aws-kms-key-id"), source->kms_key_id};
+    }
+    return n;
+}
+
+/* Makes n bytes of the source from offset the request's body. */
+static void set_body(s3_request *r, const cpl_s3_source *source, int64_t offset, int64_t n) {
+    r->from_fd = source->from_fd;
+    if (source->from_fd) {
+        r->fd = source->fd;
+        r->offset = offset;
+        r->size = n;
+    } else {
+        r->body = cpl_str_sub(source->bytes, (size_t)offset, (size_t)(offset + n));
+    }
+}
+
+static cpl_status add_body(const s3_request *r, cpl_checksum *const *sums, size_t count, const cpl_wait *wait,
+                           cpl_error *err) {
+    if (r->from_fd)
+        return cpl_checksum_add_file(sums, count, (cpl_checksum_span){r->fd, r->offset, r->size}, wait, err);
+    for (size_t i = 0; i < count; i++) cpl_checksum_add(sums[i], r->body.p, r->body.n);
+    return CPL_OK;
+}
+
+/* ---- whole ---- */
+
+typedef struct sha256_texts {
+    char hex[CPL_SHA256_HEX_SIZE], base64[CPL_CHECKSUM_TEXT_SIZE];
+} sha256_texts;
+
+static int digit(char c) {
+    return c <= '9' ? c - '0' : (c | 32) - 'a' + 10;
+}
+
+static cpl_status hash_whole(const s3_request *r, cpl_str known, const cpl_wait *wait, sha256_texts *out,
+                             cpl_error *err) {
+    unsigned char digest[CPL_CHECKSUM_SIZE];
+    cpl_checksum sum, *const sums[] = {&sum};
+    cpl_status status = CPL_OK;
+    if (known.n == CPL_SHA256_HEX_SIZE - 1) {
+        for (size_t i = 0; i < CPL_SHA256_SIZE; i++) {
+            digest[i] = (unsigned char)(digit(known.p[2 * i]) << 4 | digit(known.p[2 * i + 1]));
+        }
+    } else {
+        status = cpl_checksum_init(&sum, CPL_CHECKSUM_SHA256, err);
+        if (status == CPL_OK) status = add_body(r, sums, 1, wait, err);
+        if (status == CPL_OK) (void)cpl_checksum_final(&sum, digest);
+        cpl_checksum_release(&sum);
+    }
+    if (status != CPL_OK) return status;
+    cpl_hex(digest, CPL_SHA256_SIZE, out->hex);
+    cpl_base64_text(digest, CPL_SHA256_SIZE, out->base64);
+    return CPL_OK;
+}
+
+static cpl_status put_whole(const cpl_s3 *s3, const cpl_s3_target *target, const cpl_s3_source *source, int64_t size,
+                            cpl_error *err) {
+    cpl_header headers[OBJECT_HEADERS + 1];
+    s3_request r = {
+        .method = "PUT", .operation = "PutObject", .headers = headers, .header_count = object_headers(source, headers)};
+    sha256_texts sha256;
+    s3_session session;
+    s3_exchange x;
+    cpl_status status;
+    s3_session_init(&session, s3, target);
+    set_body(&r, source, 0, size);
+    status = hash_whole(&r, source->sha256, target->wait, &sha256, err);
+    if (status != CPL_OK) return status;
+    r.sha256 = cpl_str_of(sha256.hex);
+    if (!s3->no_checksums) {
+        headers[r.header_count++] = (cpl_header){CPL_LIT("x-amz-checksum-sha256"), cpl_str_of(sha256.base64)};
+    }
+    s3_session_tell(&session, 0, size);
+    s3_exchange_init(&x, &session, &r);
+    status = s3_send(&x, err);
+    s3_exchange_release(&x);
+    if (status == CPL_OK) s3_session_tell(&session, size, size);
+    return status;
+}
+
+/* ---- in parts ---- */
+
+typedef struct upload {
+    s3_session session;
+    const cpl_s3_source *source;
+    cpl_buf query;    /* "uploadId=...", encoded */
+    cpl_buf parts;    /* the body of CompleteMultipartUpload */
+    cpl_checksum crc; /* of what has been sent */
+    int64_t size, part_size;
+    cpl_error *err;
+} upload;
+
+static cpl_status read_upload_id(upload *u, const cpl_http_response *response) {
+    cpl_xml *xml = NULL;
+    cpl_str id;
+    cpl_status status = cpl_xml_parse(cpl_buf_str(&response->body), &xml, u->err);
+    if (status != CPL_OK) return status;
+    id = cpl_xml_text(xml, cpl_xml_find(xml, "InitiateMultipartUploadResult/UploadId"));
+    if (id.n == 0) status = cpl_fail(u->err, CPL_PROTOCOL, "the answer has no upload id");
+    cpl_buf_adds(&u->query, "uploadId=");
+    cpl_buf_add_uri(&u->query, id, false);
+    cpl_xml_free(xml);
+    return status == CPL_OK ? cpl_buf_status(&u->query, "the upload id", u->err) : status;
+}
+
+static cpl_status begin_upload(upload *u) {
+    cpl_header headers[OBJECT_HEADERS + 2];
+    s3_request r = {.method = "POST",
+                    .operation = "CreateMultipartUpload",
+                    .query = CPL_LIT("uploads="),
+                    .headers = headers,
+                    .header_count = object_headers(u->source, headers),
+                    .sha256 = S3_EMPTY_SHA256};
+    s3_exchange x;
+    cpl_status status;
+    if (!u->session.s3->no_checksums) {
+        headers[r.header_count++] = (cpl_header){CPL_LIT("x-amz-checksum-algorithm"), CPL_LIT("CRC64NVME")};
+        headers[r.header_count++] = (cpl_header){CPL_LIT("x-amz-checksum-type"), CPL_LIT("FULL_OBJECT")};
+    }
+    s3_exchange_init(&x, &u->session, &r);
+    status = s3_send(&x, u->err);
+    if (status == CPL_OK) status = read_upload_id(u, &x.response);
+    s3_exchange_release(&x);
+    return status;
+}
+
+typedef struct part_sums {
+    char sha256[CPL_SHA256_HEX_SIZE], crc[CPL_CHECKSUM_TEXT_SIZE];
+} part_sums;
+
+/* In one reading: the hash that signs the part, its checksum, and that of the whole as far as it is. */
+static cpl_status hash_part(upload *u, const s3_request *r, part_sums *out) {
+    unsigned char digest[CPL_CHECKSUM_SIZE];
+    cpl_checksum sha256 = {0}, crc = {0}, *const sums[] = {&sha256, &crc, &u->crc};
+    cpl_wait rest;
+    cpl_status status = cpl_pace_rest(&u->session.pace, &rest, u->err);
+    if (status == CPL_OK) status = cpl_checksum_init(&sha256, CPL_CHECKSUM_SHA256, u->err);
+    if (status != CPL_OK) return status;
+    status = cpl_checksum_init(&crc, CRC, u->err);
+    if (status == CPL_OK) status = add_body(r, sums, u->session.s3->no_checksums ? 1 : CPL_COUNT(sums), &rest, u->err);
+    if (status == CPL_OK) {
+        (void)cpl_checksum_final(&sha256, digest);
+        cpl_hex(digest, CPL_SHA256_SIZE, out->sha256);
+        cpl_checksum_text(&crc, out->crc);
+    }
+    cpl_checksum_release(&sha256);
+    return status;
+}
+
+static cpl_status note_part(upload *u, int number, const cpl_http_response *response, const part_sums *sums) {
+    cpl_str etag = cpl_http_header(response, "etag");
+    if (etag.n == 0) return cpl_fail(u->err, CPL_PROTOCOL, "the answer has no etag");
+    cpl_buf_addf(&u->parts, "<Part><PartNumber>%d</PartNumber>", number);
+    cpl_xml_add_element(&u->parts, "ETag", etag);
+    if (!u->session.s3->no_checksums) cpl_xml_add_element(&u->parts, "ChecksumCRC64NVME", cpl_str_of(sums->crc));
+    cpl_buf_adds(&u->parts, "</Part>");
+    return cpl_buf_status(&u->parts, "the list of parts", u->err);
+}
+
+static cpl_status send_part(upload *u, int number) {
+    int64_t offset = (number - 1) * u->part_size, n = u->size - offset;
+    part_sums sums;
+    cpl_header checksum = {CRC_HEADER, {NULL, 0}};
+    s3_request r = {.method = "PUT", .operation = "UploadPart", .headers = &checksum};
+    s3_exchange x;
+    cpl_buf query;
+    cpl_status status;
+    if (n > u->part_size) n = u->part_size;
+    set_body(&r, u->source, offset, n);
+    status = hash_part(u, &r, &sums);
+    if (status != CPL_OK) return status;
+    r.sha256 = cpl_str_of(sums.sha256);
+    checksum.value = cpl_str_of(sums.crc);
+    r.header_count = u->session.s3->no_checksums ? 0 : 1;
+    cpl_buf_init(&query, u->query.limit + 32);
+    cpl_buf_addf(&query, "partNumber=%d&", number);
+    cpl_buf_addv(&query, cpl_buf_str(&u->query));
+    r.query = cpl_buf_str(&query);
+    s3_exchange_init(&x, &u->session, &r);
+    status = cpl_buf_status(&query, "the upload id", u->err);
+    if (status == CPL_OK) status = s3_send(&x, u->err);
+    if (status == CPL_OK) status = note_part(u, number, &x.response, &sums);
+    if (status == CPL_OK) u->session.done += n;
+    s3_session_tell(&u->session, 0, u->size);
+    s3_exchange_release(&x);
+    cpl_buf_release(&query);
+    return status;
+}
+
+/* A lost answer makes the repeat find no upload any more: then the object itself tells whether it was made. */
+static cpl_status settle_upload(upload *u, const s3_exchange *x) {
+    cpl_error unwanted;
+    int64_t size = -1;
+    if (x->failure.attempts < 2 || strcmp(x->failure.code, "NoSuchUpload") != 0) return CPL_SERVICE;
+    if (cpl_s3_head(u->session.s3, u->session.target, &size, &unwanted) != CPL_OK || size != u->size)
+        return CPL_SERVICE;
+    cpl_error_clear(u->err);
+    return CPL_OK;
+}
+
+static cpl_status finish_upload(upload *u) {
+    char digest[CPL_SHA256_HEX_SIZE], crc[CPL_CHECKSUM_TEXT_SIZE];
+    cpl_header headers[] = {{CRC_HEADER, {NULL, 0}}, {CPL_LIT("x-amz-checksum-type"), CPL_LIT("FULL_OBJECT")}};
+    s3_request r = {.method = "POST",
+                    .operation = "CompleteMultipartUpload",
+                    .query = cpl_buf_str(&u->query),
+                    .headers = headers,
+                    .header_count = u->session.s3->no_checksums ? 0 : CPL_COUNT(headers),
+                    .body = cpl_buf_str(&u->parts)};
+    s3_exchange x;
+    cpl_status status = cpl_sha256_hex(r.body, digest, u->err);
+    if (status != CPL_OK) return status;
+    cpl_checksum_text(&u->crc, crc);
+    headers[0].value = cpl_str_of(crc);
+    r.sha256 = cpl_str_of(digest);
+    s3_exchange_init(&x, &u->session, &r);
+    status = s3_send(&x, u->err);
+    if (status == CPL_SERVICE) status = settle_upload(u, &x);
+    s3_exchange_release(&x);
+    return status;
+}
+
+/* Takes back what was sent; the caller's tick may have said stop, but this must still go out. */
+static void abort_upload(const upload *u) {
+    cpl_wait brief = {.timeout_ms = ABORT_MS};
+    cpl_s3_target target = *u->session.target;
+    s3_request r = {.method = "DELETE",
+                    .operation = "AbortMultipartUpload",
+                    .query = cpl_buf_str(&u->query),
+                    .sha256 = S3_EMPTY_SHA256};
+    s3_session session;
+    s3_exchange x;
+    target.wait = &brief;
+    s3_session_init(&session, u->session.s3, &target);
+    CPL_COPY(session.region, cpl_str_of(u->session.region));
+    s3_exchange_init(&x, &session, &r);
+    (void)s3_send(&x, NULL);
+    s3_exchange_release(&x);
+}
+
+static int64_t part_size_of(const cpl_s3 *s3, int64_t size) {
+    int64_t part = s3->part_size > 0 ? s3->part_size : 16 * S3_MIB, least = (size + PARTS_MAX - 1) / PARTS_MAX;
+    return part >= least ? part : (least + S3_MIB - 1) / S3_MIB * S3_MIB;
+}
+
+static cpl_status send_parts(upload *u) {
+    int count = (int)((u->size + u->part_size - 1) / u->part_size);
+    cpl_status status = CPL_OK;
+    cpl_buf_adds(&u->parts, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    for (int number = 1; status == CPL_OK && number <= count; number++) {
+        status = cpl_pace_check(&u->session.pace, u->err);
+        if (status == CPL_OK) status = send_part(u, number);
+    }
+    cpl_buf_adds(&u->parts, "</CompleteMultipartUpload>");
+    if (status == CPL_OK) status = cpl_buf_status(&u->parts, "the list of parts", u->err);
+    return status == CPL_OK ? finish_upload(u) : status;
+}
+
+static cpl_status put_parts(const cpl_s3 *s3, const cpl_s3_target *target, const cpl_s3_source *source, int64_t size,
+                            cpl_error *err) {
+    upload u = {.source = source, .size = size, .part_size = part_size_of(s3, size), .err = err};
+    cpl_status status = cpl_checksum_init(&u.crc, CRC, err);
+    if (status != CPL_OK) return status;
+    s3_session_init(&u.session, s3, target);
+    cpl_buf_init(&u.query, 4096);
+    cpl_buf_init(&u.parts, 4 * (size_t)S3_MIB);
+    status = begin_upload(&u);
+    if (status == CPL_OK) {
+        status = send_parts(&u);
+        if (status != CPL_OK) abort_upload(&u);
+    }
+    cpl_buf_release(&u.query);
+    cpl_buf_release(&u.parts);
+    return status;
+}
+
+cpl_status cpl_s3_put(const cpl_s3 *s3, const cpl_s3_target *target, const cpl_s3_source *source, cpl_error *err) {
+    int64_t size = source->from_fd ? source->size : (int64_t)source->bytes.n;
+    int64_t from = s3->multipart_from > 0 ? s3->multipart_from : 64 * S3_MIB;
+    return size > from ? put_parts(s3, target, source, size, err) : put_whole(s3, target, source, size, err);
+}
