@@ -212,7 +212,7 @@ static bool index_record(const emu_context *at) {
 }
 
 static bool set_deadline(const emu_context *at, double minutes) {
-    emu_timer timer = {.due = EMU_DUE_ACTION};
+    emu_timer timer = {.due = EMU_DUE_ACTION, .order = (int64_t)cpl_json_get_number(at->record, "order", 0)};
     timer.at =
         emu_now_ms(at->engine->e) + (int64_t)cpl_json_get_number(at->action, "timeoutInMinutes", minutes) * MINUTE_MS;
     CPL_COPY(timer.id, cpl_json_get_str(at->execution, "id"));

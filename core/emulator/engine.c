@@ -445,10 +445,6 @@ emu_line *emu_line_add(emu_engine *engine, const char *pipeline) {
 static void forget_execution(emu_engine *engine, cpl_json *execution) {
     cpl_buf key;
     cpl_buf_init(&key, 512);
-    for (const cpl_json *i = cpl_json_first(cpl_json_get(execution, "actions")); i; i = cpl_json_next(i)) {
-        const char *job = cpl_json_get_cstr(i, "jobId", NULL);
-        if (job) emu_job_delete(engine, job);
-    }
     cpl_buf_addf(&key, "%s/%s", EMU_GET(execution, "pipeline"), EMU_GET(execution, "requestToken"));
     emu_index_remove(&engine->requests, cpl_buf_cstr(&key));
     cpl_buf_clear(&key);
@@ -457,9 +453,21 @@ static void forget_execution(emu_engine *engine, cpl_json *execution) {
     cpl_buf_release(&key);
 }
 
+/* An action that was continued had a job each time, and names the last one alone. */
+static void forget_jobs(emu_engine *engine, const char *pipeline) {
+    emu_store *store = emu_store_of(engine->e);
+    for (size_t i = emu_store_size(store, EMU_JOB); i-- > 0;) {
+        const char *id;
+        const cpl_json *job = emu_store_at(store, EMU_JOB, i, &id);
+        const cpl_json *execution = emu_execution_get(engine, EMU_GET(job, "executionId"));
+        if (emu_is(execution, "pipeline", pipeline)) emu_job_delete(engine, id);
+    }
+}
+
 void emu_line_drop(emu_engine *engine, const char *pipeline) {
     emu_line *line = emu_line_find(engine, pipeline);
     if (line == NULL) return;
+    forget_jobs(engine, pipeline);
     for (size_t i = line->executions.n; i-- > 0;) forget_execution(engine, line->executions.items[i]);
     emu_index_remove(&engine->lines, pipeline);
     line_free(line);
@@ -558,7 +566,9 @@ void emu_engine_advance(emu *e) {
 
 static bool load_timer(emu_engine *engine, const cpl_json *execution, const cpl_json *record, const char *key,
                        emu_due due) {
-    emu_timer timer = {.at = (int64_t)cpl_json_get_number(record, key, 0), .due = due};
+    emu_timer timer = {.at = (int64_t)cpl_json_get_number(record, key, 0),
+                       .order = (int64_t)cpl_json_get_number(record, "order", 0),
+                       .due = due};
     if (timer.at <= 0) return true;
     CPL_COPY(timer.id, cpl_json_get_str(execution, "id"));
     CPL_COPY(timer.sub, cpl_json_get_str(record, "id"));

@@ -119,7 +119,12 @@ void emu_index_release(emu_index *index, void (*drop)(void *value)) {
 
 /* ---- timers: a binary heap ---- */
 
+static bool before(const emu_timer *a, const emu_timer *b) {
+    return a->at != b->at ? a->at < b->at : a->order < b->order;
+}
+
 bool emu_timers_add(emu_timers *timers, const emu_timer *timer) {
+    emu_timer added = *timer;
     size_t i = timers->n;
     if (timers->n == timers->cap) {
         size_t cap = timers->cap ? timers->cap * 2 : 16;
@@ -128,10 +133,12 @@ bool emu_timers_add(emu_timers *timers, const emu_timer *timer) {
         timers->heap = heap;
         timers->cap = cap;
     }
-    for (timers->n++; i > 0 && timers->heap[(i - 1) / 2].at > timer->at; i = (i - 1) / 2) {
+    timers->added++;
+    if (added.order == 0) added.order = timers->added;
+    for (timers->n++; i > 0 && before(&added, &timers->heap[(i - 1) / 2]); i = (i - 1) / 2) {
         timers->heap[i] = timers->heap[(i - 1) / 2];
     }
-    timers->heap[i] = *timer;
+    timers->heap[i] = added;
     return true;
 }
 
@@ -142,8 +149,8 @@ bool emu_timers_next(emu_timers *timers, int64_t now, emu_timer *out) {
     *out = timers->heap[0];
     last = timers->heap[--timers->n];
     for (; (child = 2 * i + 1) < timers->n; i = child) {
-        if (child + 1 < timers->n && timers->heap[child + 1].at < timers->heap[child].at) child++;
-        if (timers->heap[child].at >= last.at) break;
+        if (child + 1 < timers->n && before(&timers->heap[child + 1], &timers->heap[child])) child++;
+        if (!before(&timers->heap[child], &last)) break;
         timers->heap[i] = timers->heap[child];
     }
     timers->heap[i] = last;

@@ -46,7 +46,8 @@ typedef enum emu_due {
 } emu_due;
 
 typedef struct emu_timer {
-    int64_t at; /* milliseconds since 1970 */
+    int64_t at;    /* milliseconds since 1970 */
+    int64_t order; /* of those of one moment the smallest is first; 0: as they are added */
     emu_due due;
     char id[40];
     char sub[40];
@@ -56,6 +57,7 @@ typedef struct emu_timers {
     emu_timer *heap; /* the earliest first */
     size_t n;
     size_t cap;
+    int64_t added;
 } emu_timers; /* zeroed: empty */
 
 /* Timers are not taken back: whoever handles one looks whether it still applies. false: out of memory. */

@@ -189,18 +189,33 @@ static bool create_pipeline(emu_call *call) {
 
 /* ---- UpdatePipeline ---- */
 
+/* Those of stages that are not among stages, which may be NULL. */
+static void forget_transitions(emu_store *store, const char *name, const cpl_json *stages) {
+    size_t n = strlen(name);
+    for (size_t i = emu_store_size(store, EMU_TRANSITION); i-- > 0;) {
+        const char *key;
+        emu_store_at(store, EMU_TRANSITION, i, &key);
+        if (strncmp(key, name, n) != 0 || key[n] != ':' || emu_find(stages, "name", key + n + 1)) continue;
+        emu_store_delete(store, EMU_TRANSITION, key);
+    }
+}
+
+/* What waits in front of a stage that is gone fails, and does not wait for a transition that nobody can open. */
 static bool keep_version(emu_call *call, cpl_json *document, const cpl_json *pipeline, int version) {
+    emu_engine *engine = emu_engine_of(call->e);
+    emu_line *line = emu_line_find(engine, EMU_GET(pipeline, "name"));
     char key[16];
     snprintf(key, sizeof key, "%d", version);
     if (!cpl_json_set(cpl_json_get(document, "versions"), key, cpl_json_clone(pipeline)) ||
         !cpl_json_set_number(document, "latest", version) ||
         !cpl_json_set_number(document, "updated", emu_now_s(call->e)) ||
-        !cpl_json_set(call->out, "pipeline", shown(emu_engine_of(call->e), pipeline))) {
+        !cpl_json_set(call->out, "pipeline", shown(engine, pipeline))) {
         return emu_nomem(call);
     }
     make_buckets(call->e, pipeline);
     emu_store_touch(emu_store_of(call->e), EMU_PIPELINE, EMU_GET(pipeline, "name"));
-    return true;
+    forget_transitions(emu_store_of(call->e), EMU_GET(pipeline, "name"), cpl_json_get(pipeline, "stages"));
+    return line == NULL || emu_line_settle(engine, line) || emu_nomem(call);
 }
 
 static bool update_pipeline(emu_call *call) {
@@ -244,22 +259,13 @@ static bool get_pipeline(emu_call *call) {
            emu_nomem(call);
 }
 
-static void forget_transitions(emu_store *store, const char *name) {
-    size_t n = strlen(name);
-    for (size_t i = emu_store_size(store, EMU_TRANSITION); i-- > 0;) {
-        const char *key;
-        emu_store_at(store, EMU_TRANSITION, i, &key);
-        if (strncmp(key, name, n) == 0 && key[n] == ':') emu_store_delete(store, EMU_TRANSITION, key);
-    }
-}
-
 static bool delete_pipeline(emu_call *call) {
     emu_store *store = emu_store_of(call->e);
     const char *name = EMU_GET(call->in, "name");
     const cpl_json *document = emu_store_get(store, EMU_PIPELINE, name);
     if (document == NULL) return true;
     emu_line_drop(emu_engine_of(call->e), name);
-    forget_transitions(store, name);
+    forget_transitions(store, name, NULL);
     emu_store_delete(store, EMU_TAG, EMU_GET(document, "arn"));
     emu_store_delete(store, EMU_PIPELINE, name);
     return true;

@@ -212,7 +212,7 @@ static bool set_summary(cpl_json *record, const cpl_json *script) {
 static bool carry_out(const emu_context *at, bool *ended) {
     const cpl_json *script = cpl_json_get(at->record, "script");
     double after_ms = cpl_json_get_number(script, "after", 0) * 1000;
-    emu_timer timer = {.due = EMU_DUE_SCRIPT};
+    emu_timer timer = {.due = EMU_DUE_SCRIPT, .order = (int64_t)cpl_json_get_number(at->record, "order", 0)};
     *ended = false;
     if (!set_summary(at->record, script) ||
         !emu_copy(at->record, "externalExecutionId", script, "external_execution_id"))

@@ -219,6 +219,28 @@ TEST(t_modes__editing_fails_what_ran_once_its_actions_are_done) {
     close_story();
 }
 
+TEST(t_modes__what_ends_in_one_moment_ends_in_the_order_it_began) {
+    const char *runs[5];
+    begin(V2("PARALLEL", "p",
+             SOURCE ",{'name':'Build','actions':[" DO(
+                 "A", ",'timeoutInMinutes':5") "],'onFailure':{'result':'RETRY','retryConfiguration':{'retryMode':'ALL_"
+                                               "ACTIONS'}}}"));
+    runs[0] = latest_id("p");
+    for (int i = 1; i < 5; i++) runs[i] = start("p");
+    turn_clock(300);
+    CHECK_STR(run("PollForJobs", "{" TYPE("Build", "Maker") ",'maxBatchSize':5}"), "");
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 5; i++) {
+            char path[64];
+            snprintf(path, sizeof path, "jobs.%d.data.pipelineContext.pipelineExecutionId", i);
+            CHECK_STR(text(path), runs[i]);
+        }
+        turn_clock(60); /* nobody acknowledged them */
+        CHECK_STR(run("PollForJobs", "{" TYPE("Build", "Maker") ",'maxBatchSize':5}"), "");
+    }
+    close_story();
+}
+
 /* ---- transitions ---- */
 
 #define TRANSITION(operation, more) \
@@ -245,6 +267,29 @@ TEST(t_transitions__a_closed_one_holds_executions_until_it_opens) {
     CHECK_STR(text("stageStates.1.latestExecution.pipelineExecutionId"), second);
     CHECK_STR(succeed(next_job()), "");
     CHECK_STR(execution_status("p", second), "Succeeded");
+    close_story();
+}
+
+TEST(t_transitions__one_into_a_stage_that_is_removed_holds_nobody) {
+    const char *id;
+    begin(PIPELINE("p", SOURCE "," STAGE("Ask", APPROVAL("Ok")) "," STAGE("Build", DO("A", ""))));
+    CHECK_STR(TRANSITION("DisableStageTransition", ",'reason':'not now'"), "");
+    id = latest_id("p");
+    run("GetPipelineState", "{'name':'p'}");
+    CHECK_STR(
+        run("PutApprovalResult",
+            "{'pipelineName':'p','stageName':'Ask','actionName':'Ok','token':'%s','result':{'summary':'','status':"
+            "'Approved'}}",
+            keep("stageStates.1.actionStates.0.latestExecution.token")),
+        "");
+    CHECK_STR(execution_status("p", id), "InProgress");
+    CHECK_STR(run("UpdatePipeline", "%s", PIPELINE("p", SOURCE "," STAGE("Ask", APPROVAL("Ok")))), "");
+    CHECK_STR(execution_status("p", id), "Failed");
+    CHECK_STR(run("UpdatePipeline", "%s",
+                  PIPELINE("p", SOURCE "," STAGE("Ask", APPROVAL("Ok")) "," STAGE("Build", DO("A", "")))),
+              "");
+    run("GetPipelineState", "{'name':'p'}");
+    CHECK(cpl_json_bool(value_at("stageStates.2.inboundTransitionState.enabled"), false));
     close_story();
 }
 

@@ -351,6 +351,16 @@ TEST(t_jobs__a_failure_fails_action_stage_and_execution) {
     close_story();
 }
 
+TEST(t_jobs__all_of_an_action_s_go_with_its_pipeline) {
+    begin(PIPELINE("p", SOURCE "," STAGE("Build", DO("A", ""))));
+    CHECK_STR(run("PutJobSuccessResult", "{'jobId':'%s','continuationToken':'step 2'}", next_job().id), "");
+    CHECK_STR(succeed(next_job()), "");
+    CHECK(emu_store_size(emu_store_of(story), EMU_JOB) == 2);
+    CHECK_STR(run("DeletePipeline", "{'name':'p'}"), "");
+    CHECK(emu_store_size(emu_store_of(story), EMU_JOB) == 0);
+    close_story();
+}
+
 TEST(t_jobs__a_continuation_token_ends_the_job_and_starts_another) {
     story_job first, second;
     begin_build(BUILD_PIPELINE(""));
