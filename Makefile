@@ -3,6 +3,8 @@
 #   make                                the static library and both extension modules
 #   make lib python lua ctests benches  one of them
 #   make rock                           the Lua module for LuaRocks, in build/rock
+#   make rock CPL_EMULATOR=0 CPL_JOURNAL=0
+#                                       the same without these parts, and their libraries
 #   make O=build/asan SAN=1 ctests      another tree, with AddressSanitizer and UBSan (TSAN=1: ThreadSanitizer)
 #   make O=build/lean STATIC=1 all      the libraries are linked into the modules (packaging/ makes lean ones)
 #
@@ -17,6 +19,24 @@ LIBFLAG ?= -shared
 OPT ?= -O2 -g
 
 PACKAGES = libcurl libcrypto libcjson libarchive sqlite3 expat libmicrohttpd
+CORE = $(filter-out $(LEFT_OUT),$(wildcard core/*.c core/creds/*.c core/emulator/*.c))
+
+# What is left out for a small target; core/left_out.c answers in its place.
+ifeq ($(CPL_EMULATOR),0)
+LEFT_OUT += core/emulator/emulator.c core/emulator/server.c core/emulator/runtime_api.c
+UNUSED += libmicrohttpd
+PARTS += -DCPL_WITHOUT_EMULATOR
+endif
+ifeq ($(CPL_JOURNAL),0)
+LEFT_OUT += core/sqlite.c core/journal_file.c core/emulator/store_file.c
+UNUSED += sqlite3
+PARTS += -DCPL_WITHOUT_JOURNAL
+endif
+ifdef PARTS # what only they call goes as well
+PACKAGES := $(filter-out $(UNUSED),$(PACKAGES))
+PARTS += -ffunction-sections -fdata-sections
+PRUNE = -Wl,--gc-sections
+endif
 ifdef STATIC
 LINKED = --static $(PACKAGES)
 DEFINE_STATIC = -DCPL_STATIC
@@ -29,12 +49,12 @@ WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototy
 once = $(eval $(1) := $$(shell $(2)))$($(1))
 PACKAGE_CFLAGS = $(call once,PACKAGE_CFLAGS,$(PKG_CONFIG) --cflags $(PACKAGES))
 PACKAGE_LIBS = $(call once,PACKAGE_LIBS,$(PKG_CONFIG) --libs $(LINKED))
-PACKAGES_THERE = $(call once,PACKAGES_THERE,$(PKG_CONFIG) --exists $(PACKAGES) && echo yes)
-NEED_PACKAGES = $(if $(PACKAGES_THERE),,$(error install the development files of: $(PACKAGES)))
+MISSING = $(call once,MISSING,for i in $(PACKAGES); do $(PKG_CONFIG) --exists $$$$i || echo $$$$i; done)
+NEED_PACKAGES = $(if $(MISSING),$(error $(PKG_CONFIG) does not find: $(MISSING). README.md names their packages))
 LUA_CFLAGS = $(call once,LUA_CFLAGS,$(PKG_CONFIG) --cflags $(LUA_PC))
 PY_CFLAGS = $(call once,PY_CFLAGS,$(PYTHON) -c 'import sysconfig as s; print("-I" + s.get_path("include"))')
 
-DEFINES = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(DEFINE_STATIC)
+DEFINES = -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 $(DEFINE_STATIC) $(PARTS)
 ALL_CFLAGS = $(NEED_PACKAGES)-std=c11 $(OPT) -fPIC -fvisibility=hidden -pthread $(WARN) $(SANITIZE) \
              $(DEFINES) $(PACKAGE_CFLAGS) $(CPPFLAGS) $(CFLAGS)
 LIBS = $(PACKAGE_LIBS) -lm -ldl -pthread
@@ -45,7 +65,6 @@ ifdef TSAN
 SANITIZE = -fsanitize=thread
 endif
 
-CORE = $(wildcard core/*.c core/creds/*.c core/emulator/*.c)
 PY_SRC = $(wildcard python/src/*.c)
 LUA_SRC = $(wildcard lua/src/*.c)
 CTEST_SRC = $(wildcard tests/c/t_*.c)
@@ -78,7 +97,7 @@ $(PY_MODULE): $(call objects,$(PY_SRC)) $(LIB)
 $(LUA_MODULE): $(call objects,$(LUA_SRC)) $(LIB)
 $(PY_MODULE) $(LUA_MODULE):
 	@mkdir -p $(@D)
-	$(CC) $(LIBFLAG) -Wl,-z,nodelete $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(LIBFLAG) -Wl,-z,nodelete $(PRUNE) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(O)/tests/%: $(O)/tests/c/%.o $(LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -88,7 +107,11 @@ $(O)/bench/%: $(O)/bench/%.o $(LIB)
 
 $(O)/python/src/%.o: LANGUAGE_CFLAGS = -DPy_LIMITED_API=0x03090000 $(PY_CFLAGS)
 $(O)/lua/src/%.o: LANGUAGE_CFLAGS = $(if $(LUA_INCDIR),-I$(LUA_INCDIR),$(LUA_CFLAGS))
-$(O)/%.o: %.c Makefile
+# Other parts than the last time: everything anew. There is no such file in a tree that always had all.
+ifneq ($(MAKECMDGOALS),rock)
+$(shell [ "$$(cat $(O)/parts 2>/dev/null)" = "$(PARTS)" ] || { mkdir -p $(O) && echo "$(PARTS)" >$(O)/parts; })
+endif
+$(O)/%.o: %.c Makefile $(wildcard $(O)/parts)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(LANGUAGE_CFLAGS) -MMD -MP -c $< -o $@
 

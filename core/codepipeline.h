@@ -24,6 +24,13 @@ extern "C" {
 
 #define CPL_VERSION "0.1.0"
 
+/*
+ * A build for a small target may leave parts out (make CPL_EMULATOR=0 CPL_JOURNAL=0): "emulator" needs libmicrohttpd;
+ * "journal", what is kept in files by it and by the emulator, SQLite. What needs one that is not there is CPL_LEFT_OUT.
+ * The i-th part's name and whether it is there; false past the end.
+ */
+bool cpl_part(size_t i, const char **name, bool *there);
+
 /* ---- text, status, errors ---------------------------------------------------------------------------------- */
 
 /* A view of n bytes of UTF-8; need not end in NUL. {NULL, 0} means absent. */
@@ -50,7 +57,8 @@ cpl_str cpl_str_of(const char *text);
     X(CANCELLED, "stopped by the caller's tick")                            \
     X(STATE, "the object is closed, or not in a state that allows this")    \
     X(IO, "a file or the operating system failed")                          \
-    X(ARCHIVE, "an archive is damaged or unsafe")
+    X(ARCHIVE, "an archive is damaged or unsafe")                           \
+    X(LEFT_OUT, "this build was made without that part; see cpl_part()")
 
 typedef enum cpl_status {
 #define X(name, text) CPL_##name,

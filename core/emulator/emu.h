@@ -11,6 +11,7 @@
  *   pipelines.c action_types.c executions.c jobs.c webhooks.c ...   the operations
  *   structure.c conditions.c  the service's rules for a pipeline's structure; lint.c asks them without a service
  *   engine.c   moves executions through stages and actions
+ *   world.c    an emulator without its server: identity, clock, state
  *   emulator.c the public handle
  *
  * Knows model, json, digest, sigv4 and archives; never client or http.
@@ -90,6 +91,7 @@ const char *emu_account_id(const emu *e);
 int64_t emu_now_ms(const emu *e);
 /* Where the emulator is reached, without a slash at the end; "http://localhost" while it has no server. */
 const char *emu_url(const emu *e);
+void emu_set_url(emu *e, const char *url);
 /* The same by the machine's clock, for signatures: who signs does not know that the emulator's was turned. */
 int64_t emu_wall_ms(const emu *e);
 double emu_now_s(const emu *e); /* the emulator's for timestamps in documents */
@@ -110,6 +112,8 @@ bool emu_accepts_repeats(const emu *e);
 cpl_status emu_set_repeats(emu *e, cpl_str policy, cpl_error *err);
 /* That policy as a word; empty is the default. (repeats.c) */
 cpl_status emu_repeats_read(cpl_str policy, bool *accepted, cpl_error *err);
+/* Replaces the state by an exported one, given as text. */
+cpl_status emu_restore(emu *e, cpl_str text, cpl_error *err);
 /* A new UUID; false when out of entropy. */
 bool emu_uuid(emu *e, char out[CPL_UUID_SIZE]);
 

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Everything lives in memory, in one hash index a table plus the order of insertion. With a path, what a request
- * changed is written through to SQLite in one transaction when the request ends; the file is read only once, at open.
+ * changed is written through to a file (store_file.c) in one transaction when the request ends; the file is read only
+ * once, at open.
  */
-#include <unistd.h>
+#include "store_file.h"
 
-#include "../sqlite.h"
-#include "emu.h"
-
-#define APPLICATION_ID 0x63704575 /* "cpEu": tells our files from others' */
-#define FORMAT_VERSION 1
-#define BLOBS EMU_TABLE_COUNT /* blobs are one more table, whose entries have bytes instead of a document */
-#define TABLES (EMU_TABLE_COUNT + 1)
+#define TABLES (EMU_BLOBS + 1)
 
 typedef struct entry {
     struct entry *next; /* in the same slot */
@@ -39,8 +34,7 @@ typedef struct change {
 struct emu_store {
     table tables[TABLES];
     int64_t next_order;
-    sqlite3 *db; /* NULL: memory only */
-    pid_t pid;   /* a forked child must not touch the file */
+    emu_file *file; /* NULL: memory only */
     change *changes;
     size_t change_count, change_cap;
     bool changes_lost; /* no memory to note a change: commit reports it */
@@ -140,7 +134,7 @@ static void drop(table *t, entry *e) {
 static void note(emu_store *store, unsigned at, const char *key) {
     entry *e = find(&store->tables[at], key);
     char *copy;
-    if (store->db == NULL || (e && e->dirty)) return;
+    if (store->file == NULL || (e && e->dirty)) return;
     if (store->change_count == store->change_cap) {
         size_t cap = store->change_cap ? store->change_cap * 2 : 32;
         change *more = cpl_realloc(store->changes, cap * sizeof *more);
@@ -220,7 +214,7 @@ static bool set_bytes(entry *e, cpl_str bytes) {
 }
 
 bool emu_blob_put(emu_store *store, const char *key, cpl_str bytes) {
-    table *t = &store->tables[BLOBS];
+    table *t = &store->tables[EMU_BLOBS];
     entry *e = find(t, key);
     bool fresh = e == NULL;
     if (fresh) e = insert(t, key, store->next_order++);
@@ -229,12 +223,12 @@ bool emu_blob_put(emu_store *store, const char *key, cpl_str bytes) {
         if (fresh) drop(t, e);
         return false;
     }
-    note(store, BLOBS, key);
+    note(store, EMU_BLOBS, key);
     return true;
 }
 
 bool emu_blob_move(emu_store *store, const char *from, const char *to) {
-    table *t = &store->tables[BLOBS];
+    table *t = &store->tables[EMU_BLOBS];
     entry *e = find(t, from), *target = find(t, to);
     if (e == NULL || e == target) return e != NULL;
     if (target == NULL) target = insert(t, to, store->next_order++);
@@ -243,189 +237,62 @@ bool emu_blob_move(emu_store *store, const char *from, const char *to) {
     target->bytes = e->bytes;
     target->size = e->size;
     e->bytes = NULL;
-    note(store, BLOBS, to);
-    delete_key(store, BLOBS, from);
+    note(store, EMU_BLOBS, to);
+    delete_key(store, EMU_BLOBS, from);
     return true;
 }
 
 cpl_str emu_blob_get(emu_store *store, const char *key) {
-    entry *e = find(&store->tables[BLOBS], key);
+    entry *e = find(&store->tables[EMU_BLOBS], key);
     return e ? (cpl_str){e->bytes, e->size} : (cpl_str){NULL, 0};
 }
 
 cpl_str emu_blob_at(emu_store *store, size_t i, const char **key) {
-    const table *t = &store->tables[BLOBS];
+    const table *t = &store->tables[EMU_BLOBS];
     if (i >= t->n) return (cpl_str){NULL, 0};
     *key = t->ordered[i]->key;
     return (cpl_str){t->ordered[i]->bytes, t->ordered[i]->size};
 }
 
 void emu_blob_delete(emu_store *store, const char *key) {
-    delete_key(store, BLOBS, key);
+    delete_key(store, EMU_BLOBS, key);
 }
 
 /* ---- the file ---- */
 
-static cpl_status sql_failed(sqlite3 *db, const char *path, cpl_error *err) {
-    int code = sqlite3_errcode(db) & 0xff;
-    if (code == SQLITE_NOMEM) return cpl_fail_nomem(err);
-    if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
-        return cpl_fail(err, CPL_IO, "\"%s\" is in use by another emulator", path);
-    if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
-        return cpl_fail(err, CPL_IO, "\"%s\" is damaged: %s", path, sqlite3_errmsg(db));
-    return cpl_fail(err, CPL_IO, "\"%s\": %s", path, sqlite3_errmsg(db));
-}
-
-static cpl_status run_sql(sqlite3 *db, const char *sql, const char *path, cpl_error *err) {
-    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? CPL_OK : sql_failed(db, path, err);
-}
-
-static uint32_t big_endian(const unsigned char *p) {
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-/*
- * Reads the header of what is there before SQLite does anything with it, through SQLite's own handle: closing a second
- * descriptor of the file would drop the lock of another emulator in this process. *fresh: the file is new or empty.
- */
-static cpl_status inspect(sqlite3 *db, const char *path, bool *fresh, cpl_error *err) {
-    unsigned char head[100];
-    sqlite3_file *file = NULL;
-    sqlite3_int64 size = 0;
-    if (sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || file->pMethods == NULL ||
-        file->pMethods->xFileSize(file, &size) != SQLITE_OK)
-        return cpl_fail(err, CPL_IO, "\"%s\" cannot be read", path);
-    *fresh = size == 0;
-    if (*fresh) return CPL_OK;
-    if (size < (sqlite3_int64)sizeof head || file->pMethods->xRead(file, head, sizeof head, 0) != SQLITE_OK ||
-        memcmp(head, "SQLite format 3", 16) != 0 || big_endian(head + 68) != APPLICATION_ID)
-        return cpl_fail(err, CPL_IO, "\"%s\" is not a file of the emulator", path);
-    if (big_endian(head + 60) != FORMAT_VERSION)
-        return cpl_fail(err, CPL_IO, "\"%s\" is of format %u; this version reads format %d", path,
-                        big_endian(head + 60), FORMAT_VERSION);
-    return CPL_OK;
-}
-
-/* The identity is written before the journal mode changes, so that it always stands in the file itself. */
-static cpl_status create(sqlite3 *db, const char *path, cpl_error *err) {
-    char sql[512];
-    snprintf(sql, sizeof sql,
-             "PRAGMA application_id=%d; PRAGMA user_version=%d;"
-             "CREATE TABLE document(tab INTEGER, key TEXT, position INTEGER, text TEXT, PRIMARY KEY(tab, key));"
-             "CREATE TABLE blob(key TEXT PRIMARY KEY, position INTEGER, bytes BLOB);"
-             "COMMIT;",
-             APPLICATION_ID, FORMAT_VERSION);
-    return run_sql(db, sql, path, err);
-}
-
-static cpl_status quick_check(sqlite3 *db, const char *path, cpl_error *err) {
-    sqlite3_stmt *statement = NULL;
-    cpl_status status = CPL_OK;
-    if (sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &statement, NULL) != SQLITE_OK)
-        return sql_failed(db, path, err);
-    if (sqlite3_step(statement) != SQLITE_ROW) {
-        status = sql_failed(db, path, err);
-    } else if (strcmp((const char *)sqlite3_column_text(statement, 0), "ok") != 0) {
-        status = cpl_fail(err, CPL_IO, "\"%s\" is damaged: %s", path, sqlite3_column_text(statement, 0));
-    }
-    sqlite3_finalize(statement);
-    return status;
-}
-
-static cpl_status read_row(emu_store *store, sqlite3_stmt *row, const char *path, cpl_error *err) {
-    int64_t at = sqlite3_column_int64(row, 0), order = sqlite3_column_int64(row, 2);
-    const char *key = (const char *)sqlite3_column_text(row, 1), *bytes = sqlite3_column_blob(row, 3);
-    cpl_str value = {bytes, (size_t)sqlite3_column_bytes(row, 3)};
+static cpl_status read_row(void *context, const emu_file_row *row, const char *path, cpl_error *err) {
+    emu_store *store = context;
     entry *e;
-    if (at < 0 || at >= TABLES || key == NULL || find(&store->tables[at], key))
+    if (row->table < 0 || row->table >= TABLES || row->key == NULL || find(&store->tables[row->table], row->key))
         return cpl_fail(err, CPL_IO, "\"%s\" is damaged: a row of no known table", path);
-    e = insert(&store->tables[at], key, order);
+    e = insert(&store->tables[row->table], row->key, row->order);
     if (e == NULL) return cpl_fail_nomem(err);
-    if (order >= store->next_order) store->next_order = order + 1;
-    if (at == BLOBS) return set_bytes(e, value) ? CPL_OK : cpl_fail_nomem(err);
-    switch (cpl_json_parse(value, &e->doc, err)) {
+    if (row->order >= store->next_order) store->next_order = row->order + 1;
+    if (row->table == EMU_BLOBS) return set_bytes(e, row->bytes) ? CPL_OK : cpl_fail_nomem(err);
+    switch (cpl_json_parse(row->bytes, &e->doc, err)) {
     case CPL_OK: return CPL_OK;
     case CPL_NOMEM: return CPL_NOMEM;
-    default: return cpl_fail(err, CPL_IO, "\"%s\" is damaged: document \"%s\"", path, key);
+    default: return cpl_fail(err, CPL_IO, "\"%s\" is damaged: document \"%s\"", path, row->key);
     }
 }
 
-static cpl_status load(emu_store *store, const char *path, cpl_error *err) {
-    sqlite3_stmt *rows = NULL;
+static cpl_status write_change(emu_store *store, const change *changed, cpl_error *err) {
+    const entry *e = find(&store->tables[changed->table], changed->key);
+    emu_file_row row = {.table = changed->table, .key = changed->key, .order = e ? e->order : 0};
     cpl_status status = CPL_OK;
-    int step = SQLITE_DONE;
-    if (sqlite3_prepare_v2(store->db,
-                           "SELECT tab, key, position, text FROM document UNION ALL "
-                           "SELECT ?1, key, position, bytes FROM blob ORDER BY 3",
-                           -1, &rows, NULL) != SQLITE_OK)
-        return sql_failed(store->db, path, err);
-    sqlite3_bind_int(rows, 1, BLOBS);
-    while (status == CPL_OK && (step = sqlite3_step(rows)) == SQLITE_ROW) status = read_row(store, rows, path, err);
-    if (status == CPL_OK && step != SQLITE_DONE) status = sql_failed(store->db, path, err);
-    sqlite3_finalize(rows);
-    return status;
-}
-
-/* Nothing is written to a file that turns out to be damaged, or locked: the mode changes last. */
-static cpl_status open_file(emu_store *store, const char *path, cpl_error *err) {
-    bool fresh = false;
-    cpl_status status = cpl_sqlite_need(err);
-    if (status) return status;
-    if (sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) !=
-        SQLITE_OK)
-        return store->db ? sql_failed(store->db, path, err) : cpl_fail_nomem(err);
-    status = inspect(store->db, path, &fresh, err);
-    if (status) return status;
-    status = run_sql(store->db, "PRAGMA locking_mode=EXCLUSIVE;BEGIN EXCLUSIVE;", path, err);
-    if (status == CPL_OK && fresh) status = create(store->db, path, err);
-    if (status == CPL_OK && !fresh) status = quick_check(store->db, path, err);
-    if (status == CPL_OK && !fresh) status = load(store, path, err);
-    if (status == CPL_OK && !fresh) status = run_sql(store->db, "COMMIT;", path, err);
-    if (status == CPL_OK) status = run_sql(store->db, "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;", path, err);
-    return status;
-}
-
-static int write_document(sqlite3 *db, const change *changed, const entry *e) {
-    sqlite3_stmt *statement = NULL;
     cpl_buf text;
-    int step = SQLITE_NOMEM;
     cpl_buf_init(&text, SIZE_MAX / 4);
-    if (e) cpl_json_write(e->doc, &text);
-    if (cpl_buf_ok(&text) &&
-        sqlite3_prepare_v2(db,
-                           e ? "INSERT OR REPLACE INTO document(tab, key, position, text) VALUES(?1, ?2, ?3, ?4)"
-                             : "DELETE FROM document WHERE tab=?1 AND key=?2",
-                           -1, &statement, NULL) == SQLITE_OK) {
-        sqlite3_bind_int(statement, 1, (int)changed->table);
-        sqlite3_bind_text(statement, 2, changed->key, -1, SQLITE_STATIC);
-        if (e) {
-            sqlite3_bind_int64(statement, 3, e->order);
-            sqlite3_bind_text64(statement, 4, text.p, text.n, SQLITE_STATIC, SQLITE_UTF8);
-        }
-        step = sqlite3_step(statement);
+    if (e && changed->table == EMU_BLOBS) {
+        row.bytes = (cpl_str){e->bytes, e->size};
+    } else if (e) {
+        cpl_json_write(e->doc, &text);
+        row.bytes = cpl_buf_str(&text);
+        if (!cpl_buf_ok(&text)) status = cpl_fail_nomem(err);
     }
-    sqlite3_finalize(statement);
+    if (status == CPL_OK) status = emu_file_write(store->file, &row, e == NULL, err);
     cpl_buf_wipe(&text);
     cpl_buf_release(&text);
-    return step;
-}
-
-static int write_blob(sqlite3 *db, const change *changed, const entry *e) {
-    sqlite3_stmt *statement = NULL;
-    int step = SQLITE_ERROR;
-    if (sqlite3_prepare_v2(db,
-                           e ? "INSERT OR REPLACE INTO blob(key, position, bytes) VALUES(?1, ?2, ?3)"
-                             : "DELETE FROM blob WHERE key=?1",
-                           -1, &statement, NULL) == SQLITE_OK) {
-        sqlite3_bind_text(statement, 1, changed->key, -1, SQLITE_STATIC);
-        if (e) {
-            sqlite3_bind_int64(statement, 2, e->order);
-            sqlite3_bind_blob64(statement, 3, e->bytes, e->size, SQLITE_STATIC);
-        }
-        step = sqlite3_step(statement);
-    }
-    sqlite3_finalize(statement);
-    return step;
+    return status;
 }
 
 static void forget_changes(emu_store *store) {
@@ -437,24 +304,22 @@ static void forget_changes(emu_store *store) {
     store->change_count = 0;
 }
 
+/* What could not be written stays noted: the next commit tries again. */
 cpl_status emu_store_commit(emu_store *store, cpl_error *err) {
-    int step = SQLITE_DONE;
+    cpl_status status;
     if (store->changes_lost) return cpl_fail_nomem(err);
     if (store->change_count == 0) return CPL_OK;
-    if (sqlite3_exec(store->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
-        return cpl_fail(err, CPL_IO, "the state cannot be written: %s", sqlite3_errmsg(store->db));
-    for (size_t i = 0; i < store->change_count && step == SQLITE_DONE; i++) {
-        const change *changed = &store->changes[i];
-        const entry *e = find(&store->tables[changed->table], changed->key);
-        step = changed->table == BLOBS ? write_blob(store->db, changed, e) : write_document(store->db, changed, e);
+    status = emu_file_begin(store->file, err);
+    if (status) return status;
+    for (size_t i = 0; i < store->change_count && status == CPL_OK; i++)
+        status = write_change(store, &store->changes[i], err);
+    if (status) {
+        emu_file_end(store->file, false, NULL);
+        return status;
     }
-    if (step != SQLITE_DONE || sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK) {
-        cpl_fail(err, CPL_IO, "the state cannot be written: %s", sqlite3_errmsg(store->db));
-        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
-        return CPL_IO; /* the changes stay noted: the next commit tries again */
-    }
-    forget_changes(store);
-    return CPL_OK;
+    status = emu_file_end(store->file, true, err);
+    if (status == CPL_OK) forget_changes(store);
+    return status;
 }
 
 void emu_store_exchange(emu_store *store, emu_store *with) {
@@ -476,8 +341,10 @@ cpl_status emu_store_open(emu_store **out, const char *path, cpl_error *err) {
     cpl_status status = CPL_OK;
     *out = NULL;
     if (store == NULL) return cpl_fail_nomem(err);
-    store->pid = getpid();
-    if (path[0] != '\0') status = open_file(store, path, err);
+    if (path[0] != '\0') {
+        const emu_file_reader reader = {read_row, store};
+        status = emu_file_open(&store->file, path, &reader, err);
+    }
     if (status == CPL_OK) {
         *out = store;
     } else {
@@ -489,7 +356,7 @@ cpl_status emu_store_open(emu_store **out, const char *path, cpl_error *err) {
 void emu_store_close(emu_store *store) {
     if (store == NULL) return;
     forget_changes(store);
-    if (store->db && store->pid == getpid()) sqlite3_close(store->db);
+    emu_file_close(store->file);
     for (size_t i = 0; i < TABLES; i++) {
         table *t = &store->tables[i];
         for (size_t k = 0; k < t->n; k++) free_entry(t->ordered[k]);

@@ -23,6 +23,7 @@ local codepipeline = {
   _VERSION = core.version,
   null = core.null, -- stands for JSON null in parameters
   operations = core.operations,
+  parts = core.parts, -- { emulator = true, journal = true }; false: left out of this build, LEFT_OUT when it is used
 }
 
 --- Opens a client. Region and credentials are found where the AWS CLI finds them unless options say otherwise.

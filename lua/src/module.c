@@ -118,6 +118,17 @@ static int module_extract(lua_State *L) {
     return push_done(L, status, &err);
 }
 
+/* What cpl_part() lists, as {name = boolean}. */
+static void push_parts(lua_State *L) {
+    const char *name;
+    bool there;
+    lua_newtable(L);
+    for (size_t i = 0; cpl_part(i, &name, &there); i++) {
+        lua_pushboolean(L, there);
+        lua_setfield(L, -2, name);
+    }
+}
+
 static const luaL_Reg functions[] = {
     {"encode", module_encode}, {"decode", module_decode},   {"operations", module_operations},
     {"pack", module_pack},     {"extract", module_extract}, {NULL, NULL},
@@ -128,6 +139,8 @@ EXPORT int luaopen_codepipeline_core(lua_State *L) {
     luaL_newlib(L, functions);
     lua_pushliteral(L, CPL_VERSION);
     lua_setfield(L, -2, "version");
+    push_parts(L);
+    lua_setfield(L, -2, "parts");
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "null");
     open_errors(L);

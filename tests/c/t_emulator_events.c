@@ -362,7 +362,7 @@ TEST(t_feed__an_event_that_finds_no_memory_is_a_gap) {
 TEST(t_feed__outlives_the_emulator_and_begins_behind_what_was_forgotten) {
     emu_feed *source = emu_feed_new();
     cpl_feed *reader, *later;
-    const cpl_wait for_ever = {.tick = NULL}, short_while = {NULL, NULL, 1};
+    const cpl_wait for_ever = {.tick = NULL}, short_while = {.timeout_ms = 1};
     cpl_str event;
     add(source, "one");
     reader = emu_feed_read(source);

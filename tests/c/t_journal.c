@@ -106,10 +106,8 @@ TEST(t_journal__two_workers_cannot_open_one) {
     CHECK(cpl_tree_remove(AT_FDCWD, room));
 }
 
-TEST(t_journal__what_is_long_over_is_forgotten_and_what_is_open_is_not) {
+static void check_forgetting(cpl_journal *journal) {
     bool fresh;
-    cpl_journal *journal = open_at("", 0);
-    NEED(journal);
     for (int i = 0; i < 3; i++) {
         char id[] = {(char)('a' + i), '\0'};
         CHECK(take(journal, id, 0, &fresh) == CPL_OK);
@@ -120,6 +118,43 @@ TEST(t_journal__what_is_long_over_is_forgotten_and_what_is_open_is_not) {
     CHECK(cpl_journal_prune(journal, 49 * HOUR_MS, NULL) == CPL_OK);
     CHECK(take(journal, "b", 0, &fresh) == CPL_OK && fresh);
     CHECK(take(journal, "a", 0, &fresh) == CPL_OK && !fresh);
+    cpl_journal_close(journal);
+}
+
+TEST(t_journal__what_is_long_over_is_forgotten_and_what_is_open_is_not) {
+    cpl_journal *journal;
+    NEED(open_room());
+    NEED((journal = open_at("", 0)) != NULL);
+    check_forgetting(journal);
+    NEED((journal = open_at("j.db", 0)) != NULL);
+    check_forgetting(journal);
+    CHECK(cpl_tree_remove(AT_FDCWD, room));
+}
+
+TEST(t_journal__in_memory_as_in_a_file_only_so_many_that_are_over_are_kept) {
+    cpl_journal *journal = open_at("", 0);
+    char id[20];
+    bool fresh;
+    NEED(journal);
+    CHECK(take(journal, "open", 0, &fresh) == CPL_OK);
+    for (int i = 0; i < 11000; i++) { /* and pruned on the way, every thousand */
+        snprintf(id, sizeof id, "%d", i);
+        CHECK(take(journal, id, i, &fresh) == CPL_OK && fresh && mark(journal, id, CPL_ENTRY_DELIVERED) == CPL_OK);
+    }
+    CHECK(take(journal, "997", 0, &fresh) == CPL_OK && fresh);
+    CHECK(take(journal, "998", 0, &fresh) == CPL_OK && !fresh);
+    CHECK_STR(read_all(journal).text, "open:1:0:: 997:1:0:: ");
+    cpl_journal_close(journal);
+}
+
+TEST(t_journal__in_memory_a_result_is_owed_until_it_is_accepted) {
+    cpl_journal *journal = open_at("", 0);
+    bool fresh;
+    NEED(journal);
+    CHECK(take(journal, "a", 0, &fresh) == CPL_OK && mark(journal, "a", CPL_ENTRY_RUNNING) == CPL_OK);
+    CHECK(mark(journal, "a", CPL_ENTRY_OWED) == CPL_OK && mark(journal, "nobody", CPL_ENTRY_OWED) == CPL_OK);
+    CHECK_STR(read_all(journal).text, "a:4:1:PutJobSuccessResult:{\"jobId\":\"j\"} ");
+    CHECK(mark(journal, "a", CPL_ENTRY_DELIVERED) == CPL_OK && read_all(journal).count == 0);
     cpl_journal_close(journal);
 }
 

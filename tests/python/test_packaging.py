@@ -40,12 +40,17 @@ emulator:close()
 """
 
 
+def environment(changes):
+    """This process's, with changes; None takes one out."""
+    return {name: value for name, value in {**os.environ, **changes}.items() if value is not None}
+
+
 def run(*command, env=None, **options):
     """The standard output; on failure the test shows everything."""
-    env = {name: value for name, value in {**os.environ, **(env or {})}.items() if value is not None}
     done = subprocess.run(
-        list(map(str, command)), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
-    )
+        list(map(str, command)),
+        env=environment(env or {}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -117,8 +122,7 @@ def test_the_wheel_installs_and_works(wheel, tmp_path):
 
 
 def test_a_missing_library_is_named_with_its_package(unpacked, tmp_path):
-    env = {"PKG_CONFIG_LIBDIR": str(tmp_path), "PKG_CONFIG_PATH": None}
-    env = {name: value for name, value in {**os.environ, **env}.items() if value is not None}
+    env = environment({"PKG_CONFIG_LIBDIR": str(tmp_path), "PKG_CONFIG_PATH": None})
     done = subprocess.run(
         [sys.executable, "setup.py", "-q", "build_ext", "--build-temp", tmp_path / "t", "--build-lib", tmp_path / "l"],
         cwd=unpacked, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -158,11 +162,100 @@ def test_luarocks_make_compiles_c_with_its_flags_and_installs_what_is_listed(unp
     check_tree(tmp_path)
 
 
-def test_a_source_rock_installs_without_a_network(sdist, tmp_path):
-    rock = tmp_path / "codepipeline-{}-1.src.rock".format(sdist.name.split("-")[1].replace(".tar.gz", ""))
+@pytest.fixture(scope="module")
+def rock(sdist, tmp_path_factory):
+    version = sdist.name.split("-")[1].replace(".tar.gz", "")
+    path = tmp_path_factory.mktemp("rock") / f"codepipeline-{version}-1.src.rock"
     (rockspec,) = ROOT.glob("*.rockspec")
-    with zipfile.ZipFile(rock, "w") as archive:
+    with zipfile.ZipFile(path, "w") as archive:
         archive.write(rockspec, rockspec.name)
         archive.write(sdist, sdist.name)
+    return path
+
+
+def test_a_source_rock_installs_without_a_network(rock, tmp_path):
     luarocks("install", "--tree", tmp_path / "tree", rock, cwd=tmp_path)
     check_tree(tmp_path / "tree")
+
+
+WITHOUT_PARTS = """
+local codepipeline = require "codepipeline"
+assert(codepipeline.parts.emulator == false and codepipeline.parts.journal == false)
+
+local function left_out(nothing, err)
+  assert(nothing == nil and err.status == "LEFT_OUT", tostring(err))
+  return tostring(err)
+end
+assert(left_out(codepipeline.emulator{}):find("CPL_EMULATOR=0", 1, true))
+assert(not pcall(require("codepipeline.testing").with_emulator, function() end))
+
+local client <close> = assert(codepipeline.client{ region = "eu-west-1", access_key_id = "a", secret_access_key = "b" })
+assert(left_out(codepipeline.worker(client, { journal = "jobs.db" })):find("CPL_JOURNAL=0", 1, true))
+local worker <close> = assert(codepipeline.worker(client, { log = function() end }))
+
+-- what stands beside the emulator, and needs none
+assert(#assert(codepipeline.lint('{"name": "x"}')) > 0)
+
+-- a job from its event to its handler's answer
+local job <close> = assert(client:job(codepipeline.sample_event{ user_parameters = "hello" }))
+assert(job.user_parameters == "hello")
+
+for line in io.lines("/proc/self/maps") do
+  assert(not line:find("sqlite", 1, true) and not line:find("microhttpd", 1, true), line)
+end
+print("good")
+"""
+
+
+def test_a_rock_without_its_optional_parts_needs_neither_their_libraries_nor_their_headers(rock, tmp_path):
+    without = tmp_path / "pkg-config"  # on a machine that has neither SQLite's nor libmicrohttpd's development files
+    without.write_text(
+        "#!/bin/sh\nfor i; do case $i in sqlite3 | libmicrohttpd) exit 1 ;; esac; done\n"
+        f'exec {shutil.which("pkg-config")} "$@"\n'
+    )
+    without.chmod(0o755)
+    headers = tmp_path / "headers"  # and these are found before those that this machine may have
+    headers.mkdir()
+    for name in ("sqlite3.h", "microhttpd.h"):
+        (headers / name).write_text(f"#error {name} is not there\n")
+    env = {**ELSEWHERE, "PKG_CONFIG": str(without), "CPPFLAGS": f"-I{headers}"}
+    flags = ["--lua-version", "5.4", "--tree", tmp_path / "tree", "CFLAGS=-O1 -fPIC"]
+    whole = subprocess.run(
+        ["luarocks", "install", *map(str, flags), str(rock)], cwd=tmp_path, env=environment(env),
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert whole.returncode != 0 and "does not find: sqlite3 libmicrohttpd" in whole.stdout
+
+    run("luarocks", "install", *flags, rock, "CPL_EMULATOR=0", "CPL_JOURNAL=0", env=env, cwd=tmp_path)
+    share, lib = tmp_path / "tree/share/lua/5.4", tmp_path / "tree/lib/lua/5.4"
+    paths = {**ELSEWHERE, "LUA_PATH": f"{share}/?.lua;{share}/?/init.lua", "LUA_CPATH": f"{lib}/?.so"}
+    assert run("lua5.4", "-e", WITHOUT_PARTS, env=paths, cwd=tmp_path) == "good\n"
+    command = subprocess.run(
+        [tmp_path / "tree/bin/codepipeline-emulator"], env=environment(ELSEWHERE), stderr=subprocess.PIPE, text=True
+    )
+    assert command.returncode == 1
+    assert command.stderr.startswith("codepipeline-emulator: there is no emulator in this build")
+    if shutil.which("readelf"):
+        assert "microhttpd" not in run("readelf", "-d", lib / "codepipeline/core.so")
+
+
+@pytest.mark.parametrize("part, there", [("CPL_EMULATOR", "journal"), ("CPL_JOURNAL", "emulator")])
+def test_each_part_can_be_left_out_alone(unpacked, tmp_path, part, there):
+    out = tmp_path / "build"
+    run("make", "-s", "-j4", f"O={out}", f"{part}=0", "OPT=-O0", "WERROR=-Werror", "lua", cwd=unpacked)
+    script = (
+        'local codepipeline, there = require "codepipeline", ...\n'
+        "for name, is_there in pairs(codepipeline.parts) do assert(is_there == (name == there), name) end\n"
+        "if there == 'journal' then\n"
+        "  local keys = { region = 'eu-west-1', access_key_id = 'a', secret_access_key = 'b' }\n"
+        "  local client = assert(codepipeline.client(keys))\n"
+        "  assert(codepipeline.worker(client, { journal = 'jobs.db' })):close()\n"
+        "else\n"
+        "  assert(codepipeline.emulator{}):close()\n"
+        "  local none, err = codepipeline.emulator{ path = 'state.db' }\n"
+        "  assert(none == nil and err.status == 'LEFT_OUT' and err.path == 'path', tostring(err))\n"
+        "end"
+    )
+    (tmp_path / "script.lua").write_text(script)
+    paths = {"LUA_PATH": f"{ROOT}/lua/?.lua;{ROOT}/lua/?/init.lua", "LUA_CPATH": f"{out}/lua/?.so"}
+    run("lua5.4", "script.lua", there, env={**ELSEWHERE, **paths}, cwd=tmp_path)

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* Which parts this build has, and what stands in for the sources of those it has not (see the Makefile). */
+#include "err.h"
+#include "journal_book.h"
+
+#ifdef CPL_WITHOUT_EMULATOR
+#define HAS_EMULATOR false
+#else
+#define HAS_EMULATOR true
+#endif
+#ifdef CPL_WITHOUT_JOURNAL
+#define HAS_JOURNAL false
+#else
+#define HAS_JOURNAL true
+#endif
+
+bool cpl_part(size_t i, const char **name, bool *there) {
+    static const struct {
+        const char *name;
+        bool there;
+    } parts[] = {{"emulator", HAS_EMULATOR}, {"journal", HAS_JOURNAL}};
+    if (i >= CPL_COUNT(parts)) return false;
+    *name = parts[i].name;
+    *there = parts[i].there;
+    return true;
+}
+
+#ifdef CPL_WITHOUT_JOURNAL
+
+cpl_status cpl_book_in_file(cpl_book *out, cpl_str path, int64_t now_ms, cpl_error *err) {
+    (void)out;
+    (void)path;
+    (void)now_ms;
+    return cpl_fail_at(err, CPL_LEFT_OUT, "journal",
+                       "journal: this build keeps none in a file, it was made with CPL_JOURNAL=0");
+}
+
+#endif
+
+#ifdef CPL_WITHOUT_EMULATOR
+
+static cpl_status no_emulator(cpl_error *err) {
+    return cpl_fail(err, CPL_LEFT_OUT, "there is no emulator in this build, it was made with CPL_EMULATOR=0");
+}
+
+cpl_status cpl_emulator_start(cpl_emulator **out, const cpl_emulator_options *options, cpl_error *err) {
+    (void)options;
+    *out = NULL;
+    return no_emulator(err);
+}
+
+/* No handle was ever given out, so none of what follows is reached with one. */
+
+void cpl_emulator_stop(cpl_emulator *emulator) {
+    (void)emulator;
+}
+
+const char *cpl_emulator_url(const cpl_emulator *emulator) {
+    (void)emulator;
+    return "";
+}
+
+bool cpl_emulator_environ(const cpl_emulator *emulator, size_t i, const char **name, const char **value) {
+    (void)emulator;
+    (void)i;
+    *name = *value = NULL;
+    return false;
+}
+
+double cpl_emulator_now(cpl_emulator *emulator) {
+    (void)emulator;
+    return 0;
+}
+
+void cpl_emulator_freeze(cpl_emulator *emulator, bool frozen) {
+    (void)emulator;
+    (void)frozen;
+}
+
+bool cpl_emulator_frozen(cpl_emulator *emulator) {
+    (void)emulator;
+    return false;
+}
+
+void cpl_emulator_clear(cpl_emulator *emulator) {
+    (void)emulator;
+}
+
+#define NO_EMULATOR(name, ...)                                             \
+    cpl_status name(cpl_emulator *emulator, __VA_ARGS__, cpl_error *err) { \
+        (void)emulator;                                                    \
+        return no_emulator(err);                                           \
+    }
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+NO_EMULATOR(cpl_emulator_create_bucket, cpl_str bucket)
+NO_EMULATOR(cpl_emulator_advance, int64_t ms)
+NO_EMULATOR(cpl_emulator_fault, const cpl_fault *fault)
+NO_EMULATOR(cpl_emulator_function, cpl_str name, const char **address)
+NO_EMULATOR(cpl_emulator_script, cpl_str script)
+NO_EMULATOR(cpl_emulator_ledger, cpl_str *out)
+NO_EMULATOR(cpl_emulator_feed, cpl_feed **out)
+NO_EMULATOR(cpl_emulator_export, bool objects, cpl_str *out)
+NO_EMULATOR(cpl_emulator_import, cpl_str state)
+
+#endif
