@@ -12,18 +12,18 @@
 
 typedef struct algorithm {
     const char *name, *header;
-    unsigned bits;      /* of a CRC; 0: a hash */
-    uint64_t poly;      /* reflected */
-    cpl_hash_kind hash; /* when bits is 0 */
+    size_t size;
+    uint64_t poly; /* of a CRC, reflected; 0: it is a hash */
+    cpl_hash_kind hash;
 } algorithm;
 
 static const algorithm algorithms[] = {
-    [CPL_CHECKSUM_CRC64NVME] = {"CRC64NVME", "x-amz-checksum-crc64nvme", 64, 0x9a6c9329ac4bc9b5u, CPL_HASH_SHA256},
-    [CPL_CHECKSUM_CRC32C] = {"CRC32C", "x-amz-checksum-crc32c", 32, 0x82f63b78u, CPL_HASH_SHA256},
-    [CPL_CHECKSUM_CRC32] = {"CRC32", "x-amz-checksum-crc32", 32, 0xedb88320u, CPL_HASH_SHA256},
-    [CPL_CHECKSUM_SHA256] = {"SHA256", "x-amz-checksum-sha256", 0, 0, CPL_HASH_SHA256},
-    [CPL_CHECKSUM_SHA1] = {"SHA1", "x-amz-checksum-sha1", 0, 0, CPL_HASH_SHA1},
-    [CPL_CHECKSUM_MD5] = {"MD5", "", 0, 0, CPL_HASH_MD5},
+    [CPL_CHECKSUM_CRC64NVME] = {"CRC64NVME", "x-amz-checksum-crc64nvme", 8, 0x9a6c9329ac4bc9b5u, CPL_HASH_SHA256},
+    [CPL_CHECKSUM_CRC32C] = {"CRC32C", "x-amz-checksum-crc32c", 4, 0x82f63b78u, CPL_HASH_SHA256},
+    [CPL_CHECKSUM_CRC32] = {"CRC32", "x-amz-checksum-crc32", 4, 0xedb88320u, CPL_HASH_SHA256},
+    [CPL_CHECKSUM_SHA256] = {"SHA256", "x-amz-checksum-sha256", CPL_SHA256_SIZE, 0, CPL_HASH_SHA256},
+    [CPL_CHECKSUM_SHA1] = {"SHA1", "x-amz-checksum-sha1", CPL_SHA1_SIZE, 0, CPL_HASH_SHA1},
+    [CPL_CHECKSUM_MD5] = {"MD5", "", CPL_MD5_SIZE, 0, CPL_HASH_MD5},
 };
 
 const char *cpl_checksum_name(cpl_checksum_kind kind) {
@@ -32,6 +32,10 @@ const char *cpl_checksum_name(cpl_checksum_kind kind) {
 
 const char *cpl_checksum_header(cpl_checksum_kind kind) {
     return algorithms[kind].header;
+}
+
+size_t cpl_checksum_size(cpl_checksum_kind kind) {
+    return algorithms[kind].size;
 }
 
 /* ---- CRCs ---- */
@@ -79,7 +83,7 @@ static uint64_t add_crc(cpl_checksum_kind kind, uint64_t crc, const unsigned cha
 
 /* All three begin with ones and end inverted. */
 static uint64_t ones(const algorithm *a) {
-    return UINT64_MAX >> (64 - a->bits);
+    return UINT64_MAX >> (64 - 8 * a->size);
 }
 
 /* ---- all of them ---- */
@@ -87,14 +91,14 @@ static uint64_t ones(const algorithm *a) {
 cpl_status cpl_checksum_init(cpl_checksum *sum, cpl_checksum_kind kind, cpl_error *err) {
     const algorithm *a = &algorithms[kind];
     *sum = (cpl_checksum){.kind = kind};
-    if (a->bits == 0) return cpl_hash_init(&sum->hash, a->hash, err);
+    if (a->poly == 0) return cpl_hash_init(&sum->hash, a->hash, err);
     pthread_once(&tables_once, fill_tables);
     sum->crc = ones(a);
     return CPL_OK;
 }
 
 void cpl_checksum_add(cpl_checksum *sum, const void *data, size_t n) {
-    if (algorithms[sum->kind].bits == 0) {
+    if (algorithms[sum->kind].poly == 0) {
         cpl_hash_add(&sum->hash, data, n);
     } else {
         sum->crc = add_crc(sum->kind, sum->crc, data, n);
@@ -124,13 +128,12 @@ cpl_status cpl_checksum_add_file(cpl_checksum *const *sums, size_t count, cpl_ch
 
 size_t cpl_checksum_final(cpl_checksum *sum, unsigned char out[CPL_CHECKSUM_SIZE]) {
     const algorithm *a = &algorithms[sum->kind];
-    size_t n = a->bits ? a->bits / 8 : sum->hash.size;
-    if (a->bits == 0) {
+    if (a->poly == 0) {
         cpl_hash_final(&sum->hash, out);
-        return n;
+        return a->size;
     }
-    for (size_t i = 0; i < n; i++) out[i] = (unsigned char)((sum->crc ^ ones(a)) >> 8 * (n - 1 - i));
-    return n;
+    for (size_t i = 0; i < a->size; i++) out[i] = (unsigned char)((sum->crc ^ ones(a)) >> 8 * (a->size - 1 - i));
+    return a->size;
 }
 
 void cpl_checksum_text(cpl_checksum *sum, char out[CPL_CHECKSUM_TEXT_SIZE]) {

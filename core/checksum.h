@@ -24,6 +24,7 @@ typedef enum cpl_checksum_kind {
 
 const char *cpl_checksum_name(cpl_checksum_kind kind);   /* "CRC32", as S3 writes it */
 const char *cpl_checksum_header(cpl_checksum_kind kind); /* "x-amz-checksum-crc32" */
+size_t cpl_checksum_size(cpl_checksum_kind kind);        /* in bytes */
 
 /* In pieces; final or release ends it, release after final is harmless. */
 typedef struct cpl_checksum {

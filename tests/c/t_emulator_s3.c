@@ -560,7 +560,7 @@ static const plan_case plan_cases[] = {
      NULL,
      {ZEROS_SHA256, TAIL_SHA256},
      false,
-     "expected checksum Type: CRC32_HEADER, actual checksum Type: sha256"},
+     "expected checksum Type: crc32, actual checksum Type: sha256"},
     {NULL, NULL, CRC32_HEADER, NULL, {ZEROS_CRC32, TAIL_CRC32}, false, "expected checksum Type: null"},
     {"x-amz-checksum-algorithm: CRC32",
      NULL,

@@ -152,6 +152,7 @@ TEST(t_s3_transfer__what_arrives_is_compared_with_what_s3_has) {
         /* of the parts' checksums: says nothing that can be checked here */
         {"x-amz-checksum-sha256: AAAA-3\r\nx-amz-checksum-type: COMPOSITE\r\n", CPL_OK},
         {"x-amz-checksum-crc32: AAAAAA==-3\r\n", CPL_OK},
+        {"x-amz-checksum-crc64nvme: AAAAAA==\r\n", CPL_OK}, /* as long as a CRC32 */
         /* an ETag that is an MD5, and such that are none */
         {"ETag: \"5d41402abc4b2a76b9719d911017c592\"\r\n", CPL_OK},
         {"ETag: \"00000000000000000000000000000000\"\r\n", CPL_PROTOCOL},
