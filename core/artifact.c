@@ -187,6 +187,7 @@ typedef struct job_transfer {
     const cpl_artifact *artifact;
     const cpl_s3_source *source;
     int fd;
+    int64_t limit; /* bytes that may come in; 0: the worker's */
     int64_t size;
 } job_transfer;
 
@@ -209,7 +210,25 @@ static cpl_status transfer_artifact(job_transfer *t, const cpl_wait *wait, cpl_e
     if (status != CPL_OK) return status;
     if (wait && wait->progress) *wait->progress = (cpl_progress){.total = -1, .name = t->artifact->name};
     if (t->source) return cpl_s3_put(&s3, &target, t->source, err);
-    return cpl_s3_get(&s3, &target, t->fd, t->job->desk->artifact_limit, &t->size, err);
+    return cpl_s3_get(&s3, &target, t->fd, t->limit ? t->limit : t->job->desk->artifact_limit, &t->size, err);
+}
+
+cpl_status cpl_job_get_object(cpl_job *job, const cpl_artifact *where, int fd, int64_t limit, const cpl_wait *wait,
+                              cpl_error *err) {
+    job_transfer t = {.job = job, .artifact = where, .fd = fd, .limit = limit};
+    return transfer_artifact(&t, wait, err);
+}
+
+/*
+ * Pipelines' own buckets refuse what is not encrypted with KMS; without a key of the job's it is the account's default.
+ */
+cpl_status cpl_job_put_object(cpl_job *job, const cpl_artifact *where, const cpl_s3_source *source,
+                              const cpl_wait *wait, cpl_error *err) {
+    cpl_s3_source encrypted = *source;
+    job_transfer t = {.job = job, .artifact = where, .source = &encrypted};
+    encrypted.sse = CPL_LIT("aws:kms");
+    encrypted.kms_key_id = cpl_str_of(cpl_job_kms_key(job));
+    return transfer_artifact(&t, wait, err);
 }
 
 /* ---- inputs ---- */
@@ -470,22 +489,16 @@ cpl_status cpl_job_output_digest(cpl_job *job, cpl_str name, char out[65], cpl_e
     return CPL_OK;
 }
 
-/*
- * Pipelines' own buckets refuse what is not encrypted with KMS; without a key of the job's it is the account's default.
- */
 static cpl_status send(cpl_job *job, cpl_artifact *output, const cpl_wait *wait, cpl_error *err) {
     int fd = open(output->path, O_RDONLY | O_CLOEXEC);
     cpl_s3_source source = {.from_fd = true,
                             .fd = fd,
                             .size = output->size,
                             .sha256 = cpl_str_of(output->sha256),
-                            .content_type = cpl_str_of(output->content_type),
-                            .sse = CPL_LIT("aws:kms"),
-                            .kms_key_id = cpl_str_of(cpl_job_kms_key(job))};
-    job_transfer t = {.job = job, .artifact = output, .source = &source};
+                            .content_type = cpl_str_of(output->content_type)};
     cpl_status status;
     if (fd < 0) return cpl_fail_errno(err, "open", output->path);
-    status = transfer_artifact(&t, wait, err);
+    status = cpl_job_put_object(job, output, &source, wait, err);
     close(fd);
     output->sent = status == CPL_OK;
     return status;

@@ -528,7 +528,7 @@ typedef enum cpl_job_field {
     CPL_JOB_ACTION_NAME,
     CPL_JOB_ACTION_EXECUTION_ID,
     CPL_JOB_CONTINUATION_TOKEN, /* as the service gave it */
-    CPL_JOB_STATE,              /* JSON text: what cpl_job_later() was given before this job */
+    CPL_JOB_STATE,              /* what cpl_job_state() answers; of a large one once that was called */
     CPL_JOB_USER_PARAMETERS,    /* the configuration's UserParameters */
     CPL_JOB_FIELD_COUNT
 } cpl_job_field;
@@ -537,6 +537,13 @@ typedef enum cpl_job_field {
 const char *cpl_job_text(const cpl_job *job, cpl_job_field field);
 /* What handlers call it: "id", "pipeline", ...; never NULL. */
 const char *cpl_job_field_name(cpl_job_field field);
+/*
+ * What cpl_job_later() was given before this job: JSON text that lives as long as the job; NULL: nothing. One too large
+ * for a continuation token is fetched from the artifact store, once, and compared with the digest in the token: CPL_IO
+ * when something else lies there, else the error of S3.
+ */
+cpl_status cpl_job_state(cpl_job *job, const cpl_wait *wait, const char **out, cpl_error *err);
+bool cpl_job_state_is_stored(const cpl_job *job); /* there, and not fetched yet */
 int cpl_job_action_type(const cpl_job *job);
 /* The action's configuration, an object of strings. */
 void cpl_job_configuration(const cpl_job *job, cpl_cursor *cursor);
@@ -585,14 +592,19 @@ cpl_status cpl_job_succeed(cpl_job *job, const cpl_result *result, const cpl_wai
 cpl_status cpl_job_fail(cpl_job *job, cpl_str type, cpl_str message, cpl_str external_execution_id,
                         const cpl_wait *wait, cpl_error *err);
 /*
- * Continues later: the action goes on, and a new job will carry state (JSON text, at most 1900 bytes) no sooner than
- * after_s seconds from now.
+ * Continues later: the action goes on, and a new job will carry state (JSON text, at most 1 MiB) no sooner than
+ * after_s seconds from now. More than 1900 bytes do not fit into a continuation token: they are kept in the artifact
+ * store, where an output artifact of the job will lie, until the action's last job; CPL_TOO_LARGE when it has none.
  */
 cpl_status cpl_job_later(cpl_job *job, cpl_str state, double after_s, const cpl_result *result, const cpl_wait *wait,
                          cpl_error *err);
+/* Continues elsewhere, at once, as it came: the next job has the state that this one had. */
+cpl_status cpl_job_hand_over(cpl_job *job, const cpl_wait *wait, cpl_error *err);
+/* After one of these was accepted: what could not be cleaned up in the artifact store; NULL: nothing. */
+const char *cpl_job_warning(const cpl_job *job);
 /* The worker was cancelled, or was stopped and its grace is over: the job should end soon. From any thread. */
 bool cpl_job_cancelled(const cpl_job *job);
-/* One of the three above was accepted. */
+/* One of these answers was accepted. */
 bool cpl_job_answered(const cpl_job *job);
 /*
  * Runs a job's handler in a process of its own, and answers the job with what that says, or with what became of it. The
@@ -682,6 +694,8 @@ cpl_status cpl_job_rehearse_input(cpl_job *job, cpl_str name, cpl_str path, cons
 const char *cpl_job_rehearsed_output(const cpl_job *job, cpl_str name);
 /* The parameters of the call that would have told the answer, JSON; absent when there was none. */
 cpl_str cpl_job_rehearsed_answer(const cpl_job *job);
+/* The state of a continuation, JSON, of whatever size; absent when there was none. */
+cpl_str cpl_job_rehearsed_state(const cpl_job *job);
 
 typedef struct cpl_job_event_options {
     cpl_str id; /* absent members get an example's value, but for the three that are optional in an event */

@@ -53,6 +53,7 @@ void cpl_owed_free(cpl_owed *owed) {
     cpl_free(owed->params);
     cpl_free(owed->job_id);
     cpl_free(owed->nonce);
+    cpl_leftover_free(owed->leftover);
     cpl_free(owed);
 }
 

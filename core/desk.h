@@ -12,6 +12,7 @@
 #include "client.h"
 #include "customers.h"
 #include "journal.h"
+#include "leftover.h"
 
 /* Where a job comes from, and its result goes. Both live as long as the desk. */
 typedef struct cpl_origin {
@@ -28,8 +29,9 @@ typedef struct cpl_owed {
     bool ambiguous;        /* it was sent and no answer came: it may have been accepted */
     /* of a journalled job, see cpl_owed_sign() */
     char *job_id, *nonce;
-    int64_t deadline_ms; /* monotonic: when the service has long ended the job by itself; 0: never */
-    bool recorded;       /* the journal has it */
+    int64_t deadline_ms;    /* monotonic: when the service has long ended the job by itself; 0: never */
+    bool recorded;          /* the journal has it */
+    cpl_leftover *leftover; /* to be removed once this is accepted, by whoever sends it; NULL: nothing */
 } cpl_owed;
 
 /* What a result is told with. */

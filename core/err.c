@@ -17,6 +17,13 @@ void cpl_error_clear(cpl_error *err) {
     if (err) *err = (cpl_error){.status = CPL_OK};
 }
 
+void cpl_error_prefix(cpl_error *err, const char *what) {
+    char message[2 * sizeof err->message];
+    if (err == NULL) return;
+    snprintf(message, sizeof message, "%s%s", what, err->message);
+    CPL_COPY(err->message, cpl_str_of(message));
+}
+
 void cpl_copy_text(char *to, size_t size, cpl_str text) {
     size_t n = cpl_utf8_cut(text, size - 1);
     if (n > 0) memcpy(to, text.p, n);

@@ -17,6 +17,8 @@ cpl_status cpl_fail_nomem(cpl_error *err);
 /* CPL_IO with what was done, to which file, and errno's text: "open "/x": permission denied". */
 cpl_status cpl_fail_errno(cpl_error *err, const char *action, const char *file);
 void cpl_error_clear(cpl_error *err);
+/* Says before the message what it was that went wrong; the rest of err stays. */
+void cpl_error_prefix(cpl_error *err, const char *what);
 /* Copies text into a fixed-size array, cut at a character boundary. */
 void cpl_copy_text(char *to, size_t size, cpl_str text);
 #define CPL_COPY(array, text) cpl_copy_text((array), sizeof(array), (text))

@@ -37,7 +37,10 @@ static bool report(cpl_guard *guard) {
     cpl_status status;
     cpl_desk_record(guard->desk, guard->failure);
     status = cpl_desk_send(guard->desk, guard->failure, NULL, &err);
-    if (status == CPL_OK) return true;
+    if (status == CPL_OK) {
+        (void)cpl_leftover_remove(guard->failure->leftover, NULL); /* nobody is there to be told */
+        return true;
+    }
     if (guard->failure->job_id == NULL || cpl_owed_refused(status, &err)) return false;
     cpl_desk_owe(guard->desk, guard->failure);
     guard->failure = NULL;

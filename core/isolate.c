@@ -336,8 +336,7 @@ static cpl_status answer_for_it(run *r, bool killed, cpl_error *err) {
     cpl_status status;
     bool shut_down = killed && r->cancelled_ms && !cpl_job_expired(r->job);
     if (shut_down && r->how->hand_over) {
-        cpl_str state = cpl_str_of(cpl_job_text(r->job, CPL_JOB_STATE));
-        status = cpl_job_later(r->job, state, 0, NULL, r->wait, err);
+        status = cpl_job_hand_over(r->job, r->wait, err);
         return told(r, status, "continued", err);
     }
     tell_cause(r, cause, sizeof cause);
@@ -360,9 +359,10 @@ cpl_status cpl_job_run(cpl_job *job, const cpl_isolation *how, const cpl_wait *w
                        cpl_error *err) {
     run r = {.job = job, .how = how, .wait = wait};
     cpl_error failure = {0};
-    const char *folder = NULL;
+    const char *folder = NULL, *state;
     bool killed;
     cpl_status status = cpl_job_check_open(job, err);
+    if (status == CPL_OK) status = cpl_job_state(job, wait, &state, err); /* which it is told */
     if (status == CPL_OK) status = cpl_job_work_dir(job, &folder, err);
     if (status == CPL_OK) status = cpl_child_start(&r.child, how, folder, err);
     if (status != CPL_OK) return status;

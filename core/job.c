@@ -67,7 +67,6 @@ static cpl_status write_texts(cpl_job *job, cpl_error *err) {
 static const cpl_job_field needed[] = {CPL_JOB_ID, CPL_JOB_NONCE, CPL_JOB_CATEGORY, CPL_JOB_PROVIDER, CPL_JOB_VERSION};
 
 static cpl_status read_document(cpl_job *job, size_t needed_count, cpl_error *err) {
-    cpl_continuation continuation;
     cpl_status status;
     for (size_t i = 0; i < needed_count; i++) {
         if (cpl_job_text(job, needed[i]) == NULL) {
@@ -79,10 +78,7 @@ static cpl_status read_document(cpl_job *job, size_t needed_count, cpl_error *er
         status = read_artifacts(cpl_json_get_path(job->document, "data.outputArtifacts"), &job->outputs, err);
     }
     if (status == CPL_OK) status = write_texts(job, err);
-    if (cpl_continuation_read(cpl_str_of(cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN)), &continuation)) {
-        job->not_before_s = continuation.not_before_s;
-    }
-    return status;
+    return status == CPL_OK ? cpl_job_find_state(job, err) : status;
 }
 
 static cpl_status make(cpl_job **out, cpl_desk *desk, cpl_json *document, size_t needed_count, cpl_error *err) {
@@ -97,6 +93,8 @@ static cpl_status make(cpl_job **out, cpl_desk *desk, cpl_json *document, size_t
     job->document = document;
     cpl_buf_init(&job->text, TEXT_MAX);
     cpl_buf_init(&job->configuration, TEXT_MAX);
+    cpl_buf_init(&job->state, CPL_STATE_MAX + 1);
+    cpl_buf_init(&job->left, CPL_STATE_MAX + 1);
     job->answer = CPL_JOB_LOST; /* until it is handed out, freeing it owes nobody anything */
     status = read_document(job, needed_count, err);
     if (status == CPL_OK) {
@@ -141,6 +139,7 @@ static void give_up(cpl_job *job) {
     if (owed == NULL) {
         owed = cpl_job_sign(job, cpl_owed_failure(&job->origin, cpl_job_text(job, CPL_JOB_ID), GIVEN_UP));
     }
+    cpl_job_sweep(job, owed, false);
     if (owed) cpl_desk_owe(job->desk, owed); /* without memory for it, the service's own time limit ends the job */
     cpl_job_close(job, CPL_JOB_LOST);
 }
@@ -159,6 +158,8 @@ void cpl_job_free(cpl_job *job) {
     cpl_guard_free(job->guard);
     free_text(&job->text);
     free_text(&job->configuration);
+    free_text(&job->state);
+    free_text(&job->left);
     cpl_json_free(job->document);
     cpl_desk_drop(job->desk);
     cpl_free(job);
@@ -202,6 +203,7 @@ cpl_status cpl_job_guard(cpl_job *job, int64_t after_ms, cpl_error *err) {
     if (status != CPL_OK) return status;
     if (job->guard) return cpl_fail(err, CPL_STATE, "the job has a guard already");
     failure = cpl_job_sign(job, cpl_owed_failure(&job->origin, cpl_job_text(job, CPL_JOB_ID), TIME_IS_UP));
+    cpl_job_sweep(job, failure, false);
     return cpl_guard_new(&job->guard, job->desk, failure, after_ms, err);
 }
 
@@ -230,6 +232,14 @@ void cpl_job_rehearse(cpl_job *job) {
     job->rehearsal = true;
 }
 
+cpl_str cpl_job_rehearsed_state(const cpl_job *job) {
+    return job->rehearsal ? cpl_buf_str(&job->left) : (cpl_str){NULL, 0};
+}
+
+const char *cpl_job_warning(const cpl_job *job) {
+    return job->warning[0] ? job->warning : NULL;
+}
+
 cpl_str cpl_job_rehearsed_answer(const cpl_job *job) {
     return job->rehearsal && job->owed ? cpl_str_of(job->owed->params) : (cpl_str){NULL, 0};
 }
@@ -244,7 +254,9 @@ const char *cpl_job_text(const cpl_job *job, cpl_job_field field) {
     if (field == CPL_JOB_STATE) {
         cpl_continuation continuation;
         const char *token = cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN);
-        return cpl_continuation_read(cpl_str_of(token), &continuation) ? continuation.state.p : NULL;
+        if (!cpl_continuation_read(cpl_str_of(token), &continuation)) return NULL;
+        if (continuation.bucket.n == 0) return continuation.state.p;
+        return job->state.n > 0 ? cpl_buf_cstr(&job->state) : NULL;
     }
     if ((unsigned)field >= CPL_JOB_FIELD_COUNT) return NULL;
     return cpl_json_cstr(cpl_json_get_path(job->document, paths[field]), NULL);

@@ -6,6 +6,7 @@
 #ifndef CPL_JOB_H
 #define CPL_JOB_H
 
+#include "continuation.h"
 #include "desk.h"
 #include "guard.h"
 
@@ -40,6 +41,9 @@ struct cpl_job {
     cpl_buf configuration;
     int action_type;
     cpl_artifacts inputs, outputs;
+    cpl_artifact stored;  /* where a state of this action lies, if it does; the path is not used */
+    cpl_buf state;        /* that state, once fetched */
+    cpl_buf left;         /* of a rehearsed job: the state that it leaves */
     int64_t not_before_s; /* of a continuation of ours, wall clock; 0 when there is none */
     int64_t taken_ms;     /* when the poll brought it, monotonic */
     bool entered;         /* the journal has it as taken */
@@ -49,6 +53,7 @@ struct cpl_job {
     cpl_job_answer answer;
     cpl_owed *owed; /* a result that was made and not accepted yet */
     cpl_guard *guard;
+    char warning[400]; /* see cpl_job_warning() */
     char *work_dir;
     char **kept; /* paths that were given out */
     size_t kept_count;
@@ -78,6 +83,27 @@ cpl_status cpl_job_claim(cpl_job *job, cpl_error *err);
 /* Keeps a path until the job is freed; takes it over. NULL when out of memory. */
 const char *cpl_job_keep(cpl_job *job, char *path);
 
+/* What its continuation token says of it. (state.c) */
+cpl_status cpl_job_find_state(cpl_job *job, cpl_error *err);
+/*
+ * Keeps a state that is too large for a token in the artifact store; out is told where, in views into job and digest.
+ * CPL_TOO_LARGE: the job has no place for it. (state.c)
+ */
+cpl_status cpl_job_keep_state(cpl_job *job, cpl_str state, char digest[CPL_SHA256_HEX_SIZE], cpl_continuation *out,
+                              const cpl_wait *wait, cpl_error *err);
+/* The outputs, once sent, stand where the state did. (state.c) */
+bool cpl_job_state_is_replaced(const cpl_job *job);
+/* The stored state, as what is to go; NULL when there is none, or no memory. (state.c) */
+cpl_leftover *cpl_job_leftover(const cpl_job *job);
+/* When this result is accepted, the stored state is to go, if there is one. may_ask: the service, briefly. (state.c) */
+void cpl_job_sweep(cpl_job *job, cpl_owed *owed, bool may_ask);
+
+/* An object of the artifact store, in and out, with credentials that are renewed when they expired. (artifact.c) */
+cpl_status cpl_job_get_object(cpl_job *job, const cpl_artifact *where, int fd, int64_t limit, const cpl_wait *wait,
+                              cpl_error *err);
+/* Encrypted as the job says. */
+cpl_status cpl_job_put_object(cpl_job *job, const cpl_artifact *where, const cpl_s3_source *source,
+                              const cpl_wait *wait, cpl_error *err);
 /* Sends the staged outputs that were not sent yet. CPL_INVALID when one is missing. (artifact.c) */
 cpl_status cpl_job_send_outputs(cpl_job *job, const cpl_wait *wait, cpl_error *err);
 

@@ -138,6 +138,12 @@ static bool passes_soon(cpl_status status, const cpl_error *failure) {
     return status != CPL_OK && status != CPL_CANCELLED && failure->retryable && !cpl_owed_forbidden(status, failure);
 }
 
+static void clean_up(cpl_job *job) {
+    cpl_error failure;
+    if (cpl_leftover_remove(job->owed->leftover, &failure) == CPL_OK) return;
+    CPL_COPY(job->warning, cpl_str_of(failure.message));
+}
+
 /*
  * Writes the result down, then repeats the call through passing failures. What is not accepted in time stays with the
  * job: the next answer replaces it, and freeing the job puts it in line.
@@ -167,7 +173,10 @@ static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
         }
     } while (passes_soon(status, &failure) && paused == CPL_OK);
     if (paused != CPL_OK) failure.status = status = paused;
-    if (status == CPL_OK) cpl_job_close(job, CPL_JOB_ANSWERED);
+    if (status == CPL_OK) {
+        cpl_job_close(job, CPL_JOB_ANSWERED);
+        clean_up(job);
+    }
     if (status == CPL_STATE && !cpl_client_closed(job->origin.client)) cpl_job_close(job, CPL_JOB_LOST);
     if (status == CPL_OK || cpl_owed_refused(status, &failure)) {
         cpl_owed_free(job->owed);
@@ -177,8 +186,9 @@ static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
     return status;
 }
 
-/* The document that w holds becomes the job's result. */
-static cpl_status answer(cpl_job *job, cpl_verdict verdict, cpl_writer *w, const cpl_wait *wait, cpl_error *err) {
+/* The document that w holds becomes the job's result. sweep: a stored state of the job's is of no more use then. */
+static cpl_status answer(cpl_job *job, cpl_verdict verdict, cpl_writer *w, bool sweep, const cpl_wait *wait,
+                         cpl_error *err) {
     cpl_str params;
     cpl_status status = cpl_writer_text(w, &params, err);
     if (status == CPL_OK) status = cpl_job_claim(job, err);
@@ -186,6 +196,7 @@ static cpl_status answer(cpl_job *job, cpl_verdict verdict, cpl_writer *w, const
     cpl_owed_free(job->owed); /* an earlier answer that did not arrive; this one is meant now */
     job->owed = cpl_job_sign(job, cpl_owed_new(&job->origin, verdict, params));
     if (job->owed == NULL) return cpl_fail_nomem(err);
+    if (sweep) cpl_job_sweep(job, job->owed, true);
     return deliver(job, wait, err);
 }
 
@@ -214,7 +225,7 @@ cpl_status cpl_job_succeed(cpl_job *job, const cpl_result *result, const cpl_wai
     cpl_write_end(w);
     if (status == CPL_OK) status = cpl_job_send_outputs(job, wait, err);
     if (status == CPL_OK) status = cpl_pace_rest(&pace, &rest, err);
-    if (status == CPL_OK) status = answer(job, CPL_VERDICT_SUCCESS, w, &rest, err);
+    if (status == CPL_OK) status = answer(job, CPL_VERDICT_SUCCESS, w, !cpl_job_state_is_replaced(job), &rest, err);
     cpl_writer_free(w);
     return status;
 }
@@ -233,32 +244,55 @@ cpl_status cpl_job_fail(cpl_job *job, cpl_str type, cpl_str message, cpl_str ext
     write_member(w, "externalExecutionId", external_execution_id);
     cpl_write_end(w);
     cpl_write_end(w);
-    status = answer(job, CPL_VERDICT_FAILURE, w, wait, err);
+    status = answer(job, CPL_VERDICT_FAILURE, w, true, wait, err);
     cpl_writer_free(w);
     return status;
 }
 
+/* The token, and for a large state the object that it points to. */
+static cpl_status write_token(cpl_job *job, cpl_str state, double after_s, const cpl_wait *wait, cpl_buf *out,
+                              cpl_error *err) {
+    char digest[CPL_SHA256_HEX_SIZE];
+    cpl_continuation next = {.state = state};
+    cpl_status status = cpl_continuation_check(state, after_s, err);
+    if (status == CPL_OK && state.n > CPL_CONTINUATION_STATE_MAX) {
+        status = cpl_job_keep_state(job, state, digest, &next, wait, err);
+    }
+    next.not_before_s = cpl_continuation_due_s(after_s, cpl_desk_now_ms(job->desk));
+    return status == CPL_OK ? cpl_continuation_write(&next, out, err) : status;
+}
+
+/* The guard reported the job failed while its state was written, which then nobody will ask for. */
+static void take_back(cpl_job *job) {
+    cpl_leftover *state = cpl_job_leftover(job);
+    (void)cpl_leftover_remove(state, NULL);
+    cpl_leftover_free(state);
+}
+
 cpl_status cpl_job_later(cpl_job *job, cpl_str state, double after_s, const cpl_result *result, const cpl_wait *wait,
                          cpl_error *err) {
+    bool large = state.n > CPL_CONTINUATION_STATE_MAX;
     cpl_writer *w = NULL;
     cpl_buf token;
+    cpl_pace pace;
+    cpl_wait rest;
     cpl_status status = cpl_job_check_open(job, err);
     if (status != CPL_OK) return status;
     if (result && result->output_variables.n > 0) {
         return cpl_fail_at(err, CPL_INVALID, "outputVariables", "output variables come with the final result");
     }
+    cpl_pace_init(&pace, wait);
     cpl_buf_init(&token, CPL_CONTINUATION_TOKEN_MAX);
-    status = cpl_continuation_write(state, after_s, cpl_desk_now_ms(job->desk), &token, err);
+    status = write_token(job, state, after_s, wait, &token, err);
+    if (status == CPL_OK) status = cpl_pace_rest(&pace, &rest, err);
+    if (status == CPL_OK && (w = begin_params(job)) == NULL) status = cpl_fail_nomem(err);
     if (status != CPL_OK) goto out;
-    w = begin_params(job);
-    if (w == NULL) {
-        status = cpl_fail_nomem(err);
-        goto out;
-    }
     write_member(w, "continuationToken", cpl_buf_str(&token));
     if (result) write_details(w, result);
     cpl_write_end(w);
-    status = answer(job, CPL_VERDICT_SUCCESS, w, wait, err);
+    if (job->rehearsal) cpl_buf_addv(&job->left, state);
+    status = answer(job, CPL_VERDICT_SUCCESS, w, !large, &rest, err);
+    if (status == CPL_STATE && large && cpl_job_expired(job)) take_back(job);
 out:
     cpl_writer_free(w);
     cpl_buf_wipe(&token);
@@ -266,18 +300,28 @@ out:
     return status;
 }
 
+/* The job goes on elsewhere as it came. */
+static cpl_status send_back(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
+    const char *token = cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN);
+    cpl_status status = cpl_job_claim(job, err);
+    if (status != CPL_OK) return status;
+    cpl_owed_free(job->owed);
+    job->owed = cpl_job_sign(job, cpl_owed_continuation(&job->origin, cpl_job_text(job, CPL_JOB_ID),
+                                                        token ? token : CPL_CONTINUATION_AFRESH));
+    return job->owed ? deliver(job, wait, err) : cpl_fail_nomem(err);
+}
+
+cpl_status cpl_job_hand_over(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
+    cpl_status status = cpl_job_check_open(job, err);
+    return status == CPL_OK ? send_back(job, wait, err) : status;
+}
+
 cpl_status cpl_job_put_off(cpl_job *job, bool *put_off, const cpl_wait *wait, cpl_error *err) {
     int64_t left_ms = job->not_before_s * 1000 - cpl_desk_now_ms(job->desk);
     cpl_status status = cpl_job_check_open(job, err);
     *put_off = status == CPL_OK && left_ms > WORTH_MS;
     if (status == CPL_OK && !*put_off && left_ms > 0) return cpl_clock_sleep(left_ms, wait, err);
-    if (!*put_off) return status;
-    status = cpl_job_claim(job, err);
-    if (status != CPL_OK) return status;
-    cpl_owed_free(job->owed);
-    job->owed = cpl_job_sign(job, cpl_owed_continuation(&job->origin, cpl_job_text(job, CPL_JOB_ID),
-                                                        cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN)));
-    return job->owed ? deliver(job, wait, err) : cpl_fail_nomem(err);
+    return *put_off ? send_back(job, wait, err) : status;
 }
 
 /* ---- what went wrong, in the service's words ---- */

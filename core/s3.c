@@ -334,6 +334,18 @@ cpl_status cpl_s3_head(const cpl_s3 *s3, const cpl_s3_target *target, int64_t *s
     return status;
 }
 
+cpl_status cpl_s3_delete(const cpl_s3 *s3, const cpl_s3_target *target, cpl_error *err) {
+    s3_request r = {.method = "DELETE", .operation = "DeleteObject", .sha256 = S3_EMPTY_SHA256};
+    s3_session session;
+    s3_exchange x;
+    cpl_status status;
+    s3_session_init(&session, s3, target);
+    s3_exchange_init(&x, &session, &r);
+    status = s3_send(&x, err);
+    s3_exchange_release(&x);
+    return status;
+}
+
 cpl_status cpl_s3_create_bucket(const cpl_s3 *s3, const cpl_s3_target *target, cpl_error *err) {
     cpl_s3_target bucket = *target;
     s3_request r = {.method = "PUT", .operation = "CreateBucket"};

@@ -71,6 +71,8 @@ cpl_status cpl_s3_get(const cpl_s3 *s3, const cpl_s3_target *target, int fd, int
 cpl_status cpl_s3_put(const cpl_s3 *s3, const cpl_s3_target *target, const cpl_s3_source *source, cpl_error *err);
 /* *size: the object's bytes. */
 cpl_status cpl_s3_head(const cpl_s3 *s3, const cpl_s3_target *target, int64_t *size, cpl_error *err);
+/* CPL_OK too when there is none. */
+cpl_status cpl_s3_delete(const cpl_s3 *s3, const cpl_s3_target *target, cpl_error *err);
 /* target->key is not looked at. A bucket that is ours already is fine. */
 cpl_status cpl_s3_create_bucket(const cpl_s3 *s3, const cpl_s3_target *target, cpl_error *err);
 

@@ -24,6 +24,7 @@ static bool fill_grant(emu_engine *engine, const cpl_json *job, const cpl_json *
            cpl_json_set_number(grant, "expires", emu_now_s(engine->e) + GRANT_SECONDS) &&
            emu_copy(grant, "jobId", job, "id") &&
            allow(emu_array_at(grant, "read"), cpl_json_get(cpl_json_get(record, "input"), "inputArtifacts")) &&
+           allow(emu_array_at(grant, "read"), cpl_json_get(record, "outputArtifacts")) &&
            allow(emu_array_at(grant, "write"), cpl_json_get(record, "outputArtifacts"));
 }
 

@@ -49,6 +49,13 @@ function Remote:texts()
   return texts
 end
 
+function Remote:state()
+  return self.told.state or false
+end
+
+--- The worker's process has it.
+function Remote.warning() end
+
 function Remote:configuration()
   return self.told.configuration
 end

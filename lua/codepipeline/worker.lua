@@ -68,9 +68,38 @@ end
 
 --- A job, as its handler sees it: id, nonce, account_id, category, provider, version, pipeline, pipeline_arn,
 -- execution_id, stage, action, action_execution_id, continuation_token, user_parameters (texts or nil), configuration
--- (a table of strings), state (what the job before gave to later()), inputs and outputs (lists of names).
+-- (a table of strings), state (what the job before gave to later(); of a large one that cannot be fetched an error is
+-- raised), inputs and outputs (lists of names).
 local Job = {}
-Job.__index = Job
+
+--- Looks at what the job before left, when that is first asked for: a large state is fetched from the artifact store.
+local function load_state(job)
+  local text, err = job.core:state()
+  if text == nil then
+    error(err, 0)
+  end
+  local state = text and core.decode(text) or nil
+  job.looked = true
+  job.history = resuming.history(state)
+  if job.history then
+    job.state = job.history:state()
+  elseif state ~= core.null then
+    job.state = state
+  end
+end
+
+--- The __index of a class of jobs.
+local function index_of(class)
+  return function(job, key)
+    if (key == "state" or key == "history") and not rawget(job, "looked") then
+      load_state(job)
+      return rawget(job, key)
+    end
+    return class[key]
+  end
+end
+
+Job.__index = index_of(Job)
 
 function Job.__tostring(job)
   return ("codepipeline.Job %s (%s, %s, %s)"):format(job.id, job.pipeline or "?", job.stage or "?", job.action or "?")
@@ -131,7 +160,8 @@ end
 
 --- Goes on later; to be returned by the handler. The next job of this action has state again. In a handler made by
 -- codepipeline.resuming() it answers the state, in that next job.
--- @param state any value JSON can hold, at most 1900 bytes as JSON
+-- @param state any value JSON can hold, at most 1 MiB as JSON; more than 1900 bytes are kept in the artifact store,
+--   where an output artifact of the job will lie
 -- @param options after (seconds), and the members of a result (summary, percent_complete, ...)
 function Job:later(state, options)
   local result = {}
@@ -141,8 +171,9 @@ function Job:later(state, options)
   local after = result.after
   result.after = nil
   self.outcome = { kind = "later", state = state == nil and core.null or state, after = after, result = result }
-  if self.history and self.history.thread then
-    return self.history:later(self.outcome)
+  local history = rawget(self, "history")
+  if history and history.thread then
+    return history:later(self.outcome)
   end
   return self.outcome
 end
@@ -150,15 +181,17 @@ end
 --- body(...), once: for handlers made by codepipeline.resuming(), which run again from their start with each new job.
 -- What it answered, one value that JSON can hold, is in the continuation token, and comes from there then.
 function Job:step(body, ...)
-  if self.history and self.history.thread then
-    return self.history:step(body, ...)
+  local history = rawget(self, "history")
+  if history and history.thread then
+    return history:step(body, ...)
   end
   return body(...)
 end
 
 --- Of a handler made by codepipeline.resuming(): whether it has not got yet to where it stopped in the job before.
 function Job:replaying()
-  return self.history ~= nil and self.history:replaying()
+  local history = rawget(self, "history")
+  return history ~= nil and history:replaying()
 end
 
 --- The user parameters decoded: nil when there are none; nil and err, which makes a failure a ConfigurationError, when
@@ -173,15 +206,7 @@ local function new_job(handle)
   job.configuration = handle:configuration()
   job.inputs = handle:input_names()
   job.outputs = handle:output_names()
-  if job.state then
-    job.state = core.decode(job.state)
-    job.history = resuming.history(job.state)
-    if job.history then
-      job.state = job.history:state()
-    elseif job.state == core.null then
-      job.state = nil
-    end
-  end
+  job.state = nil -- see load_state()
   return setmetatable(job, Job)
 end
 
@@ -234,7 +259,7 @@ local names = { succeed = "succeeded", fail = "failed", later = "continued" }
 
 --- A job that came as a Lambda event, without a worker.
 local EventJob = setmetatable({}, { __index = Job })
-EventJob.__index = EventJob
+EventJob.__index = index_of(EventJob)
 EventJob.__tostring = Job.__tostring
 
 --- Unless the job is answered by then, it is reported failed after so many seconds, whatever this program is doing.
@@ -346,6 +371,14 @@ function Worker:include(router)
   return self
 end
 
+--- Tells what could not be cleaned up.
+local function warn(worker, id, handle)
+  local warning = handle:warning()
+  if warning then
+    worker.log("warning", ("job %s: %s"):format(id, warning))
+  end
+end
+
 --- Sends the outcome; what cannot be sent that way (an output missing, an upload refused) fails the job instead.
 -- @return "succeeded", "failed" or "continued"; or false and what kept the result from a service that waits for it
 function Worker:report(job, outcome)
@@ -354,6 +387,7 @@ function Worker:report(job, outcome)
     sent, err = nil, sent
   end
   if sent then
+    warn(self, job.id, job.core)
     return names[outcome.kind]
   end
   if job.core:expired() then
@@ -426,10 +460,11 @@ function Worker:isolate(handle, plan)
   if not fine then
     outcome, err = nil, outcome
   end
+  local id = handle:texts().id
   if outcome then
+    warn(self, id, handle)
     return outcome
   end
-  local id = handle:texts().id
   self.log("error", ("job %s: the handler's process: %s"):format(id, tostring(err)))
   if not handle:answered() and not (type(err) == "table" and (err.status == "STATE" or results[err.operation])) then
     self:report({ id = id, core = handle }, failure_of(err))
@@ -586,11 +621,11 @@ local function event_for(options)
   return { ["CodePipeline.job"] = { id = ID, data = data } }
 end
 
---- What a unit test is told of the answer.
+--- What a unit test is told of the answer, and the state as text.
 local function told_by(handle, folder)
   local answer = core.decode(assert(handle:rehearsed_answer()))
   local failure, details = answer.failureDetails, answer.executionDetails or {}
-  local token = answer.continuationToken
+  local token, state = answer.continuationToken, handle:rehearsed_state()
   local told = {
     answer = answer,
     outcome = failure and "failed" or token and "continued" or "succeeded",
@@ -600,7 +635,7 @@ local function told_by(handle, folder)
     summary = details.summary,
     external_execution_id = details.externalExecutionId or failure and failure.externalExecutionId,
     percent_complete = details.percentComplete,
-    state = token and core.decode(token:match "^cpl1:%d+:(.*)$"),
+    state = state ~= "" and core.decode(state) or nil,
     outputs = {},
   }
   local history = resuming.history(told.state)
@@ -611,7 +646,7 @@ local function told_by(handle, folder)
     told.outputs[name] = ("%s/%s"):format(folder, name)
     assert(core.extract(handle:rehearsed_output(name), told.outputs[name]))
   end
-  return told
+  return told, state
 end
 
 --- Runs a handler once, with the worker's hooks, for a unit test: nothing goes to the network.
@@ -631,12 +666,12 @@ function Worker:test(handler, options)
     assert(handle:rehearse_input(name, path))
   end
   self:run_handler(handle, bind(self, handler))
-  local told = told_by(handle, options.to)
+  local told, state = told_by(handle, options.to)
   told.resume = function()
     if told.outcome ~= "continued" then
       error("the job is over: it " .. told.outcome, 2)
     end
-    given["CodePipeline.job"].data.continuationToken = told.answer.continuationToken
+    given["CodePipeline.job"].data.continuationToken = "cpl1:0:" .. state -- a large one too, here
     return self:test(handler, { inputs = options.inputs, to = options.to, event = given })
   end
   told.finish = function(limit)

@@ -264,6 +264,22 @@ static int push_text_or_failure(lua_State *L, cpl_status status, const char *tex
     return 1;
 }
 
+/* job:state() -> JSON text, or false: none | nil, err */
+static int job_state(lua_State *L) {
+    cpl_job *job = check_job(L);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    const char *text = NULL;
+    cpl_status status = cpl_job_state(job, &wait, &text, &err);
+    tick_raise(&tick);
+    if (status == CPL_OK && text == NULL) {
+        lua_pushboolean(L, false);
+        return 1;
+    }
+    return push_text_or_failure(L, status, text, &err);
+}
+
 static int job_work_dir(lua_State *L) {
     cpl_error err;
     const char *path = NULL;
@@ -413,6 +429,11 @@ static int job_later(lua_State *L) {
     return push_done(L, status, &err);
 }
 
+static int job_warning(lua_State *L) {
+    lua_pushstring(L, cpl_job_warning(check_job(L))); /* NULL pushes nil */
+    return 1;
+}
+
 static int job_cancelled(lua_State *L) {
     lua_pushboolean(L, cpl_job_cancelled(check_job(L)));
     return 1;
@@ -526,6 +547,13 @@ static int job_rehearsed_answer(lua_State *L) {
     return 1;
 }
 
+/* job:rehearsed_state() -> JSON text, "": none */
+static int job_rehearsed_state(lua_State *L) {
+    cpl_str text = cpl_job_rehearsed_state(check_job(L));
+    lua_pushlstring(L, text.p ? text.p : "", text.n);
+    return 1;
+}
+
 static const luaL_Reg worker_methods[] = {
     {"add", worker_add},
     {"next", worker_next},
@@ -547,6 +575,7 @@ static const luaL_Reg job_methods[] = {
     {"data", job_data},
     {"input_names", job_input_names},
     {"output_names", job_output_names},
+    {"state", job_state},
     {"work_dir", job_work_dir},
     {"input_path", job_input_path},
     {"input_extract", job_input_extract},
@@ -558,6 +587,7 @@ static const luaL_Reg job_methods[] = {
     {"fail", job_fail},
     {"later", job_later},
     {"answered", job_answered},
+    {"warning", job_warning},
     {"cancelled", job_cancelled},
     {"run", job_run},
     {"guard", job_guard},
@@ -567,6 +597,7 @@ static const luaL_Reg job_methods[] = {
     {"rehearse_input", job_rehearse_input},
     {"rehearsed_output", job_rehearsed_output},
     {"rehearsed_answer", job_rehearsed_answer},
+    {"rehearsed_state", job_rehearsed_state},
     {"close", job_close},
     {NULL, NULL},
 };

@@ -25,6 +25,7 @@ class RemoteJob:
     """What _core.Job is, with the work done by the worker's process."""
 
     expired = False
+    warning = None  # the worker's process has it
 
     def __init__(self, read: int, write: int) -> None:
         for descriptor in (read, write):

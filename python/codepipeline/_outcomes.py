@@ -85,6 +85,15 @@ class Later(Outcome):
         core.later(self.state, self.after, **self.result.details)
 
 
+class HandOver(Outcome):
+    """Goes on elsewhere, as it came."""
+
+    name = "continued"
+
+    def send(self, core: _core.Job) -> None:
+        core.hand_over()
+
+
 class Failure(Outcome):
     name = "failed"
 

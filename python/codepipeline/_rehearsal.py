@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_folders: list[tempfile.TemporaryDirectory[str]] = []  # of outputs; removed when the program ends
+
+
 def event_for(
     inputs: Mapping[str, str], outputs: tuple[str, ...], configuration: Mapping[str, str] | None, state: Any
 ) -> dict[str, Any]:
@@ -47,7 +50,7 @@ class Rehearsal:
                     what the console would show, or None
     state           of a continuation, what the handler is given next
     outputs         by name: the folder that an archive was unpacked to, or the file when it is none; they live as long
-                    as this object
+                    as the program
     answer          all that would have been sent, as the service's operation calls it
 
         >>> worker = codepipeline.Worker(client)
@@ -72,17 +75,19 @@ class Rehearsal:
         self.summary: str | None = details.get("summary")
         self.external_execution_id: str | None = details.get("externalExecutionId", failure.get("externalExecutionId"))
         self.percent_complete: int | None = details.get("percentComplete")
-        self.state: Any = None if self._token is None else History(json.loads(self._token.split(":", 2)[2])).state
-        self._folder = tempfile.TemporaryDirectory(prefix="codepipeline-")
+        self._state = core.rehearsed_state()
+        self.state: Any = History(json.loads(self._state)).state if self._state else None
         self.outputs = {} if self.outcome != "succeeded" else self._collect(core)
         core.free()
 
     def _collect(self, core: _core.Job) -> dict[str, pathlib.Path]:
-        found = {}
+        found: dict[str, pathlib.Path] = {}
+        if core.outputs:
+            _folders.append(tempfile.TemporaryDirectory(prefix="codepipeline-"))
         for name in core.outputs:
             path = core.rehearsed_output(name)
             assert path is not None  # a success has them all
-            found[name] = pathlib.Path(self._folder.name, name)
+            found[name] = pathlib.Path(_folders[-1].name, name)
             try:
                 _core.extract(path.encode(), str(found[name]).encode(), 0)
             except ArchiveError:
@@ -96,7 +101,7 @@ class Rehearsal:
         event = copy.deepcopy(self._event)
         if not isinstance(event, dict):
             event = json.loads(event)
-        event["CodePipeline.job"]["data"]["continuationToken"] = self._token
+        event["CodePipeline.job"]["data"]["continuationToken"] = f"cpl1:0:{self._state}"  # a large one too, here
         return self._go_on(event)
 
     def finish(self, limit: int = 100) -> Rehearsal:

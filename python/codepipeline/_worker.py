@@ -14,7 +14,7 @@ import time
 from . import _core, _handlers, _isolation, _resuming, _systemd
 from ._artifacts import Input, Output
 from ._event import decode_parameters
-from ._outcomes import Failure, Later, Outcome, Result, decide
+from ._outcomes import Failure, HandOver, Later, Outcome, Result, decide
 from ._resuming import History
 from .exceptions import CodePipelineError, ParamValidationError, StateError
 
@@ -49,7 +49,6 @@ class Job:
                                     of the pipeline's and of the action's execution
     configuration                   the action's configuration, a dict of str
     user_parameters                 the configuration's UserParameters, or None; user_parameters_json() decodes them
-    state                           what later() was given before this job, or None; of a generator, its last yield's
     continuation_token              as the service gave it, or None
     inputs, outputs                 names of the artifacts, tuples
     outcome                         what succeed(), fail() or later() was called with last, else None
@@ -84,14 +83,20 @@ class Job:
         self.action_execution_id = core.action_execution_id
         self.configuration = core.configuration
         self.user_parameters = core.user_parameters
-        self._state = core.state
-        self._history = History(self._state)
         self.continuation_token = core.continuation_token
         self.inputs = core.inputs
         self.outputs = core.outputs
+        if not core.state_is_stored:
+            self._history = History(core.state)
+
+    @functools.cached_property
+    def _history(self) -> History:
+        return History(self._core.state)
 
     @property
     def state(self) -> Any:
+        """What later() was given before this job, or None; of a generator, its last yield's. A large one is fetched
+        from the artifact store when it is first asked for."""
         return self._history.state
 
     @property
@@ -157,8 +162,9 @@ class Job:
 
     def later(self, state: Any = None, after: float = 0.0, **details: Any) -> Outcome:
         """Goes on later; sent when the handler has returned. After so many seconds or more the handler is called with
-        a new job, whose .state is what was given here: anything JSON can hold, at most 1900 bytes of it. details:
-        members of a Result (summary, percent_complete, ...)."""
+        a new job, whose .state is what was given here: anything JSON can hold, at most 1 MiB of it. More than 1900
+        bytes are kept in the artifact store, where an output artifact of the job will lie. details: members of a
+        Result (summary, percent_complete, ...)."""
         self.outcome = Later(state, after, Result(**details))
         return self.outcome
 
@@ -576,7 +582,7 @@ class Worker(_handlers.Hooked):
             if not self._claim(job):
                 continue
             if self._on_shutdown == "continue":
-                self._settle(job, Later(job._state, 0.0, Result()))
+                self._settle(job, HandOver())
             else:
                 self._settle(job, Failure(_SHUT_DOWN, "SystemUnavailable"))
 
@@ -642,6 +648,8 @@ class Worker(_handlers.Hooked):
         _log.info("%r started", job)
         try:
             name = plan.run(job._core)
+            if job._core.warning:
+                _log.warning("%r: %s", job, job._core.warning)
         except BaseException as error:
             _log.exception("%r: the handler's process", job)
             if isinstance(error, KeyboardInterrupt):
@@ -693,6 +701,8 @@ def _report(job: Job, outcome: Outcome) -> str:
                 job._undelivered = error
             return "unreported"
         return _report(job, Failure.of(error))
+    if job._core.warning:
+        _log.warning("%r: %s", job, job._core.warning)
     return outcome.name
 
 

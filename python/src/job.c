@@ -75,15 +75,22 @@ static PyObject *get_field(PyObject *self, void *field) {
     return job ? module_text(cpl_job_text(job, (cpl_job_field)(intptr_t)field)) : NULL;
 }
 
+/* A large one is fetched. */
 static PyObject *get_state(PyObject *self, void *unused) {
     (void)unused;
-    const cpl_job *job = open_job(self);
-    if (!job) return NULL;
-    const char *text = cpl_job_text(job, CPL_JOB_STATE);
-    if (!text) Py_RETURN_NONE;
+    turn t;
+    const char *text = NULL;
     cpl_cursor cursor;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_state(t.job, &t.wait, &text, &t.err))) return NULL;
+    if (!text) Py_RETURN_NONE;
     cpl_cursor_init(&cursor, cpl_str_of(text));
     return convert_read(state_of(self), &cursor, false);
+}
+
+static PyObject *get_state_is_stored(PyObject *self, void *unused) {
+    (void)unused;
+    const cpl_job *job = open_job(self);
+    return job ? PyBool_FromLong(cpl_job_state_is_stored(job)) : NULL;
 }
 
 static PyObject *get_configuration(PyObject *self, void *unused) {
@@ -329,6 +336,19 @@ static PyObject *job_run(PyObject *self, PyObject *args, PyObject *kwargs) {
     return outcome;
 }
 
+static PyObject *job_hand_over(PyObject *self, PyObject *unused) {
+    (void)unused;
+    turn t;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_hand_over(t.job, &t.wait, &t.err))) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *get_warning(PyObject *self, void *unused) {
+    (void)unused;
+    const cpl_job *job = open_job(self);
+    return job ? module_text(cpl_job_warning(job)) : NULL;
+}
+
 /* ---- its time ---- */
 
 static PyObject *job_guard(PyObject *self, PyObject *seconds) {
@@ -376,6 +396,13 @@ static PyObject *job_rehearsed_output(PyObject *self, PyObject *args) {
     return PyUnicode_DecodeFSDefault(path);
 }
 
+static PyObject *job_rehearsed_state(PyObject *self, PyObject *unused) {
+    (void)unused;
+    const cpl_job *job = open_job(self);
+    return job ? PyUnicode_FromStringAndSize(cpl_job_rehearsed_state(job).p, (Py_ssize_t)cpl_job_rehearsed_state(job).n)
+               : NULL;
+}
+
 static PyObject *job_rehearsed_answer(PyObject *self, PyObject *unused) {
     (void)unused;
     cpl_cursor cursor;
@@ -419,6 +446,7 @@ static PyMethodDef methods[] = {
     {"later", (PyCFunction)(void (*)(void))job_later, METH_VARARGS | METH_KEYWORDS,
      "later($self, state, after, /, **result)\n--\n\nContinues in a new job, after seconds from now or later."},
     {"fail", job_fail, METH_VARARGS, "fail($self, message, type, external_execution_id, /)\n--\n\nReports a failure."},
+    {"hand_over", job_hand_over, METH_NOARGS, "hand_over($self, /)\n--\n\nContinues elsewhere, as it came."},
     {"run", (PyCFunction)(void (*)(void))job_run, METH_VARARGS | METH_KEYWORDS,
      "run($self, command, environ, /, *, timeout=None, memory=0, file_size=0, cpu=0, open_files=0, hand_over=False)\n"
      "--\n\nRuns the handler in a process of its own and answers the job; the outcome's name."},
@@ -431,6 +459,8 @@ static PyMethodDef methods[] = {
      "rehearse_input($self, name, path, /)\n--\n\nGives an input: an archive or a folder (bytes)."},
     {"rehearsed_output", job_rehearsed_output, METH_VARARGS,
      "rehearsed_output($self, name, /)\n--\n\nWhere a staged output lies, or None."},
+    {"rehearsed_state", job_rehearsed_state, METH_NOARGS,
+     "rehearsed_state($self, /)\n--\n\nThe state of a continuation, JSON text; empty: none."},
     {"rehearsed_answer", job_rehearsed_answer, METH_NOARGS,
      "rehearsed_answer($self, /)\n--\n\nWhat would have been sent, or None."},
     {"free", job_free, METH_NOARGS, "free($self, /)\n--\n\nRemoves the job's folder; the job is over."},
@@ -454,10 +484,12 @@ static PyGetSetDef properties[] = {
     FIELD("continuation_token", CPL_JOB_CONTINUATION_TOKEN, "As the service gave it."),
     FIELD("user_parameters", CPL_JOB_USER_PARAMETERS, "The configuration's UserParameters."),
     {"state", get_state, NULL, "What later() was given before this job.", NULL},
+    {"state_is_stored", get_state_is_stored, NULL, "It is to be fetched from the artifact store.", NULL},
     {"configuration", get_configuration, NULL, "A new dict of str.", NULL},
     {"inputs", get_inputs, NULL, "Names of the input artifacts.", NULL},
     {"outputs", get_outputs, NULL, "Names of the output artifacts.", NULL},
     {"action_type", get_action_type, NULL, "What Worker.add() answered for its type.", NULL},
+    {"warning", get_warning, NULL, "After an answer: what could not be cleaned up, or None.", NULL},
     {"answered", get_answered, NULL, "A result was accepted.", NULL},
     {"cancelled", get_cancelled, NULL, "It should end: its worker is being shut down.", NULL},
     {"expired", get_expired, NULL, "The guard reported it, or tried to.", NULL},

@@ -142,9 +142,10 @@ static void check_input(const cpl_json *step, cpl_job *job) {
 }
 
 static void check_job(const cpl_json *step, cpl_job *job) {
-    const char *state = cpl_job_text(job, CPL_JOB_STATE);
+    const char *state = NULL;
     cpl_cursor cursor;
     check_input(step, job);
+    CHECK(cpl_job_state(job, NULL, &state, &err) == CPL_OK);
     CHECK((state != NULL) == (cpl_json_get(step, "state") != NULL));
     if (state && cpl_json_get(step, "state")) check_same(cpl_json_get(step, "state"), cpl_str_of(state));
     cpl_job_configuration(job, &cursor);

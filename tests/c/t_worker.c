@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../core/continuation.h"
 #include "fault_server.h"
 #include "service.h"
 
@@ -616,27 +615,6 @@ TEST(t_worker__a_full_batch_polls_again_at_once_and_an_empty_one_waits) {
 }
 
 /* ---- pure parts ---- */
-
-TEST(t_worker__continuation_tokens_read_back_what_was_written) {
-    cpl_buf token;
-    cpl_continuation c;
-    cpl_error err = {0};
-    static char large[1902];
-    cpl_buf_init(&token, CPL_CONTINUATION_TOKEN_MAX);
-    CHECK(cpl_continuation_write(CPL_LIT("{\"a\":1}"), 1.5, 1000, &token, &err) == CPL_OK);
-    CHECK_STR(cpl_buf_cstr(&token), "cpl1:3:{\"a\":1}");
-    CHECK(cpl_continuation_read(cpl_buf_str(&token), &c) && c.not_before_s == 3 && cpl_str_is(c.state, "{\"a\":1}"));
-    cpl_buf_clear(&token);
-    CHECK(cpl_continuation_write((cpl_str){NULL, 0}, 0, 1000, &token, &err) == CPL_OK);
-    CHECK(cpl_continuation_read(cpl_buf_str(&token), &c) && c.not_before_s == 1 && c.state.p == NULL);
-    CHECK(!cpl_continuation_read(CPL_LIT("cpl1:x:{}"), &c));
-    CHECK(!cpl_continuation_read(CPL_LIT("cpl1:12"), &c));
-    CHECK(!cpl_continuation_read(CPL_LIT("{\"previous_job_id\":\"1\"}"), &c));
-    CHECK(!cpl_continuation_read((cpl_str){NULL, 0}, &c));
-    memset(large, '1', 1901);
-    CHECK(cpl_continuation_write(cpl_str_of(large), 0, 0, &token, &err) == CPL_TOO_LARGE);
-    cpl_buf_release(&token);
-}
 
 TEST(t_worker__failure_types_follow_the_error) {
     static const struct {

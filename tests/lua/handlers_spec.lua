@@ -133,3 +133,81 @@ describe("a failure", function()
     end, 'there is no failure type "Broken"')
   end)
 end)
+
+describe("a state too large for a continuation token", function()
+  local large = {}
+  for i = 1, 50 do
+    large[i] = ("x"):rep(1000)
+  end
+
+  --- Runs rounds jobs of an action with an output artifact; its state, the log and what lies in the artifact's place.
+  local function kept(handler, rounds)
+    return helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local action = helper.action("Make", "Build", "Builder", { "Source" }, { "Binary" })
+      assert(client:create_pipeline { pipeline = helper.pipeline("p", { action }) })
+      local logged, place = {}, nil
+      local worker <close> = assert(codepipeline.worker(client, {
+        poll_interval = 0.01,
+        log = function(_, message)
+          table.insert(logged, message)
+        end,
+      }))
+      worker:before(function(job)
+        place = job.core:data().data.outputArtifacts[1].location.s3Location
+      end)
+      worker:job(BUILDER, handler)
+      for _ = 1, rounds do
+        assert.is_true(assert(worker:step(10)))
+      end
+      local path = helper.path()
+      assert(client:download_file(place.bucketName, place.objectKey, path))
+      local bytes = helper.read(path)
+      os.remove(path)
+      return helper.action_state(client, "p", "Make"), table.concat(logged, "\n"), bytes
+    end)
+  end
+
+  it("takes a handler that goes on from job to job", function()
+    local done = 0
+    local state, _, bytes = kept(
+      codepipeline.resuming(function(job)
+        local pages = job:step(function()
+          done = done + 1
+          return large
+        end)
+        assert.equal("half", job:later "half")
+        assert(job:output():write(table.concat(pages)))
+      end),
+      2
+    )
+    assert.equal("Succeeded", state.status)
+    assert.equal(1, done)
+    assert.equal(50000, #bytes)
+  end)
+
+  it("leaves nothing after a failure", function()
+    local state, _, bytes = kept(function(job)
+      if not job.state then
+        return job:later(large)
+      end
+      assert.same(large, job.state)
+      error("enough", 0)
+    end, 2)
+    assert.equal("enough", state.errorDetails.message)
+    assert.equal("", bytes)
+  end)
+
+  it("is in a unit test what it is in earnest", function()
+    helper.with_emulator(function(_, client)
+      local worker <close> = assert(codepipeline.worker(client, { log = function() end }))
+      local function handler(job)
+        return job.state and { count = #job.state } or job:later(large)
+      end
+      local half = worker:test(handler, { outputs = { "Binary" } })
+      assert.same(large, half.state)
+      assert.truthy(half.answer.continuationToken:find "^cpl2:")
+      assert.truthy(worker:test(handler).message:find("the job has no output artifact", 1, true))
+    end)
+  end)
+end)

@@ -112,3 +112,10 @@ def goes_on(job):
     first = job.step(os.getpid)
     yield job.later({"n": 1})
     return {"same": str(job.step(lambda: first)), "other": str(first != os.getpid())}
+
+
+def goes_on_with_much(job):
+    if job.state is None:
+        return job.later(["much"] * 1000)
+    assert job.state == ["much"] * 1000
+    job.output().write(b"made")

@@ -27,10 +27,10 @@ FLOORS = """
     cursor http+http_batch+http_head+http_lane+http_route+url archives settings redact
     endpoint reply runtime relay left_out
     s3+s3_exchange+s3_get+s3_put observe creds
-    client+call+queue
+    client+call+queue leftover
     desk transfer doctor run+follow+explain+approval+metrics
     guard
-    job+result+artifact+isolate
+    job+result+artifact+state+isolate
     worker+polling+offers+recovery event+event_main
 """
 EMULATOR_MAY_KNOW = "codepipeline base err buf clock json digest checksum xml model sigv4 archives sqlite"
