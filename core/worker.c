@@ -57,7 +57,8 @@ cpl_status cpl_worker_new(cpl_worker **out, cpl_client *client, const cpl_worker
     atomic_init(&worker->stopping, false);
     worker->concurrency = options->concurrency ? options->concurrency : 1;
     worker->interval_ms = options->poll_interval_ms ? options->poll_interval_ms : INTERVAL_MS;
-    status = cpl_desk_new(&worker->desk, client, options, err);
+    status = cpl_handover_init(&worker->handover, err);
+    if (status == CPL_OK) status = cpl_desk_new(&worker->desk, client, options, err);
     if (status == CPL_OK) status = cpl_desk_open_journal(worker->desk, options->journal, err);
     if (status == CPL_OK) {
         *out = worker;
@@ -79,6 +80,8 @@ void cpl_worker_free(cpl_worker *worker) {
     if (worker == NULL) return;
     free_jobs(worker->ready);
     free_jobs(worker->kept);
+    free_jobs(worker->handover.first);
+    cpl_handover_release(&worker->handover);
     cpl_offers_free(worker->offers);
     cpl_polling_free(worker);
     cpl_desk_drop(worker->desk);

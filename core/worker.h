@@ -28,8 +28,17 @@ typedef struct cpl_offer {
     int64_t made_ms, next_ms;
 } cpl_offer;
 
+typedef struct cpl_handover {
+    bool made;
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t changed;
+    cpl_job *first; /* oldest first */
+    int leaving;    /* threads that are to be told that there is nothing more */
+} cpl_handover;
+
 struct cpl_worker {
     cpl_desk *desk;
+    cpl_handover handover;
     int concurrency;
     int64_t interval_ms;
     atomic_bool stopping;
@@ -70,6 +79,9 @@ cpl_status cpl_polling_add(cpl_worker *worker, const cpl_action_type *type, int 
 /* Polls the queue that has waited longest, if one is due, for at most slots jobs; *next_ms as above. */
 cpl_status cpl_polling_step(cpl_turn *t, int slots, int64_t *next_ms);
 void cpl_polling_free(cpl_worker *worker);
+cpl_status cpl_handover_init(cpl_handover *handover, cpl_error *err);
+void cpl_handover_release(cpl_handover *handover);
+
 /* What is left of the turn's time, but at least at_least_ms: an answer thrown away may have had jobs in it. */
 cpl_wait cpl_turn_wait(const cpl_turn *t, int64_t at_least_ms);
 /* Between three quarters and five quarters of delay, so that workers started together do not stay together. */

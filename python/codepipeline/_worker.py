@@ -6,7 +6,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-import queue
 import signal
 import threading
 import time
@@ -521,8 +520,7 @@ class Worker(_handlers.Hooked):
         """
         if IN_CHILD:
             return Summary(self._counts)
-        jobs: queue.SimpleQueue[_core.Job | None] = queue.SimpleQueue()
-        threads = [threading.Thread(target=self._serve, args=(jobs,), daemon=True) for _ in range(self._concurrency)]
+        threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(self._concurrency)]
         notices = _systemd.Notices()
         if self._core.warning:
             _log.warning("%s", self._core.warning)
@@ -534,16 +532,13 @@ class Worker(_handlers.Hooked):
             notices.ready()
             try:
                 while not self._core.stopping:
-                    core = self._next(notices.patience(_PATIENCE))
+                    self._ask(self._core.feed, notices.patience(_PATIENCE))
                     notices.alive()
-                    if core is not None:
-                        jobs.put(core)
             finally:
                 notices.stopping()
-                for _ in threads:
-                    jobs.put(None)
+                self._core.dismiss(len(threads))
                 self._drain(threads, notices)
-            self._next(_PATIENCE)  # hands out nothing any more; sends what the last jobs could not
+            self._ask(self._core.next, _PATIENCE)  # hands out nothing any more; sends what the last jobs could not
         return Summary(self._counts)
 
     def run_once(self, timeout: float | None = None) -> str | None:
@@ -552,7 +547,7 @@ class Worker(_handlers.Hooked):
         Answers the job's outcome ("succeeded", "failed", "continued" or "unreported"), or None when no job came within
         timeout seconds (None: no limit).
         """
-        core = None if IN_CHILD else self._next(timeout)
+        core = None if IN_CHILD else self._ask(self._core.next, timeout)
         return None if core is None else self._handle(core)
 
     def stop(self) -> None:
@@ -597,12 +592,14 @@ class Worker(_handlers.Hooked):
         _log.info("%r %s", job, name)
         return name
 
-    def _next(self, timeout: float | None) -> _core.Job | None:
+    def _ask(
+        self, ask: Callable[[float | None], tuple[_core.Job | None, CodePipelineError | None]], timeout: float | None
+    ) -> _core.Job | None:
         if not self._handlers:
             raise StateError("the worker has no handler; give it one with job()")
         end = None if timeout is None else time.monotonic() + timeout
         while True:
-            core, error = self._core.next(timeout)
+            core, error = ask(timeout)
             trouble = None if error is None else str(error)
             if trouble and trouble != self._trouble:
                 _log.warning("trouble with the service, will try again: %s", trouble)
@@ -626,11 +623,8 @@ class Worker(_handlers.Hooked):
             self._core.give_token(customer, None)
         return True
 
-    def _serve(self, jobs: queue.SimpleQueue[_core.Job | None]) -> None:
-        while True:
-            core = jobs.get()
-            if core is None:
-                return
+    def _serve(self) -> None:
+        while (core := self._core.take()) is not None:
             self._handle(core)
 
     def _handle(self, core: _core.Job) -> str:

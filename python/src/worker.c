@@ -82,7 +82,8 @@ static PyObject *handed_out(module_state *state, cpl_job *job, const cpl_error *
     return NULL;
 }
 
-static PyObject *worker_next(PyObject *self, PyObject *timeout) {
+/* feed: jobs go to those in take(), and none is answered here. */
+static PyObject *ask(PyObject *self, PyObject *timeout, bool feed) {
     worker_object *worker = (worker_object *)self;
     int64_t timeout_ms;
     if (!module_milliseconds(timeout, &timeout_ms)) return NULL;
@@ -94,13 +95,37 @@ static PyObject *worker_next(PyObject *self, PyObject *timeout) {
     cpl_error err = {0};
     worker->busy = true;
     thread = PyEval_SaveThread();
-    cpl_status status = cpl_worker_next(worker->handle, &wait, &job, &err);
+    cpl_status status =
+        feed ? cpl_worker_feed(worker->handle, &wait, &err) : cpl_worker_next(worker->handle, &wait, &job, &err);
     PyEval_RestoreThread(thread);
     worker->busy = false;
 
     if (module_done(status, &err)) return handed_out(state_of(self), job, &err);
     cpl_job_free(job);
     return NULL;
+}
+
+static PyObject *worker_next(PyObject *self, PyObject *timeout) {
+    return ask(self, timeout, false);
+}
+
+static PyObject *worker_feed(PyObject *self, PyObject *timeout) {
+    return ask(self, timeout, true);
+}
+
+static PyObject *worker_take(PyObject *self, PyObject *unused) {
+    (void)unused;
+    PyThreadState *thread = PyEval_SaveThread();
+    cpl_job *job = cpl_worker_take(handle_of(self));
+    PyEval_RestoreThread(thread);
+    return job ? job_new(state_of(self), job) : module_text(NULL);
+}
+
+static PyObject *worker_dismiss(PyObject *self, PyObject *count) {
+    long n = PyLong_AsLong(count);
+    if (n == -1 && PyErr_Occurred()) return NULL;
+    cpl_worker_dismiss(handle_of(self), (int)n);
+    Py_RETURN_NONE;
 }
 
 static PyObject *worker_token_wanted(PyObject *self, PyObject *unused) {
@@ -157,6 +182,12 @@ static PyMethodDef methods[] = {
      "next($self, timeout, /)\n--\n\n"
      "(job, None); (None, error) after a poll that failed and will be repeated; (None, None) after timeout seconds\n"
      "or when the worker is stopping."},
+    {"feed", worker_feed, METH_O,
+     "feed($self, timeout, /)\n--\n\n"
+     "next() over and over: hands the jobs to those in take(), and answers what next() would without one."},
+    {"take", worker_take, METH_NOARGS,
+     "take($self, /)\n--\n\nWaits for a job of feed(), which Ctrl-C does not end; None when dismissed."},
+    {"dismiss", worker_dismiss, METH_O, "dismiss($self, count, /)\n--\n\nSo many in take() get None at the end."},
     {"token_wanted", worker_token_wanted, METH_NOARGS,
      "token_wanted($self, /)\n--\n\nThe id of the customer whose client token is needed, or None."},
     {"give_token", worker_give_token, METH_VARARGS,

@@ -220,6 +220,71 @@ TEST(t_worker__two_workers_never_do_a_job_twice) {
     close_line(&s);
 }
 
+static void *take_all(void *context) {
+    racer *r = context;
+    cpl_job *job;
+    while ((job = cpl_worker_take(r->worker)) != NULL) {
+        cpl_error err = {0};
+        if (cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK) r->done++;
+        cpl_job_free(job);
+    }
+    return NULL;
+}
+
+TEST(t_worker__jobs_are_handed_over_to_threads) {
+    service s;
+    racer takers[3] = {{0}};
+    pthread_t threads[3];
+    cpl_wait wait = {.timeout_ms = 400};
+    cpl_error err = {0};
+    NEED(open_line(&s, BUILD("A", READS) "," BUILD("B", READS) "," BUILD("C", READS) "," BUILD("D", READS) "," BUILD(
+                           "E", READS) "," BUILD("F", READS) "," BUILD("G", READS) "," BUILD("H", READS)));
+    cpl_worker *worker = worker_of(s.client, 3);
+    for (int i = 0; i < 3; i++) {
+        takers[i].worker = worker;
+        CHECK(pthread_create(&threads[i], NULL, take_all, &takers[i]) == 0);
+    }
+    CHECK(cpl_worker_feed(worker, &wait, &err) == CPL_OK && err.status == CPL_OK);
+    cpl_worker_dismiss(worker, 3);
+    for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
+    CHECK(takers[0].done + takers[1].done + takers[2].done == 8);
+    CHECK(stage_becomes(&s, "Succeeded"));
+    cpl_worker_free(worker);
+    close_line(&s);
+}
+
+typedef struct appetite {
+    cpl_worker *worker;
+    int jobs;
+} appetite;
+
+static int has_enough(void *context) {
+    const appetite *a = context;
+    return cpl_worker_running(a->worker) >= a->jobs;
+}
+
+/* Jobs that are always at hand leave no wait in which a tick would be asked; and a worker is freed with one in line. */
+TEST(t_worker__a_tick_ends_a_feed_between_jobs_and_the_jobs_stay_in_line) {
+    service s;
+    appetite a;
+    cpl_wait wait = {.tick = has_enough, .context = &a};
+    cpl_job *job;
+    cpl_error err = {0};
+    NEED(open_line(&s, BUILD("A", READS) "," BUILD("B", READS)));
+    cpl_worker *worker = worker_of(s.client, 2);
+    for (int i = 1; i <= 2; i++) {
+        a = (appetite){worker, i};
+        CHECK(cpl_worker_feed(worker, &wait, &err) == CPL_CANCELLED);
+        CHECK(cpl_worker_running(worker) == i);
+    }
+    cpl_worker_dismiss(worker, 1);
+    NEED((job = cpl_worker_take(worker)) != NULL); /* jobs come before the dismissal */
+    CHECK(cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK);
+    cpl_job_free(job);
+    cpl_worker_free(worker);
+    close_line(&s);
+}
+
 static void *stop_soon(void *context) {
     usleep(50000);
     cpl_worker_stop(context);
@@ -364,6 +429,11 @@ TEST(t_worker__a_service_that_is_away_is_not_an_error_and_is_told) {
     cpl_worker *worker = worker_of(client, 1);
     CHECK(cpl_worker_next(worker, &wait, &job, &err) == CPL_OK && job == NULL);
     CHECK(err.status == CPL_NETWORK);
+    CHECK(cpl_worker_feed(worker, &wait, &err) == CPL_OK && err.status == CPL_NETWORK);
+    cpl_worker_stop(worker);
+    CHECK(cpl_worker_feed(worker, NULL, NULL) == CPL_OK);
+    cpl_worker_dismiss(worker, 2);
+    for (int i = 0; i < 2; i++) CHECK(cpl_worker_take(worker) == NULL);
     cpl_worker_free(worker);
     cpl_client_free(client);
 }

@@ -31,7 +31,7 @@ FLOORS = """
     desk transfer doctor run+follow+explain+approval+metrics
     guard
     job+result+artifact+state+isolate
-    worker+polling+offers+recovery event+event_main
+    worker+polling+offers+recovery+handover event+event_main
 """
 EMULATOR_MAY_KNOW = "codepipeline base err buf clock json digest checksum xml model sigv4 archives sqlite"
 
