@@ -28,7 +28,7 @@ UNUSED += libmicrohttpd
 PARTS += -DCPL_WITHOUT_EMULATOR
 endif
 ifeq ($(CPL_JOURNAL),0)
-LEFT_OUT += core/sqlite.c core/journal_file.c core/emulator/store_file.c
+LEFT_OUT += core/sqlite.c core/journal.c core/emulator/store_file.c
 UNUSED += sqlite3
 PARTS += -DCPL_WITHOUT_JOURNAL
 endif

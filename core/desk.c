@@ -213,6 +213,7 @@ void cpl_desk_drop(cpl_desk *desk) {
 }
 
 cpl_status cpl_desk_open_journal(cpl_desk *desk, cpl_str path, cpl_error *err) {
+    if (path.n == 0) return CPL_OK;
     return cpl_journal_open(&desk->journal, path, cpl_clock_wall_ms(), err);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a worker remembers across its own death: each job it took, how far it came, and the result it owes. One SQLite
- * file, or memory. Thread-safe. Holds results, never credentials or places of artifacts. A journal belongs to the
- * process that opened it: in a child of a fork every call is CPL_STATE.
+ * file. Thread-safe. Holds results, never credentials or places of artifacts. A journal belongs to the process that
+ * opened it: in a child of a fork every call is CPL_STATE.
  *
  * Every function takes NULL for a journal that is not kept, and then does nothing.
  */
@@ -36,9 +36,8 @@ typedef struct cpl_entry {
 } cpl_entry;
 
 /*
- * path empty: in memory. A file that is no whole journal is set aside under a new name, a new one is begun, and
- * cpl_journal_warning() tells. CPL_STATE: another worker has it open. CPL_IO: it cannot be opened, or it is of a newer
- * format.
+ * A file that is no whole journal is set aside under a new name, a new one is begun, and cpl_journal_warning() tells.
+ * CPL_STATE: another worker has it open. CPL_IO: it cannot be opened, or it is of a newer format.
  */
 cpl_status cpl_journal_open(cpl_journal **out, cpl_str path, int64_t now_ms, cpl_error *err);
 void cpl_journal_close(cpl_journal *journal);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which parts this build has, and what stands in for the sources of those it has not (see the Makefile). */
 #include "err.h"
-#include "journal_book.h"
+#include "journal.h"
 
 #ifdef CPL_WITHOUT_EMULATOR
 #define HAS_EMULATOR false
@@ -27,12 +27,53 @@ bool cpl_part(size_t i, const char **name, bool *there) {
 
 #ifdef CPL_WITHOUT_JOURNAL
 
-cpl_status cpl_book_in_file(cpl_book *out, cpl_str path, int64_t now_ms, cpl_error *err) {
-    (void)out;
+cpl_status cpl_journal_open(cpl_journal **out, cpl_str path, int64_t now_ms, cpl_error *err) {
     (void)path;
     (void)now_ms;
-    return cpl_fail_at(err, CPL_LEFT_OUT, "journal",
-                       "journal: this build keeps none in a file, it was made with CPL_JOURNAL=0");
+    *out = NULL;
+    return cpl_fail_at(err, CPL_LEFT_OUT, "journal", "journal: this build keeps none, it was made with CPL_JOURNAL=0");
+}
+
+/* None was ever opened: what follows does what it does for NULL. */
+
+void cpl_journal_close(cpl_journal *journal) {
+    (void)journal;
+}
+
+const char *cpl_journal_warning(const cpl_journal *journal) {
+    (void)journal;
+    return NULL;
+}
+
+cpl_status cpl_journal_take(cpl_journal *journal, const cpl_entry *entry, bool *fresh, cpl_error *err) {
+    (void)journal;
+    (void)entry;
+    (void)err;
+    *fresh = true;
+    return CPL_OK;
+}
+
+cpl_status cpl_journal_mark(cpl_journal *journal, const cpl_entry *entry, int64_t now_ms, cpl_error *err) {
+    (void)journal;
+    (void)entry;
+    (void)now_ms;
+    (void)err;
+    return CPL_OK;
+}
+
+cpl_status cpl_journal_each(cpl_journal *journal, cpl_journal_visit visit, void *context, cpl_error *err) {
+    (void)journal;
+    (void)visit;
+    (void)context;
+    (void)err;
+    return CPL_OK;
+}
+
+cpl_status cpl_journal_prune(cpl_journal *journal, int64_t now_ms, cpl_error *err) {
+    (void)journal;
+    (void)now_ms;
+    (void)err;
+    return CPL_OK;
 }
 
 #endif

@@ -82,6 +82,7 @@ void cpl_worker_free(cpl_worker *worker) {
     free_jobs(worker->kept);
     free_jobs(worker->handover.first);
     cpl_handover_release(&worker->handover);
+    cpl_taken_release(&worker->taken);
     cpl_offers_free(worker->offers);
     cpl_polling_free(worker);
     cpl_desk_drop(worker->desk);
@@ -315,7 +316,11 @@ static cpl_status enter(turn *t, cpl_job *job, bool *fresh) {
     entry.type = t->worker->queues[job->action_type].poll_head;
     entry.region = job->origin.client->region;
     entry.client = job->origin.customer;
-    status = cpl_journal_take(t->worker->desk->journal, &entry, fresh, &failure);
+    if (t->worker->desk->journal) {
+        status = cpl_journal_take(t->worker->desk->journal, &entry, fresh, &failure);
+    } else {
+        status = cpl_taken_add(&t->worker->taken, entry.id, entry.nonce, fresh, &failure);
+    }
     job->entered = status == CPL_OK;
     if (status != CPL_OK) pause_for_journal(t, &failure);
     return status;

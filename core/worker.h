@@ -8,6 +8,7 @@
 
 #include "job.h"
 #include "pace.h"
+#include "taken.h"
 
 typedef struct cpl_queue { /* one action type */
     cpl_client *client;    /* the desk's, of its region */
@@ -44,6 +45,7 @@ struct cpl_worker {
     atomic_bool stopping;
     cpl_queue *queues;
     size_t queue_count;
+    cpl_taken taken;  /* when there is no journal */
     cpl_job *ready;   /* polled, oldest first */
     int64_t ready_ms; /* not before this is the first of them acknowledged, monotonic */
     int64_t pause_ms; /* not before this is a job taken: the journal could not be written */

@@ -10,7 +10,7 @@
 static cpl_journal *open_at(const char *name, int64_t now_ms) {
     cpl_journal *journal = NULL;
     cpl_error err = {0};
-    if (!CHECK(cpl_journal_open(&journal, name[0] ? in_room(name) : CPL_LIT(""), now_ms, &err) == CPL_OK)) {
+    if (!CHECK(cpl_journal_open(&journal, in_room(name), now_ms, &err) == CPL_OK)) {
         printf("  %s\n", err.message);
     }
     return journal;
@@ -72,14 +72,8 @@ TEST(t_journal__what_is_open_is_there_after_a_restart_and_what_is_over_is_not) {
     CHECK(cpl_tree_remove(AT_FDCWD, room));
 }
 
-TEST(t_journal__without_a_path_it_is_kept_in_memory) {
+TEST(t_journal__one_that_is_not_kept_knows_nothing) {
     bool fresh;
-    cpl_journal *journal = open_at("", 0);
-    NEED(journal);
-    CHECK(take(journal, "a", 0, &fresh) == CPL_OK && fresh);
-    CHECK(take(journal, "a", 0, &fresh) == CPL_OK && !fresh);
-    CHECK(read_all(journal).count == 1);
-    cpl_journal_close(journal);
     CHECK(take(NULL, "a", 0, &fresh) == CPL_OK && fresh && mark(NULL, "a", CPL_ENTRY_OWED) == CPL_OK);
 }
 
@@ -106,8 +100,11 @@ TEST(t_journal__two_workers_cannot_open_one) {
     CHECK(cpl_tree_remove(AT_FDCWD, room));
 }
 
-static void check_forgetting(cpl_journal *journal) {
+TEST(t_journal__what_is_long_over_is_forgotten_and_what_is_open_is_not) {
     bool fresh;
+    NEED(open_room());
+    cpl_journal *journal = open_at("j.db", 0);
+    NEED(journal);
     for (int i = 0; i < 3; i++) {
         char id[] = {(char)('a' + i), '\0'};
         CHECK(take(journal, id, 0, &fresh) == CPL_OK);
@@ -119,43 +116,7 @@ static void check_forgetting(cpl_journal *journal) {
     CHECK(take(journal, "b", 0, &fresh) == CPL_OK && fresh);
     CHECK(take(journal, "a", 0, &fresh) == CPL_OK && !fresh);
     cpl_journal_close(journal);
-}
-
-TEST(t_journal__what_is_long_over_is_forgotten_and_what_is_open_is_not) {
-    cpl_journal *journal;
-    NEED(open_room());
-    NEED((journal = open_at("", 0)) != NULL);
-    check_forgetting(journal);
-    NEED((journal = open_at("j.db", 0)) != NULL);
-    check_forgetting(journal);
     CHECK(cpl_tree_remove(AT_FDCWD, room));
-}
-
-TEST(t_journal__in_memory_as_in_a_file_only_so_many_that_are_over_are_kept) {
-    cpl_journal *journal = open_at("", 0);
-    char id[20];
-    bool fresh;
-    NEED(journal);
-    CHECK(take(journal, "open", 0, &fresh) == CPL_OK);
-    for (int i = 0; i < 11000; i++) { /* and pruned on the way, every thousand */
-        snprintf(id, sizeof id, "%d", i);
-        CHECK(take(journal, id, i, &fresh) == CPL_OK && fresh && mark(journal, id, CPL_ENTRY_DELIVERED) == CPL_OK);
-    }
-    CHECK(take(journal, "997", 0, &fresh) == CPL_OK && fresh);
-    CHECK(take(journal, "998", 0, &fresh) == CPL_OK && !fresh);
-    CHECK_STR(read_all(journal).text, "open:1:0:: 997:1:0:: ");
-    cpl_journal_close(journal);
-}
-
-TEST(t_journal__in_memory_a_result_is_owed_until_it_is_accepted) {
-    cpl_journal *journal = open_at("", 0);
-    bool fresh;
-    NEED(journal);
-    CHECK(take(journal, "a", 0, &fresh) == CPL_OK && mark(journal, "a", CPL_ENTRY_RUNNING) == CPL_OK);
-    CHECK(mark(journal, "a", CPL_ENTRY_OWED) == CPL_OK && mark(journal, "nobody", CPL_ENTRY_OWED) == CPL_OK);
-    CHECK_STR(read_all(journal).text, "a:4:1:PutJobSuccessResult:{\"jobId\":\"j\"} ");
-    CHECK(mark(journal, "a", CPL_ENTRY_DELIVERED) == CPL_OK && read_all(journal).count == 0);
-    cpl_journal_close(journal);
 }
 
 /* ---- damage ---- */
@@ -257,6 +218,7 @@ TEST(t_journal__a_place_that_cannot_be_written_is_an_error) {
     CHECK(cpl_journal_open(&journal, CPL_LIT("/no/such/folder/j.db"), 0, &err) == CPL_IO && journal == NULL);
     CHECK(strstr(err.message, "\"/no/such/folder/j.db\""));
     CHECK(cpl_journal_open(&journal, (cpl_str){"a\0b", 3}, 0, &err) == CPL_INVALID);
+    CHECK(cpl_journal_open(&journal, CPL_LIT(""), 0, &err) == CPL_INVALID);
 }
 
 TEST_MAIN

@@ -22,8 +22,7 @@ FLOORS = """
     buf clock sigpipe rate sqlite
     digest json xml pace tree profiles skew continuation trace
     checksum
-    model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch customers child
-    journal+journal_book+journal_file+journal_memory
+    model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch journal customers child taken
     cursor http+http_batch+http_head+http_lane+http_route+url archives settings redact
     endpoint reply runtime relay left_out
     s3+s3_exchange+s3_get+s3_put observe creds
