@@ -10,6 +10,7 @@
 #include "clock.h"
 #include "json.h"
 #include "model.h"
+#include "plain.h"
 
 enum { VALUE, VALUE_OR_END, KEY, KEY_OR_END, COMMA_OR_END, DONE, FAILED };
 
@@ -127,49 +128,6 @@ static char *read_escape(cpl_cursor *c, char *to) {
     return to;
 }
 
-#define EACH(byte) (0x0101010101010101ull * (byte))
-
-/*
- * The high bit is set of each byte of x that is '"', '\\' or a control character, and perhaps of bytes above the first
- * of those. (Less than 1 is 0; a byte above ASCII, of which that would be said wrongly, has its own high bit set.)
- */
-static uint64_t stops_of(uint64_t x) {
-    uint64_t quote = (x ^ EACH('"')) - EACH(1), backslash = (x ^ EACH('\\')) - EACH(1), control = x - EACH(0x20);
-    return (quote | backslash | control) & ~x & EACH(0x80);
-}
-
-/* Eight bytes, the first of them the lowest. */
-static uint64_t load8(const char *p) {
-    uint64_t x;
-    memcpy(&x, p, 8);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    x = __builtin_bswap64(x);
-#endif
-    return x;
-}
-
-/*
- * Past the bytes that a string may hold as they are, eight at a time: not '"', '\\' or a control character. Those above
- * ASCII are noted, for the caller to check.
- */
-static const char *skip_plain(const char *p, const char *end, bool *high) {
-    uint64_t all = 0;
-    for (; end - p >= 8; p += 8) {
-        uint64_t x = load8(p);
-        uint64_t stop = stops_of(x);
-        if (stop) {
-            int n = __builtin_ctzll(stop) / 8;
-            all |= x & ((1ull << 8 * n) - 1);
-            *high = *high || (all & EACH(0x80));
-            return p + n;
-        }
-        all |= x;
-    }
-    while (p < end && (unsigned char)*p >= 0x20 && *p != '"' && *p != '\\') all |= (unsigned char)*p++;
-    *high = *high || (all & EACH(0x80));
-    return p;
-}
-
 /*
  * The first escape is at c->at: makes room for the whole string (never longer than it is written) and copies what was
  * plain so far. Returns where the rest goes.
@@ -190,7 +148,7 @@ static bool read_string(cpl_cursor *c) {
     bool high = false;
     for (;;) {
         const char *plain = c->at;
-        c->at = skip_plain(plain, c->end, &high);
+        c->at = cpl_skip_plain(plain, c->end, &high);
         if (to && c->at > plain) {
             memcpy(to, plain, (size_t)(c->at - plain));
             to += c->at - plain;

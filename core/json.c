@@ -10,31 +10,35 @@
 #include <math.h>
 
 #include "err.h"
+#include "plain.h"
 
 #define DOCUMENT_LIMIT ((size_t)64 << 20)
 #define EXACT_INTEGER (1ll << 53)
 
 /* ---- text ---- */
 
-void cpl_json_quote(cpl_buf *buf, cpl_str text) {
+static void add_escape(cpl_buf *buf, unsigned char c) {
     static const char hex[] = "0123456789abcdef";
-    size_t from = 0;
-    if (text.n == 0) text.p = "";
+    char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
+    size_t n = sizeof escape;
+    if (c == '"' || c == '\\') escape[1] = (char)c, n = 2;
+    if (c == '\n') escape[1] = 'n', n = 2;
+    if (c == '\r') escape[1] = 'r', n = 2;
+    if (c == '\t') escape[1] = 't', n = 2;
+    cpl_buf_add(buf, escape, n);
+}
+
+void cpl_json_quote(cpl_buf *buf, cpl_str text) {
+    const char *from = text.n > 0 ? text.p : "", *end = from + text.n;
+    bool high = false; /* of no interest here */
     cpl_buf_addc(buf, '"');
-    for (size_t i = 0; i < text.n; i++) {
-        unsigned char c = (unsigned char)text.p[i];
-        char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-        size_t n = sizeof escape;
-        if (c >= 0x20 && c != '"' && c != '\\') continue;
-        if (c == '"' || c == '\\') escape[1] = (char)c, n = 2;
-        if (c == '\n') escape[1] = 'n', n = 2;
-        if (c == '\r') escape[1] = 'r', n = 2;
-        if (c == '\t') escape[1] = 't', n = 2;
-        cpl_buf_add(buf, text.p + from, i - from);
-        cpl_buf_add(buf, escape, n);
-        from = i + 1;
+    for (;;) {
+        const char *plain = cpl_skip_plain(from, end, &high);
+        cpl_buf_add(buf, from, (size_t)(plain - from));
+        if (plain == end) break;
+        add_escape(buf, (unsigned char)*plain);
+        from = plain + 1;
     }
-    cpl_buf_add(buf, text.p + from, text.n - from);
     cpl_buf_addc(buf, '"');
 }
 
