@@ -165,8 +165,4 @@ function submit:loop(...)
   return true
 end
 
-for _, name in ipairs { "submit", "cancel", "pending", "poll", "drain", "await", "loop" } do
-  core.client_methods[name] = submit[name]
-end
-
 return submit
