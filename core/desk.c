@@ -134,6 +134,10 @@ static bool is_of_the_caller(const cpl_error *err) {
     return err->http_status == 401 || err->http_status == 403;
 }
 
+bool cpl_desk_foreign(cpl_status status, const cpl_error *err) {
+    return status == CPL_SERVICE && err->code[0] >= '0' && err->code[0] <= '9'; /* no code came, and it is the status */
+}
+
 bool cpl_owed_forbidden(cpl_status status, const cpl_error *err) {
     return status == CPL_CREDENTIALS || (status == CPL_SERVICE && is_of_the_caller(err));
 }
@@ -336,6 +340,7 @@ static cpl_status send_once(const cpl_desk *desk, cpl_owed *owed, const cpl_wait
         err->retryable = true; /* whoever may not now may be allowed again before the job's time is over */
         return status;
     }
+    if (cpl_desk_foreign(status, err)) err->retryable = true;
     if (status == CPL_SERVICE && !err->retryable) return read_refusal(owed, err);
     if (is_open_ended(err)) {
         owed->ambiguous = true;

@@ -621,10 +621,20 @@ static const failure failures[] = {
     {CURLE_SSL_CERTPROBLEM, CPL_CONFIG, "the client certificate or its key cannot be used for"},
 };
 
+/* libcurl calls a header line of more than 100 KB a lack of memory. */
+static bool is_endless_line(const transfer *t, CURLcode code) {
+    curl_off_t first_byte_us = 0;
+    curl_easy_getinfo(t->lane->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte_us);
+    return code == CURLE_OUT_OF_MEMORY && first_byte_us > 0 && !t->head_done;
+}
+
 static cpl_status explain(transfer *t, CURLcode code) {
     static const failure other = {CURLE_OK, CPL_NETWORK, "no answer from"};
     const failure *row = &other;
     long number = 0;
+    if (is_endless_line(t, code)) {
+        return cpl_fail(t->err, CPL_TOO_LARGE, "a header of the answer of \"%s\" does not end", t->host);
+    }
     for (size_t i = 0; i < CPL_COUNT(failures); i++) {
         if (failures[i].code == code) row = &failures[i];
     }

@@ -214,8 +214,9 @@ static bool will_pass(cpl_status status, const cpl_error *err) {
     case CPL_OK:
     case CPL_NETWORK:
     case CPL_TIMEOUT:
+    case CPL_TOO_LARGE:
     case CPL_PROTOCOL: return true;
-    default: return err->retryable;
+    default: return err->retryable || cpl_desk_foreign(status, err);
     }
 }
 

@@ -353,5 +353,6 @@ const char *cpl_failure_type(const cpl_error *err) {
         if (strcmp(err->code, known_codes[i].code) == 0) return known_codes[i].type;
     }
     if (err->http_status == 401 || err->http_status == 403) return "PermissionError";
+    if (err->http_status >= 300 && err->http_status < 400) return "SystemUnavailable"; /* somebody on the way */
     return err->http_status >= 500 || err->retryable ? "SystemUnavailable" : "JobFailed";
 }

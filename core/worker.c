@@ -254,6 +254,12 @@ static cpl_status read_state(const cpl_json *document, bool *ours, cpl_error *er
     return CPL_OK;
 }
 
+/* An earlier attempt may have made the job ours, and this refusal is not about the job: who asks again will hear. */
+static bool is_left_open(const cpl_job *job, const cpl_error *refusal) {
+    bool asked_before = job->doubtful || refusal->attempts > 1;
+    return asked_before && (cpl_owed_forbidden(CPL_SERVICE, refusal) || cpl_desk_foreign(CPL_SERVICE, refusal));
+}
+
 /* CPL_OK and *ours: it may be handed out. CPL_OK and not: somebody else has it, or it is over. Else: not known yet. */
 static cpl_status acknowledge(turn *t, const cpl_job *job, bool *ours) {
     const char *operation = job->origin.customer ? "AcknowledgeThirdPartyJob" : "AcknowledgeJob";
@@ -281,7 +287,7 @@ static cpl_status acknowledge(turn *t, const cpl_job *job, bool *ours) {
     }
     if (status == CPL_OK) status = cpl_json_parse(cpl_reply_text(reply), &document, &failure);
     if (status == CPL_OK) status = read_state(document, ours, &failure);
-    if (status == CPL_SERVICE && !failure.retryable) {
+    if (status == CPL_SERVICE && !failure.retryable && !is_left_open(job, &failure)) {
         bool taken =
             strcmp(failure.code, "InvalidNonceException") == 0 || strcmp(failure.code, "JobNotFoundException") == 0;
         if (!taken && t->err) *t->err = failure;
