@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What tests turn: the emulator's clock, its faults, and what its ledger tells of both."""
 
-import contextlib
 import datetime
 import time
 
@@ -196,40 +195,6 @@ def test_a_fault_that_makes_no_sense_names_its_member(emulator, wrong, path):
     with pytest.raises(codepipeline.ParamValidationError) as caught:
         emulator.fault(**wrong)
     assert caught.value.path == path
-
-
-# ---- a worker among them ----
-
-CALLS = ("PollForJobs", "AcknowledgeJob", "PutJobSuccessResult", "GetObject", "PutObject")
-
-
-@pytest.mark.parametrize("operation", CALLS)
-@pytest.mark.parametrize("kind", [kind for kind, _ in WAYS if kind != "access-denied"] + ["empty"])
-def test_every_job_ends_in_one_result_whatever_happens_to_a_call(workshop, emulator, operation, kind):
-    workshop.start(action("Make", outputs=("Binary",)))
-    emulator.fault(kind, operation)
-    worker = codepipeline.Worker(emulator.client(), poll_interval=0.01)
-    runs = []
-
-    @worker.job(category="Build", provider="Builder")
-    def build(job):
-        runs.append((job.id, job.nonce))
-        job.output("Binary").write(job.input("Source").read())
-        return {"done": "yes"}
-
-    for _ in range(200):
-        with contextlib.suppress(
-            codepipeline.ClientError
-        ):  # what a poll cannot get over is raised, and the next goes on
-            worker.run_once(timeout=0.05)
-        if workshop.state()["status"] != "InProgress":
-            break
-        if not emulator.ledger(operation="AcknowledgeJob", status=200):
-            emulator.clock.advance(minutes=2)  # a job that was handed out to nobody comes again
-    results = emulator.ledger(operation="PutJobSuccessResult", status=200)
-    results += emulator.ledger(operation="PutJobFailureResult", status=200)
-    assert len({entry["job_id"] for entry in results}) == len(results) == 1
-    assert len(runs) == len(set(runs)) <= 1 and workshop.state()["status"] in ("Succeeded", "Failed")
 
 
 # ---- the ledger ----

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: MIT
+"""tests/scenarios/faults/host.json: what happens to the machine, in every phase of a job. NIGHTLY=1: all of it."""
+
+import itertools
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+import host
+from conftest import ROOT
+from host import DAY, Host
+
+TABLE = json.loads((ROOT / "tests/scenarios/faults/host.json").read_text())
+NIGHTLY = bool(os.environ.get("NIGHTLY"))
+
+
+def all_cells():
+    for fault, phase in itertools.product(TABLE["faults"], TABLE["phases"]):
+        if phase["phase"] in fault.get("phases", [phase["phase"]]):
+            yield fault, phase
+
+
+def chosen():
+    """Each fault in one phase, each phase with one fault or more."""
+    cells = list(all_cells())
+    if NIGHTLY:
+        return cells
+    rows = [[cell for cell in cells if cell[0] is fault] for fault in TABLE["faults"]]
+    return [row[(5 * number + 2) % len(row)] for number, row in enumerate(rows)]
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory):
+    return host.build_shim(tmp_path_factory.mktemp("shim"))
+
+
+class Trouble:
+    """The faults by name: what is done to the host when the phase comes."""
+
+    def __init__(self, machine, child_of):
+        self.machine, self.child_of = machine, child_of
+
+    def sigterm(self):
+        self.machine.victim.send_signal(signal.SIGTERM)
+
+    def sigint_twice(self):
+        self.machine.victim.send_signal(signal.SIGINT)
+        time.sleep(0.1)
+        self.machine.victim.send_signal(signal.SIGINT)
+
+    def sigkill(self):
+        self.machine.victim.kill()
+        self.machine.victim.wait()
+
+    def sigstop(self):
+        self.machine.victim.send_signal(signal.SIGSTOP)
+        self.machine.bench.emulator.clock.advance(minutes=5)
+        self.machine.later(0.1, lambda: self.machine.victim.send_signal(signal.SIGCONT))
+
+    def enospc(self):
+        self.machine.turn_on(host.WRITES)
+
+    def tmpfs_full(self):
+        self.machine.disk.fill()
+        self.machine.later(host.HOLD_S, self.machine.disk.empty)
+
+    def fsync_eio(self):
+        self.machine.turn_on(host.SYNCS)
+
+    def emfile(self):
+        self.machine.turn_on(host.OPENS)
+
+    def eintr_storm(self):
+        pass  # since the start
+
+    def fork_fails(self):
+        self.machine.turn_on(host.FORKS)
+
+    def clock_ahead(self):
+        self.machine.switch.set(clock_s=DAY)
+
+    def clock_behind(self):
+        self.machine.switch.set(clock_s=-DAY)
+
+    def child_killed(self):
+        os.kill(self.child_of(), signal.SIGKILL)
+
+    def stdout_closed(self):
+        self.machine.deaf.set()
+        time.sleep(0.2)
+
+    def journal_unwritable(self):
+        self.machine.turn_on(host.JOURNAL)
+
+    def no_name(self):
+        self.machine.turn_on(host.NAMES)
+
+
+class Watch:
+    """Strikes once, when the phase comes."""
+
+    def __init__(self, machine, fault, phase):
+        self.machine, self.phase = machine, phase
+        self.lock, self.struck, self.child, self.stopped = threading.Lock(), False, None, False
+        trouble = Trouble(machine, lambda: self.child)
+        self.strike = getattr(trouble, fault["fault"].replace("-", "_"))
+
+    def __call__(self, name, when, sender):
+        self.child = int(sender) if sender else self.child
+        if self.phase["when"] == "stopped" and name == "running" and not self.stopped:
+            self.stopped = True
+            self.machine.victim.send_signal(signal.SIGTERM)
+        wanted = "before" if self.phase["when"] == "stopped" else self.phase["when"]
+        with self.lock:
+            due = not self.struck and (name, when) == (self.phase["call"], wanted)
+            self.struck = self.struck or due
+        if due:
+            self.strike()
+
+
+def environ_of(fault):
+    return {
+        **({"ISOLATION": 1} if fault.get("isolated") else {}),
+        **({"STORM": 1} if fault["fault"] == "eintr-storm" else {}),
+        **({"NAMED": 1} if fault["fault"] == "no-name" else {}),
+    }
+
+
+def run_cell(fault, phase, folder, library):
+    idle, small = phase["phase"] == "idle", fault["fault"] == "tmpfs-full"
+    with Host(folder, library, started=not idle, small_disk=small, **environ_of(fault)) as machine:
+        watch = machine.road.watch = Watch(machine, fault, phase)
+        machine.spawn()
+        if idle:
+            machine.until(lambda: watch.struck, "no idle poll")
+            machine.bench.start()
+        machine.wait(1)
+        machine.until(lambda: watch.struck, "the phase never came")
+        first = machine.bench.state()
+        machine.switch.set(on=0)
+        machine.bench.start("p2")  # and the next job runs
+        machine.wait(2)
+        assert machine.bench.state("p2")["status"] == "Succeeded", machine.bench.state("p2")
+        if machine.victim:
+            machine.stop()
+        machine.judge((0, -signal.SIGKILL) if fault.get("dies") else (0,))
+        return first
+
+
+@pytest.mark.parametrize(
+    ("fault", "phase"), chosen(), ids=lambda value: value["phase"] if "phase" in value else value["fault"]
+)
+def test_a_worker_on_a_host_in_trouble(fault, phase, tmp_path, request):
+    library = request.getfixturevalue("shim") if fault.get("shim") else None
+    state = run_cell(fault, phase, tmp_path, library)
+    may_fail = fault.get("may_fail") or fault.get("dies")
+    assert state["status"] == "Succeeded" or may_fail and state["status"] == "Failed", state
