@@ -15,7 +15,7 @@ import codepipeline
 
 def phase(name):
     """Waits until the test has seen that we are there."""
-    if "PHASES" not in os.environ:
+    if not os.environ.get("PHASES"):
         return
     request = urllib.request.Request(
         os.environ["PHASES"], b"", {"X-Amz-Target": f"Phase.{name}", "X-Pid": str(os.getpid())}

@@ -86,6 +86,8 @@ class Road:
         self.connections = set()
         self.threads = []
         self.done = False
+        self.away = False  # nobody is at its end: connections are closed
+        self.knocks = 0  # that found nobody
         self.shown = "good"
         self.watch = lambda name, when, sender: None  # told of each call "before" the server hears of it, and "after"
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -187,6 +189,9 @@ class Road:
             status, head, body = 200, [], b"{}"
             connection.sendall(text_of(status, head, body) + body)
             return True
+        if self.away:
+            self.knocks += 1
+            return False
         spoilt = self.takes_turn(name)
         if spoilt and self.kind in UNHEARD:
             return self.refuse(connection, name)

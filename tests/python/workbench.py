@@ -25,14 +25,19 @@ class Workbench:
 
     def __init__(self, folder, third_party=False, started=True):
         self.third_party, self.folder = third_party, folder
-        self.emulator = codepipeline.Emulator(access_key_id="AKIACANARYOWNER00000", secret_access_key=OWNER_SECRET)
-        self.client = self.emulator.client()
+        self.open()
         self.world = World(self.emulator, self.client, folder)
         self.type = PARTNER if third_party else CUSTOM
         if third_party:
             self.add_partner()
         if started:
             self.start()
+
+    def open(self):
+        self.emulator = codepipeline.Emulator(
+            path=self.folder / "service.db", access_key_id="AKIACANARYOWNER00000", secret_access_key=OWNER_SECRET
+        )
+        self.client = self.emulator.client()
 
     def start(self, name="p"):
         one = action("Make", outputs=["Binary"], UserParameters=PARAMETER)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""The service is away for a working day while results wait. The worker's own clock is turned: nobody waits for that."""
+
+import time
+
+import pytest
+
+import host
+import judge
+from host import Host
+from road import to
+
+HOUR = 3600
+HOURS = 8
+JOBS = 3
+GROWTH = 64 << 10  # of the journal, in all those hours
+MINUTE = 60
+STEP = 10
+
+
+@pytest.fixture
+def machine(tmp_path):
+    with Host(tmp_path, host.build_shim(tmp_path), PHASES="") as machine:
+        yield machine
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.01)
+
+
+def journal_bytes(machine):
+    return sum(path.stat().st_size for path in machine.disk.folder.glob("jobs.db*"))
+
+
+def leave_before_results(machine):
+    """The service goes away with the first result that is offered to it."""
+
+    def watch(name, when, sender):
+        machine.road.away = machine.road.away or (name.startswith("PutJob") and when == "before")
+
+    machine.road.watch = watch
+
+
+def test_results_outlast_hours_without_the_service(machine):
+    for number in range(2, JOBS + 1):
+        machine.bench.start(f"p{number}")
+    leave_before_results(machine)
+    machine.spawn()
+    wait_for(lambda: machine.road.knocks > 0)
+    machine.bench.client.close()
+    machine.bench.emulator.close()
+    before, uptime = journal_bytes(machine), 0
+    for _ in range(HOURS):
+        uptime += HOUR
+        knocks = machine.road.knocks
+        machine.switch.set(uptime_s=uptime)
+        wait_for(lambda: machine.road.knocks > knocks)  # it asks again, and not in a rush:
+        assert machine.road.knocks - knocks < 20
+    assert machine.victim.poll() is None
+    assert journal_bytes(machine) < before + GROWTH
+    machine.bench.open()
+    machine.road.answer = to(machine.bench.emulator.url)
+    machine.road.watch = lambda name, when, sender: None
+    machine.road.away = False
+    for _ in range(MINUTE // STEP):
+        uptime += STEP
+        machine.switch.set(uptime_s=uptime)
+        time.sleep(0.3)
+        if machine.results():
+            break
+    assert machine.results(), "owed for a minute since the service came back"
+    machine.wait(JOBS)
+    assert machine.stop() == 0
+    machine.judge()
+    assert [machine.bench.state(name)["status"] for name in ("p", "p2", "p3")] == ["Succeeded"] * JOBS
+    judge.check_results(machine.bench.emulator.ledger(), [])
