@@ -28,7 +28,7 @@ cpl_s3 cpl_s3_of_client(const cpl_client *client) {
                     .dual_stack = client->dual_stack,
                     .no_checksums = !client->checksums_sent,
                     .no_validation = !client->checksums_checked,
-                    .skew_s = atomic_load(&client->root->skew_s)};
+                    .skew_s = client->correct_clock ? &client->root->skew_s : NULL};
 }
 
 /* ---- with the client's own credentials ---- */

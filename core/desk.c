@@ -138,6 +138,16 @@ bool cpl_desk_foreign(cpl_status status, const cpl_error *err) {
     return status == CPL_SERVICE && err->code[0] >= '0' && err->code[0] <= '9'; /* no code came, and it is the status */
 }
 
+bool cpl_desk_passes(cpl_status status, const cpl_error *err) {
+    switch (status) {
+    case CPL_NETWORK:
+    case CPL_TIMEOUT:
+    case CPL_TOO_LARGE:
+    case CPL_PROTOCOL: return true;
+    default: return err->retryable || cpl_desk_foreign(status, err);
+    }
+}
+
 bool cpl_owed_forbidden(cpl_status status, const cpl_error *err) {
     return status == CPL_CREDENTIALS || (status == CPL_SERVICE && is_of_the_caller(err));
 }

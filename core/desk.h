@@ -54,6 +54,8 @@ bool cpl_owed_verdict(const char *operation, cpl_verdict *verdict);
 bool cpl_owed_forbidden(cpl_status status, const cpl_error *err);
 /* Not the service's own answer: somebody on the way gave it, a proxy or a portal, and it says nothing of the job. */
 bool cpl_desk_foreign(cpl_status status, const cpl_error *err);
+/* Trouble of the network, or of the service for a while: another time may help. */
+bool cpl_desk_passes(cpl_status status, const cpl_error *err);
 /* It will never be accepted: it says what it may not, or somebody else has the job. Other failures may pass. */
 bool cpl_owed_refused(cpl_status status, const cpl_error *err);
 /* How long to wait after so many tries: doubles from half a second to 20, with jitter. */

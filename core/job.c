@@ -6,10 +6,12 @@
 #include "clock.h"
 #include "continuation.h"
 #include "err.h"
+#include "pace.h"
 #include "tree.h"
 
 #define TEXT_MAX ((size_t)16 << 20)
 #define DEADLINE_MS (24 * 3600 * INT64_C(1000)) /* the service ends a custom action after that */
+#define RENEWAL_MS 30000
 #define GIVEN_UP "the handler gave the job up"
 #define TIME_IS_UP "the time limit is nearly up, and the handler has not finished"
 #define CONFIGURATION "data.actionConfiguration.configuration"
@@ -340,7 +342,7 @@ static cpl_status take_credentials(cpl_job *job, cpl_str answer, cpl_error *err)
     return status == CPL_OK ? write_texts(job, err) : status;
 }
 
-cpl_status cpl_job_renew(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
+static cpl_status renew_once(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
     const char *operation = job->origin.customer ? "GetThirdPartyJobDetails" : "GetJobDetails";
     cpl_reply *reply = NULL;
     cpl_status status;
@@ -358,6 +360,29 @@ cpl_status cpl_job_renew(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
     if (status == CPL_OK) status = take_credentials(job, cpl_reply_text(reply), err);
     cpl_reply_free(reply);
     return status;
+}
+
+/* Work of hours must not be lost to a minute of trouble: it is asked for a while. */
+cpl_status cpl_job_renew(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
+    int64_t end_ms = cpl_clock_monotonic_ms() + RENEWAL_MS;
+    cpl_error failure = {0}, interrupted;
+    cpl_status status, paused = CPL_OK;
+    cpl_pace pace;
+    cpl_wait rest;
+    bool again;
+    int tries = 0;
+    cpl_pace_init(&pace, wait);
+    do {
+        status = cpl_pace_rest(&pace, &rest, &interrupted);
+        if (status != CPL_OK) break;
+        status = renew_once(job, &rest, &failure);
+        again = status != CPL_OK && status != CPL_CANCELLED && cpl_desk_passes(status, &failure);
+        again = again && cpl_clock_monotonic_ms() < end_ms;
+        if (again) paused = cpl_clock_sleep(cpl_owed_delay_ms(++tries), &rest, &interrupted);
+    } while (again && paused == CPL_OK);
+    if (paused != CPL_OK || (status != CPL_OK && failure.status == CPL_OK)) failure = interrupted;
+    if (status != CPL_OK && err) *err = failure;
+    return status == CPL_OK ? status : failure.status;
 }
 
 /* ---- its folder ---- */

@@ -208,18 +208,6 @@ static cpl_status read_jobs(turn *t, cpl_str answer, const queue *q, int *got, c
     return CPL_OK;
 }
 
-/* It will pass: the worker goes on, and polls again later. */
-static bool will_pass(cpl_status status, const cpl_error *err) {
-    switch (status) {
-    case CPL_OK:
-    case CPL_NETWORK:
-    case CPL_TIMEOUT:
-    case CPL_TOO_LARGE:
-    case CPL_PROTOCOL: return true;
-    default: return err->retryable || cpl_desk_foreign(status, err);
-    }
-}
-
 static cpl_status poll_queue(turn *t, queue *q, int batch) {
     cpl_call_options options = {.wait = cpl_turn_wait(t, POLL_TIMEOUT_MS)};
     cpl_reply *reply = NULL;
@@ -239,8 +227,8 @@ static cpl_status poll_queue(turn *t, queue *q, int batch) {
     cpl_buf_release(&params);
     plan_next(t->worker, q, got, batch);
     if (status != CPL_OK && t->err) *t->err = failure;
-    if (status == CPL_CANCELLED && cpl_worker_stopping(t->worker)) return CPL_OK; /* our own doing */
-    return will_pass(status, &failure) ? CPL_OK : status;
+    if (status == CPL_CANCELLED && cpl_worker_stopping(t->worker)) return CPL_OK;   /* our own doing */
+    return status == CPL_OK || cpl_desk_passes(status, &failure) ? CPL_OK : status; /* it polls again later */
 }
 
 /* The queue that has waited longest among those that are due; else *next_ms is lowered to when one will be. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -6,6 +7,7 @@
 #include "endpoint.h"
 #include "err.h"
 #include "s3_exchange.h"
+#include "skew.h"
 #include "xml.h"
 
 #define ERROR_BODY_MAX ((size_t)64 << 10)
@@ -81,16 +83,19 @@ static cpl_status get_keys(s3_exchange *x, cpl_credentials *who) {
 static cpl_status sign(s3_exchange *x, const cpl_url *url, const cpl_endpoint *endpoint, size_t count,
                        const cpl_credentials *who) {
     const cpl_s3 *s3 = x->session->s3;
-    cpl_sign_request s = {.method = cpl_str_of(x->request->method),
-                          .path = url->path,
-                          .query = url->query,
-                          .headers = x->headers,
-                          .header_count = count,
-                          .payload_hash = x->request->sha256,
-                          .region = cpl_str_of(endpoint->signing_region),
-                          .service = cpl_str_of(endpoint->signing_name),
-                          .time_s = cpl_clock_wall_ms() / 1000 + s3->skew_s,
-                          .flags = CPL_SIGN_S3};
+    cpl_sign_request s;
+    x->sent_ms = cpl_clock_wall_ms();
+    x->used_s = s3->skew_s ? atomic_load_explicit(s3->skew_s, memory_order_relaxed) : 0;
+    s = (cpl_sign_request){.method = cpl_str_of(x->request->method),
+                           .path = url->path,
+                           .query = url->query,
+                           .headers = x->headers,
+                           .header_count = count,
+                           .payload_hash = x->request->sha256,
+                           .region = cpl_str_of(endpoint->signing_region),
+                           .service = cpl_str_of(endpoint->signing_name),
+                           .time_s = x->sent_ms / 1000 + x->used_s,
+                           .flags = CPL_SIGN_S3};
     return cpl_sigv4_sign(s3->signer, &s, who, &x->signature, &x->failure);
 }
 
@@ -233,6 +238,19 @@ static bool renew_keys(s3_exchange *x) {
     return true;
 }
 
+/* The refusal was due to our clock: true when the answer told what time it is. */
+static bool correct_skew(s3_exchange *x) {
+    const cpl_skew_answer answer = {x->sent_ms, cpl_clock_wall_ms(), cpl_http_header(&x->response, "date"),
+                                    cpl_http_header(&x->response, "age")};
+    int64_t skew_s = x->used_s;
+    if (x->session->s3->skew_s == NULL || x->skew_corrected || x->failure.status != CPL_SERVICE) return false;
+    if (!cpl_skew_learn(&answer, &skew_s) || !cpl_skew_blamed(cpl_str_of(x->failure.code), x->used_s, skew_s)) {
+        return false;
+    }
+    atomic_store_explicit(x->session->s3->skew_s, skew_s, memory_order_relaxed);
+    return x->skew_corrected = true;
+}
+
 /* S3 got other bytes than were sent: that happens on the way, and rarely twice. */
 static bool was_corrupted(s3_exchange *x) {
     static const char *const codes[] = {"BadDigest", "XAmzContentSHA256Mismatch"};
@@ -259,7 +277,7 @@ s3_verdict s3_exchange_answer(s3_exchange *x, cpl_status status, int64_t *delay_
         if (x->keys == x->session->keys) x->session->unproven = false;
         return S3_DONE;
     }
-    if (renew_keys(x) || was_corrupted(x)) return S3_AGAIN;
+    if (renew_keys(x) || was_corrupted(x) || correct_skew(x)) return S3_AGAIN;
     (void)cpl_random(&chance, sizeof chance, NULL);
     failure.random = chance / 4294967296.0;
     failure.class = cpl_retry_classify(x->failure.status, x->failure.http_status, cpl_str_of(x->failure.code));

@@ -19,9 +19,9 @@ typedef struct cpl_s3 {
     cpl_str endpoint_url;          /* override; path style then */
     cpl_str user_agent;
     bool fips, dual_stack;
-    int64_t skew_s;         /* added to this machine's clock */
-    int max_attempts;       /* default 5 */
-    int64_t multipart_from; /* objects larger than this go up in parts; default 64 MiB */
+    _Atomic int64_t *skew_s; /* added to this machine's clock, and learnt from refusals; NULL: it is right as it is */
+    int max_attempts;        /* default 5 */
+    int64_t multipart_from;  /* objects larger than this go up in parts; default 64 MiB */
     int64_t part_size;  /* default 16 MiB, more when there would be over 10,000; larger objects come in such parts */
     bool no_checksums;  /* none is sent with an object, beyond the hash that signs it */
     bool no_validation; /* nor compared with what arrives */

@@ -54,7 +54,9 @@ typedef struct s3_exchange {
     cpl_retry_quota quota; /* of this request: there are few, and each carries much */
     cpl_retry call;
     int resent;
-    unsigned keys;  /* those it was signed with */
+    unsigned keys;           /* those it was signed with */
+    int64_t sent_ms, used_s; /* by this machine's wall clock; what was added to it */
+    bool skew_corrected;
     bool corrupted; /* S3 got other bytes than were sent, once already */
     cpl_error failure;
 } s3_exchange;

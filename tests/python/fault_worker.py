@@ -45,6 +45,8 @@ def build(job):
     else:
         run["credentials"] = job.raw()["data"]["artifactCredentials"]
     note(run)
+    if os.environ.get("HANDLER") == "raise":
+        raise RuntimeError(f"{job!r} in trouble: {vars(job)['id']}")
     source = job.input().path()
     phase("extracting")
     assert source
@@ -65,6 +67,7 @@ def make_worker():
     third_party = {"third_party": True, "client_token": lambda customer: f"emulator-token-{customer}"}
     worker = codepipeline.Worker(
         codepipeline.Client(connect_timeout=1, read_timeout=10),
+        concurrency=int(os.environ.get("CONCURRENCY", "1")),
         poll_interval=0.02,
         journal=os.environ["JOURNAL"],
         work_dir=os.environ["WORK"],

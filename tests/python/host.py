@@ -19,7 +19,7 @@ import pytest
 import judge
 from conftest import ROOT
 from road import Road, to
-from workbench import Workbench, token_of
+from workbench import Workbench
 
 # bits of tests/shim/faults.c
 WRITES, JOURNAL, SYNCS, OPENS, FORKS, NAMES = 1, 2, 4, 8, 16, 32
@@ -216,8 +216,6 @@ class Host:
         found = self.bench.secrets()
         for run in self.runs():
             found += run.get("credentials", {}).values()
-        if self.third_party:
-            found += {token_of(entry["client"]) for entry in self.bench.emulator.ledger() if "client" in entry}
         return found
 
     def judge(self, statuses=(0,)):
@@ -228,7 +226,8 @@ class Host:
         judge.expect(not owed, "I1", "still owed:", owed)
         runs = self.runs()
         judge.check_runs(runs)
-        judge.check_bytes(self.bench.client, runs, self.bench.read_object)
+        for name in self.bench.names:
+            judge.check_bytes(self.bench.client, runs, self.bench.read_object, name)
         files = list(judge.read_all(self.disk.folder.glob("jobs.db*")))
         files += [(f"run {n}", bytes.fromhex(run.get("surroundings", ""))) for n, run in enumerate(runs)]
         judge.check_secrets(self.secrets(), [("what it said", self.said), *files])

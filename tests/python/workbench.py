@@ -2,7 +2,9 @@
 """One job, or a few, for a worker that is about to get into trouble: an emulator with canaries for secrets."""
 
 import contextlib
+import hashlib
 import io
+import uuid
 import zipfile
 
 import codepipeline
@@ -13,6 +15,7 @@ OWNER_SECRET = 'canary/Owner+"secret"%of~no\\account1'
 PARAMETER = "canary/Parameter+<value>&'of'an%action"
 PARTNER = {"category": "Test", "owner": "ThirdParty", "provider": "Partner", "version": "1"}
 CUSTOM = {"category": "Build", "owner": "Custom", "provider": "Builder", "version": "1"}
+CUSTOMER = str(uuid.UUID(hashlib.sha256(b"client\n123456789012\nTest:ThirdParty:Partner:1").hexdigest()[:32]))
 ORDER = {"minimumCount": 0, "maximumCount": 5}
 
 
@@ -25,6 +28,7 @@ class Workbench:
 
     def __init__(self, folder, third_party=False, started=True):
         self.third_party, self.folder = third_party, folder
+        self.names = []
         self.open()
         self.world = World(self.emulator, self.client, folder)
         self.type = PARTNER if third_party else CUSTOM
@@ -32,6 +36,12 @@ class Workbench:
             self.add_partner()
         if started:
             self.start()
+
+    def reopen(self):
+        """The service, as it was, somewhere else."""
+        self.close()
+        self.open()
+        self.world.client = self.client
 
     def open(self):
         self.emulator = codepipeline.Emulator(
@@ -45,6 +55,7 @@ class Workbench:
         if self.third_party:
             one["configuration"] = {"Suite": "fast", "Password": PARAMETER}
         self.world.start(one, name=name)
+        self.names.append(name)
 
     def add_partner(self):
         properties = [("Suite", False), ("Password", True)]
@@ -77,7 +88,7 @@ class Workbench:
         return data
 
     def secrets(self):
-        return [OWNER_SECRET, PARAMETER]
+        return [OWNER_SECRET, PARAMETER, *([token_of(CUSTOMER)] if self.third_party else [])]
 
     def close(self):
         self.client.close()
