@@ -208,6 +208,13 @@ static cpl_status read_jobs(turn *t, cpl_str answer, const queue *q, int *got, c
     return CPL_OK;
 }
 
+/* Credentials that were never there are an error; those that cannot be renewed just now are trouble. */
+static bool is_to_be_repeated(const cpl_worker *worker, cpl_status status, const cpl_error *failure) {
+    bool expired = status == CPL_SERVICE && cpl_str_starts(cpl_str_of(failure->code), "ExpiredToken");
+    if (status == CPL_CREDENTIALS || expired) return worker->served;
+    return status == CPL_OK || cpl_desk_passes(status, failure);
+}
+
 static cpl_status poll_queue(turn *t, queue *q, int batch) {
     cpl_call_options options = {.wait = cpl_turn_wait(t, POLL_TIMEOUT_MS)};
     cpl_reply *reply = NULL;
@@ -227,8 +234,9 @@ static cpl_status poll_queue(turn *t, queue *q, int batch) {
     cpl_buf_release(&params);
     plan_next(t->worker, q, got, batch);
     if (status != CPL_OK && t->err) *t->err = failure;
-    if (status == CPL_CANCELLED && cpl_worker_stopping(t->worker)) return CPL_OK;   /* our own doing */
-    return status == CPL_OK || cpl_desk_passes(status, &failure) ? CPL_OK : status; /* it polls again later */
+    if (status == CPL_CANCELLED && cpl_worker_stopping(t->worker)) return CPL_OK; /* our own doing */
+    if (status == CPL_OK) t->worker->served = true;
+    return is_to_be_repeated(t->worker, status, &failure) ? CPL_OK : status;
 }
 
 /* The queue that has waited longest among those that are due; else *next_ms is lowered to when one will be. */

@@ -329,11 +329,9 @@ cpl_status cpl_job_put_off(cpl_job *job, bool *put_off, const cpl_wait *wait, cp
 static const struct {
     const char *code, *type;
 } known_codes[] = {
-    {"AccessDenied", "PermissionError"},          {"AccessDeniedException", "PermissionError"},
-    {"AllAccessDisabled", "PermissionError"},     {"ExpiredToken", "PermissionError"},
-    {"InvalidAccessKeyId", "PermissionError"},    {"KMS.DisabledException", "PermissionError"},
-    {"NoSuchBucket", "ConfigurationError"},       {"NoSuchKey", "ConfigurationError"},
-    {"SignatureDoesNotMatch", "PermissionError"}, {"SlowDown", "SystemUnavailable"},
+    {"AllAccessDisabled", "PermissionError"},     {"InvalidAccessKeyId", "PermissionError"},
+    {"KMS.DisabledException", "PermissionError"}, {"NoSuchBucket", "ConfigurationError"},
+    {"NoSuchKey", "ConfigurationError"},          {"SlowDown", "SystemUnavailable"},
 };
 
 const char *cpl_failure_type(const cpl_error *err) {
@@ -352,7 +350,7 @@ const char *cpl_failure_type(const cpl_error *err) {
     for (size_t i = 0; i < CPL_COUNT(known_codes); i++) {
         if (strcmp(err->code, known_codes[i].code) == 0) return known_codes[i].type;
     }
-    if (err->http_status == 401 || err->http_status == 403) return "PermissionError";
+    if (cpl_owed_forbidden(err->status, err)) return "PermissionError";
     if (err->http_status >= 300 && err->http_status < 400) return "SystemUnavailable"; /* somebody on the way */
     return err->http_status >= 500 || err->retryable ? "SystemUnavailable" : "JobFailed";
 }

@@ -55,6 +55,7 @@ struct cpl_worker {
     int troubles;     /* how often in a row that did not get through */
     bool recovered;   /* the journal was read */
     cpl_offer *offers;
+    bool served;     /* a poll was answered: what kept it from that later is trouble that passes */
     int64_t idle_ms; /* not before this is anything polled: the last poll brought nothing */
 };
 

@@ -221,7 +221,7 @@ class Host:
     def judge(self, statuses=(0,)):
         """All of I1 to I6 on what the processes left."""
         for status in self.ends:
-            judge.check_end(status, self.said, statuses)
+            judge.check_end(status, str(self.ends).encode() + self.said, statuses)
         owed = judge.check_results(self.bench.emulator.ledger(), [self.disk.folder / "jobs.db"])
         judge.expect(not owed, "I1", "still owed:", owed)
         runs = self.runs()

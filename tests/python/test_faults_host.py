@@ -142,11 +142,14 @@ def run_cell(fault, phase, folder, library):
         machine.until(lambda: watch.struck, "the phase never came")
         first = machine.bench.state()
         machine.switch.set(on=0)
+        machine.disk.empty()
+        if (fault.get("stops") or phase["when"] == "stopped") and not machine.ends:
+            machine.reap()
+            machine.spawn()
         machine.bench.start("p2")  # and the next job runs
         machine.wait(2)
         assert machine.bench.state("p2")["status"] == "Succeeded", machine.bench.state("p2")
-        if machine.victim:
-            machine.stop()
+        machine.stop()
         machine.judge((0, -signal.SIGKILL) if fault.get("dies") else (0,))
         return first
 

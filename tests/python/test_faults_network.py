@@ -15,6 +15,7 @@ import pytest
 import codepipeline
 import judge
 from conftest import ROOT
+from host import Host
 from road import Certificates, Road, to
 from workbench import CUSTOMER, Workbench, token_of
 
@@ -184,3 +185,29 @@ def test_a_job_ends_in_one_result_whatever_happens_to_a_call(cell, tmp_path, cer
         assert state["errorDetails"]["message"] == "failed on purpose"
     elif state["status"] == "Failed":
         assert state["errorDetails"]["code"] != "JobFailed", state
+
+
+# ---- the same in Lua ----
+
+
+def lua_cells():
+    """Each kind of the emulator's, on one call after another, of custom and third-party jobs."""
+    ways = [way for way in NETWORK["ways"] if way["handler"] == "succeed"]
+    kinds = [kind for kind in NETWORK["kinds"] if kind["by"] == "emulator"]
+    calls = [(way, call) for way in ways for call in way["calls"]]
+    cells = [Cell(kind, *calls[(number * 4) % len(calls)], 1 + number % 3) for number, kind in enumerate(kinds)]
+    return cells if NIGHTLY else cells[1::3]
+
+
+@pytest.mark.parametrize("cell", lua_cells(), ids=lambda cell: cell.id)
+def test_a_worker_in_lua(cell, tmp_path):
+    third_party = {"THIRD_PARTY": 1} if cell.way.get("third_party") else {}
+    with Host(tmp_path, language="lua", **third_party) as machine:
+        strike(machine.bench, cell, machine.road)
+        machine.spawn()
+        machine.wait(1)
+        machine.stop()
+        assert struck(machine.bench, cell, machine.road)
+        refused = cell.call.startswith("PollFor") and cell.kind["kind"] in ("access-denied", "expired-token")
+        machine.judge((0, 1) if refused else (0,))  # 1: run() does not go on polling where it may not
+        assert machine.bench.state()["status"] in cell.statuses
