@@ -62,6 +62,7 @@ static cpl_status begin_transfer(transfer *t, cpl_client *client, const cpl_wait
     t->keys = (cpl_s3_keys){get_own_keys, t};
     t->target.keys = &t->keys;
     t->target.wait = wait;
+    if (wait && wait->progress) *wait->progress = (cpl_progress){.total = -1};
     return cpl_client_check_open(client, err);
 }
 
@@ -201,6 +202,30 @@ static cpl_status get_job_keys(void *context, bool expired, const cpl_wait *wait
     return out->access_key_id.n > 0 ? CPL_OK : cpl_fail(err, CPL_CREDENTIALS, "the job has no artifact credentials");
 }
 
+/* What somebody who reads the console can do about it. */
+static const struct {
+    const char *code, *advice;
+} advices[] = {
+    {"AccessDenied", "see that the policies of the bucket and of its key let the pipeline's role there"},
+    {"KMS.DisabledException", "enable the key, or give the pipeline's artifact store another one"},
+    {"NoSuchBucket", "see that the pipeline's artifact store is there"},
+    {"NoSuchKey", "a lifecycle rule of the bucket may have removed it: release the change again"},
+    {"PreconditionFailed", "retry the stage"},
+};
+
+/* Says which artifact of the job it was, and what to do. */
+static void explain(const job_transfer *t, cpl_error *err) {
+    char what[sizeof err->message];
+    const char *advice = NULL;
+    if (err == NULL || err->status != CPL_SERVICE || t->artifact->name == NULL) return;
+    for (size_t i = 0; i < CPL_COUNT(advices); i++) {
+        if (strcmp(err->code, advices[i].code) == 0) advice = advices[i].advice;
+    }
+    CPL_COPY(what, cpl_str_of(err->message));
+    snprintf(err->message, sizeof err->message, "the %s artifact \"%.100s\": %.700s%s%s",
+             t->source ? "output" : "input", t->artifact->name, what, advice ? "; " : "", advice ? advice : "");
+}
+
 static cpl_status transfer_artifact(job_transfer *t, const cpl_wait *wait, cpl_error *err) {
     cpl_s3 s3 = cpl_s3_of_client(t->job->origin.client);
     cpl_s3_keys keys = {get_job_keys, t->job};
@@ -209,8 +234,13 @@ static cpl_status transfer_artifact(job_transfer *t, const cpl_wait *wait, cpl_e
     cpl_status status = cpl_client_check_open(t->job->origin.client, err);
     if (status != CPL_OK) return status;
     if (wait && wait->progress) *wait->progress = (cpl_progress){.total = -1, .name = t->artifact->name};
-    if (t->source) return cpl_s3_put(&s3, &target, t->source, err);
-    return cpl_s3_get(&s3, &target, t->fd, t->limit ? t->limit : t->job->desk->artifact_limit, &t->size, err);
+    if (t->source) {
+        status = cpl_s3_put(&s3, &target, t->source, err);
+    } else {
+        status = cpl_s3_get(&s3, &target, t->fd, t->limit ? t->limit : t->job->desk->artifact_limit, &t->size, err);
+    }
+    if (status != CPL_OK) explain(t, err);
+    return status;
 }
 
 cpl_status cpl_job_get_object(cpl_job *job, const cpl_artifact *where, int fd, int64_t limit, const cpl_wait *wait,
@@ -269,10 +299,15 @@ cpl_status cpl_job_input_path(cpl_job *job, cpl_str name, const cpl_wait *wait, 
     return status;
 }
 
-static cpl_status unpack(const cpl_job *job, const char *archive, const char *to, const cpl_wait *wait,
+static cpl_status unpack(const cpl_job *job, const cpl_artifact *input, const char *to, const cpl_wait *wait,
                          cpl_error *err) {
     cpl_archive_limits limits = {.bytes = job->desk->artifact_limit};
-    return cpl_archive_extract(archive, to, &limits, wait, err);
+    char what[sizeof err->message];
+    cpl_status status = cpl_archive_extract(input->path, to, &limits, wait, err);
+    if (status != CPL_ARCHIVE || err == NULL) return status;
+    CPL_COPY(what, cpl_str_of(err->message));
+    return cpl_fail(err, status, "the input artifact \"%.100s\" cannot be unpacked: %.700s; as a file it can be had",
+                    input->name, what);
 }
 
 static cpl_status unpack_own(cpl_job *job, cpl_artifact *input, const cpl_wait *wait, const char **out,
@@ -281,7 +316,7 @@ static cpl_status unpack_own(cpl_job *job, cpl_artifact *input, const cpl_wait *
     cpl_status status = CPL_OK;
     if (input->unpacked == NULL) {
         status = own_path(job, "input", (size_t)(input - job->inputs.items), ".d", &folder, err);
-        if (status == CPL_OK) status = unpack(job, input->path, folder, wait, err);
+        if (status == CPL_OK) status = unpack(job, input, folder, wait, err);
         if (status == CPL_OK) {
             input->unpacked = folder;
         } else {
@@ -308,7 +343,7 @@ cpl_status cpl_job_input_extract(cpl_job *job, cpl_str name, cpl_str directory, 
     if (directory.n == 0) return unpack_own(job, input, &rest, out, err);
     status = cpl_tree_path(directory, &folder, err);
     if (status != CPL_OK) return status;
-    status = unpack(job, archive, folder, &rest, err);
+    status = unpack(job, input, folder, &rest, err);
     if (status != CPL_OK) {
         cpl_free(folder);
         return status;

@@ -104,7 +104,7 @@ typedef struct cpl_wait {
     int (*tick)(void *context); /* NULL: never asked */
     void *context;
     int64_t timeout_ms; /* 0: the object's own limit */
-    /* What moves an artifact keeps this up to date, for the tick to read; NULL: nobody wants to know. */
+    /* What moves an artifact keeps this up to date for the tick, which also sees the end; NULL: nobody wants to know. */
     cpl_progress *progress;
 } cpl_wait;
 
@@ -422,7 +422,8 @@ cpl_status cpl_doctor(const cpl_client_options *options, const cpl_wait *wait, c
 
 /*
  * A source revision on its way to the bucket that a pipeline watches, an artifact on its way back; with the client's
- * own credentials, in parts when large. download writes path whole or not at all.
+ * own credentials, in parts when large, compared with the checksums that S3 has. download writes path whole or not at
+ * all.
  */
 cpl_status cpl_client_upload(cpl_client *client, cpl_str path, cpl_str bucket, cpl_str key, const cpl_wait *wait,
                              cpl_error *err);
@@ -566,7 +567,8 @@ const char *cpl_job_output_name(const cpl_job *job, size_t i);
 cpl_status cpl_job_work_dir(cpl_job *job, const char **out, cpl_error *err);
 
 /*
- * Artifacts. Fetching happens once, with the job's own credentials; the path lives until the job is freed.
+ * Artifacts. Fetching happens once, with the job's own credentials, which are renewed when they end in the middle; the
+ * path lives until the job is freed.
  * CPL_INVALID: the job has no artifact of that name (an empty name means the only one).
  */
 cpl_status cpl_job_input_path(cpl_job *job, cpl_str name, const cpl_wait *wait, const char **out, cpl_error *err);
@@ -953,7 +955,8 @@ typedef struct cpl_fault {
     /*
      * "reset": the connection closes, and nothing was done; "lost-answer": the same after the work was done;
      * "cut-answer": half of the answer comes; "500", "502", "503", "504", "throttling", "expired-token",
-     * "access-denied", "retry-after" (503 with x-amz-retry-after), "redirect": that answer, and nothing was done;
+     * "access-denied", "not-found", "retry-after" (503 with x-amz-retry-after), "redirect": that answer, and nothing was
+     * done;
      * "late-500", "no-json", "empty", "html" (both with 200): that answer after the work was done.
      */
     cpl_str kind;

@@ -215,12 +215,32 @@ static bool is_to_be_repeated(const cpl_worker *worker, cpl_status status, const
     return status == CPL_OK || cpl_desk_passes(status, failure);
 }
 
+static bool all_unknown(const cpl_worker *worker) {
+    for (size_t i = 0; i < worker->queue_count; i++) {
+        if (!worker->queues[i].unknown) return false;
+    }
+    return true;
+}
+
+/* One action type that does not exist, yet or by a slip of the pen, must not keep the others waiting. */
+static bool note_unknown(turn *t, queue *q, cpl_status status, cpl_error *err) {
+    char what[sizeof err->message];
+    q->unknown = status == CPL_SERVICE && strcmp(err->code, "ActionTypeNotFoundException") == 0;
+    if (!q->unknown) return false;
+    CPL_COPY(what, cpl_str_of(err->message));
+    snprintf(err->message, sizeof err->message,
+             "the action type %s does not exist in %s; create it, or correct the handler's: %.600s", q->name,
+             q->client->region, what);
+    return !all_unknown(t->worker);
+}
+
 static cpl_status poll_queue(turn *t, queue *q, int batch) {
     cpl_call_options options = {.wait = cpl_turn_wait(t, POLL_TIMEOUT_MS)};
     cpl_reply *reply = NULL;
     cpl_error failure = {0};
     cpl_buf params;
     cpl_status status;
+    bool others;
     int got = 0;
     cpl_buf_init(&params, 65536);
     cpl_buf_addf(&params, "%s%d}", q->poll_head, batch);
@@ -233,10 +253,11 @@ static cpl_status poll_queue(turn *t, queue *q, int batch) {
     cpl_reply_free(reply);
     cpl_buf_release(&params);
     plan_next(t->worker, q, got, batch);
+    others = note_unknown(t, q, status, &failure);
     if (status != CPL_OK && t->err) *t->err = failure;
     if (status == CPL_CANCELLED && cpl_worker_stopping(t->worker)) return CPL_OK; /* our own doing */
     if (status == CPL_OK) t->worker->served = true;
-    return is_to_be_repeated(t->worker, status, &failure) ? CPL_OK : status;
+    return others || is_to_be_repeated(t->worker, status, &failure) ? CPL_OK : status;
 }
 
 /* The queue that has waited longest among those that are due; else *next_ms is lowered to when one will be. */

@@ -84,22 +84,23 @@ static bool is_variable_name(cpl_str name) {
 
 /* One name and its value; the cursor stands on the name. */
 static cpl_status write_variable(cpl_writer *w, cpl_cursor *c, size_t *total, cpl_error *err) {
-    char name[200];
+    char name[200], path[256];
     CPL_COPY(name, c->text);
+    snprintf(path, sizeof path, is_variable_name(c->text) ? "outputVariables.%s" : "outputVariables[\"%s\"]", name);
     if (!is_variable_name(c->text)) {
-        return cpl_fail_at(err, CPL_INVALID, "outputVariables",
+        return cpl_fail_at(err, CPL_INVALID, path,
                            "the output variable \"%s\" has a name of other characters than A-Z a-z 0-9 @ - _", name);
     }
     *total += c->text.n;
     cpl_write_key(w, c->text);
     if (cpl_cursor_next(c) != CPL_TOKEN_STRING) {
-        return cpl_fail_at(err, CPL_INVALID, "outputVariables", "the output variable \"%s\" is not a string", name);
+        return cpl_fail_at(err, CPL_INVALID, path, "the output variable \"%s\" is not a string", name);
     }
     *total += c->text.n;
     cpl_write_string(w, c->text);
     if (*total <= VARIABLES_MAX) return CPL_OK;
-    return cpl_fail_at(err, CPL_INVALID, "outputVariables",
-                       "the output variables are over the limit of %d bytes with \"%s\"", VARIABLES_MAX, name);
+    return cpl_fail_at(err, CPL_INVALID, path, "the output variables are over the limit of %d bytes with \"%s\"",
+                       VARIABLES_MAX, name);
 }
 
 static cpl_status write_variables(const cpl_job *job, cpl_writer *w, cpl_str variables, cpl_error *err) {

@@ -33,6 +33,14 @@ void s3_session_tell(const s3_session *session, int64_t moved, int64_t total) {
     if (total >= 0) progress->total = total;
 }
 
+cpl_status s3_session_end(s3_session *session, int64_t size, cpl_error *err) {
+    const cpl_wait *wait = session->target->wait;
+    if (wait == NULL || wait->progress == NULL) return CPL_OK;
+    session->done = size;
+    s3_session_tell(session, 0, size);
+    return wait->tick && wait->tick(wait->context) != 0 ? cpl_fail(err, CPL_CANCELLED, "cancelled") : CPL_OK;
+}
+
 /* ---- one request ---- */
 
 void s3_exchange_init(s3_exchange *x, s3_session *session, const s3_request *request) {

@@ -67,6 +67,9 @@ void s3_session_init(s3_session *session, const cpl_s3 *s3, const cpl_s3_target 
 /* Tells target->wait's progress, if it has one, that moved bytes more than session->done have. */
 void s3_session_tell(const s3_session *session, int64_t moved, int64_t total);
 
+/* The object has moved, size bytes: the progress says so, and the tick sees it. CPL_CANCELLED: it said stop. */
+cpl_status s3_session_end(s3_session *session, int64_t size, cpl_error *err);
+
 /* Both must outlive it. */
 void s3_exchange_init(s3_exchange *x, s3_session *session, const s3_request *request);
 void s3_exchange_release(s3_exchange *x);

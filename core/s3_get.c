@@ -305,7 +305,6 @@ cpl_status cpl_s3_get(const cpl_s3 *s3, const cpl_s3_target *target, int fd, int
         s3_name(target, name);
         cpl_fail(err, status, "%s is larger than the limit of %lld bytes", name, (long long)limit);
     }
-    if (status == CPL_OK) s3_session_tell(&d.session, 0, d.size);
     if (status == CPL_OK && size) *size = d.size;
-    return status;
+    return status == CPL_OK ? s3_session_end(&d.session, d.size, err) : status;
 }

@@ -94,8 +94,7 @@ static cpl_status put_whole(const cpl_s3 *s3, const cpl_s3_target *target, const
     s3_exchange_init(&x, &session, &r);
     status = s3_send(&x, err);
     s3_exchange_release(&x);
-    if (status == CPL_OK) s3_session_tell(&session, size, size);
-    return status;
+    return status == CPL_OK ? s3_session_end(&session, size, err) : status;
 }
 
 /* ---- in parts ---- */
@@ -291,7 +290,7 @@ static cpl_status put_parts(const cpl_s3 *s3, const cpl_s3_target *target, const
     }
     cpl_buf_release(&u.query);
     cpl_buf_release(&u.parts);
-    return status;
+    return status == CPL_OK ? s3_session_end(&u.session, size, err) : status;
 }
 
 cpl_status cpl_s3_put(const cpl_s3 *s3, const cpl_s3_target *target, const cpl_s3_source *source, cpl_error *err) {

@@ -181,7 +181,7 @@ static cpl_status no_place(const cpl_job *job, cpl_str state, cpl_error *err) {
 
 cpl_status cpl_job_keep_state(cpl_job *job, cpl_str state, char digest[CPL_SHA256_HEX_SIZE], cpl_continuation *out,
                               const cpl_wait *wait, cpl_error *err) {
-    cpl_artifact *where = find_place(job);
+    cpl_artifact *where = find_place(job), place;
     cpl_status status;
     if (where == NULL) return no_place(job, state, err);
     status = cpl_sha256_hex(state, digest, err);
@@ -191,8 +191,9 @@ cpl_status cpl_job_keep_state(cpl_job *job, cpl_str state, char digest[CPL_SHA25
     out->bucket = cpl_str_of(where->bucket);
     out->key = cpl_str_of(where->key);
     if (job->rehearsal) return CPL_OK;
-    status = store(job, where, state, out, wait, err);
-    job->stored = (cpl_artifact){.bucket = where->bucket, .key = where->key}; /* of one that failed there may be some */
+    place = (cpl_artifact){.bucket = where->bucket, .key = where->key};
+    status = store(job, &place, state, out, wait, err);
+    job->stored = place; /* of one that failed there may be some */
     where->sent = false;
     if (status == CPL_OK) return CPL_OK;
     cpl_error_prefix(err, "the state is too large for a continuation token, and the artifact store cannot keep it: ");

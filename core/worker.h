@@ -17,6 +17,7 @@ typedef struct cpl_queue { /* one action type */
     int64_t next_ms;       /* when to poll, monotonic */
     int64_t delay_ms;
     bool third_party, idempotent;
+    bool unknown; /* the service says that there is no such action type */
 } cpl_queue;
 
 /* A job of which no more than the id is known. */

@@ -45,6 +45,8 @@ static const kind kinds[] = {
      400, XML_ERROR("ExpiredToken")},
     {"access-denied", ANSWER, false, 400, JSON, ERROR("AccessDeniedException", "not authorized"), NULL, NULL, 403,
      XML_ERROR("AccessDenied")},
+    {"not-found", ANSWER, false, 400, JSON, ERROR("JobNotFoundException", "a fault that was asked for"), NULL, NULL,
+     404, XML_ERROR("NoSuchKey")},
     {"no-json", ANSWER, true, 200, JSON, "{\"jobs\":[", NULL, NULL, 0, NULL},
     {"empty", ANSWER, true, 200, JSON, "", NULL, NULL, 0, NULL},
     {"html", ANSWER, true, 200, "text/html", "<html>welcome to the hotel's network</html>", NULL, NULL, 0, NULL},
@@ -98,7 +100,7 @@ static cpl_status check(const cpl_fault *fault, cpl_error *err) {
         return cpl_fail_at(err, CPL_INVALID, "kind",
                            "kind: \"%.*s\" is no fault; reset, lost-answer, cut-answer, 500, "
                            "502, 503, 504, late-500, throttling, retry-after, expired-token, "
-                           "access-denied, no-json, empty, html and redirect are",
+                           "access-denied, not-found, no-json, empty, html and redirect are",
                            (int)cpl_utf8_cut(fault->kind, 40), fault->kind.p ? fault->kind.p : "");
     if (fault->operation.n > 0 && !is_known(fault->operation))
         return cpl_fail_at(err, CPL_INVALID, "operation",

@@ -84,6 +84,10 @@ function Remote:cancelled()
   return ask(self, "cancelled") == true
 end
 
+function Remote.set_progress()
+  error("artifacts move in the worker's process: give progress to the worker", 3)
+end
+
 function Remote:input_path(name)
   return ask(self, "input_path", { name = name })
 end

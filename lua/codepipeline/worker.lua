@@ -132,6 +132,13 @@ function Job:work_dir()
   return self.core:work_dir()
 end
 
+--- Has a function told how far the job's artifacts are, now and then while one comes or goes, and at its end. What it
+-- raises stops that.
+-- @param watch function(artifact, done, total): bytes; total is nil while it is not known. nil: nobody is told
+function Job:on_progress(watch)
+  self.core:set_progress(watch)
+end
+
 --- Whether the handler should come to an end: the worker was cancelled, or was stopped and its grace is over.
 function Job:cancelled()
   return self.core:cancelled()
@@ -208,6 +215,15 @@ local function new_job(handle)
   job.outputs = handle:output_names()
   job.state = nil -- see load_state()
   return setmetatable(job, Job)
+end
+
+--- The worker's own function for the progress of artifacts, with the job before what it is told.
+local function watch(worker, job)
+  if worker.progress then
+    job:on_progress(function(...)
+      worker.progress(job, ...)
+    end)
+  end
 end
 
 --- What a handler's return value means.
@@ -416,6 +432,7 @@ end
 --- Runs handler and reports what becomes of the job.
 function Worker:run_handler(handle, handler)
   local job = new_job(handle)
+  watch(self, job)
   local fine, value = xpcall(handler, traceback, job)
   local outcome
   if fine then
@@ -456,6 +473,7 @@ end
 --- Runs a job's handler in a process of its own.
 function Worker:isolate(handle, plan)
   local _ <close> = handle
+  watch(self, new_job(handle))
   local fine, outcome, err = pcall(handle.run, handle, plan)
   if not fine then
     outcome, err = nil, outcome
@@ -747,7 +765,8 @@ local FORGETFUL = "no journal is named: what runs or is owed is forgotten if thi
 --   grace (seconds from stop() or the first signal until job:cancelled(); default: no limit), regions (a list: polls
 --   these too, with views of the client), third_party (the action types are of owner ThirdParty, whose jobs come from
 --   customers' pipelines), client_token (for these: function(client_id), answers the client token that the customer
---   was given when they connected their pipeline, or nil)
+--   was given when they connected their pipeline, or nil), progress (function(job, artifact, done, total), called while
+--   artifacts come and go; see job:on_progress())
 function worker.new(client, options)
   local settings = {}
   for key, value in pairs(options or {}) do
@@ -767,7 +786,10 @@ function worker.new(client, options)
       table.insert(self.clients, view)
     end
   end
-  settings.log, settings.regions, settings.third_party, settings.client_token = nil, nil, nil, nil
+  self.progress = not child.here and settings.progress or nil
+  for _, own in ipairs { "log", "regions", "third_party", "client_token", "progress" } do
+    settings[own] = nil
+  end
   local handle, err
   if child.here then
     handle = child.idle_worker()

@@ -256,28 +256,35 @@ static int client_call(lua_State *L) {
     return call(L, check_self(L), check_str(L, 2), 3);
 }
 
-/* client:upload_file(path, bucket, key) -> true | nil, err */
-static int client_upload_file(lua_State *L) {
+/* One of the core's two functions, with three texts and a table of options. */
+typedef cpl_status (*transfer)(cpl_client *, cpl_str, cpl_str, cpl_str, const cpl_wait *, cpl_error *);
+
+static int move_file(lua_State *L, transfer move) {
+    static const char *const names[] = {"progress", NULL};
     cpl_client *client = check_self(L)->client;
-    cpl_str path = check_str(L, 2), bucket = check_str(L, 3), key = check_str(L, 4);
+    cpl_str first = check_str(L, 2), second = check_str(L, 3), third = check_str(L, 4);
     lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_wait wait;
     cpl_error err;
-    cpl_status status = cpl_client_upload(client, path, bucket, key, &wait, &err);
+    cpl_status status;
+    lua_settop(L, 5);
+    check_options(L, 5, names);
+    if (!lua_isnil(L, 5)) lua_getfield(L, 5, "progress");
+    if (!lua_isnil(L, -1)) luaL_checktype(L, -1, LUA_TFUNCTION);
+    wait = tick_watch(&tick, L, -1);
+    status = move(client, first, second, third, &wait, &err);
     tick_raise(&tick);
     return push_done(L, status, &err);
 }
 
-/* client:download_file(bucket, key, path) -> true | nil, err */
+/* client:upload_file(path, bucket, key, {progress =}) -> true | nil, err */
+static int client_upload_file(lua_State *L) {
+    return move_file(L, cpl_client_upload);
+}
+
+/* client:download_file(bucket, key, path, {progress =}) -> true | nil, err */
 static int client_download_file(lua_State *L) {
-    cpl_client *client = check_self(L)->client;
-    cpl_str bucket = check_str(L, 2), key = check_str(L, 3), path = check_str(L, 4);
-    lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
-    cpl_error err;
-    cpl_status status = cpl_client_download(client, bucket, key, path, &wait, &err);
-    tick_raise(&tick);
-    return push_done(L, status, &err);
+    return move_file(L, cpl_client_download);
 }
 
 /* A method made for one operation; its name is the upvalue. */

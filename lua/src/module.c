@@ -12,18 +12,53 @@ static int nothing(lua_State *L) {
     return 0;
 }
 
+static bool has_moved(const lua_tick *tick) {
+    const cpl_progress *a = &tick->now, *b = &tick->told;
+    return tick->hook && (a->done != b->done || a->total != b->total || a->name != b->name);
+}
+
+/* Runs below lua_pcall(), because the name may need memory. Upvalue-free: the tick is its argument. */
+static int tell_progress(lua_State *L) {
+    const lua_tick *tick = lua_touserdata(L, 2);
+    const cpl_progress *p = &tick->now;
+    lua_settop(L, 1);
+    if (p->name) lua_pushstring(L, p->name);
+    lua_pushinteger(L, p->done);
+    if (p->total < 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushinteger(L, p->total);
+    }
+    lua_call(L, lua_gettop(L) - 1, 0);
+    return 0;
+}
+
 int tick_run(void *context) {
     lua_tick *tick = context;
+    bool moved = has_moved(tick);
     if (tick->raised) return 1;
-    lua_pushcfunction(tick->L, nothing); /* cannot fail: a light function, and tick_wait() made room */
-    tick->raised = lua_pcall(tick->L, 0, 0, 0) != LUA_OK;
+    lua_pushcfunction(tick->L, moved ? tell_progress : nothing); /* cannot fail: light values, and there is room */
+    if (moved) {
+        lua_pushvalue(tick->L, tick->hook);
+        lua_pushlightuserdata(tick->L, tick);
+    }
+    tick->raised = lua_pcall(tick->L, moved ? 2 : 0, 0, 0) != LUA_OK;
+    tick->told = tick->now;
     return tick->raised;
 }
 
 cpl_wait tick_wait(lua_tick *tick, lua_State *L, int64_t timeout_ms) {
     luaL_checkstack(L, 8, "no room for a call");
-    *tick = (lua_tick){L, false};
+    *tick = (lua_tick){.L = L, .now = {.total = -1}, .told = {.total = -1}};
     return (cpl_wait){.tick = tick_run, .context = tick, .timeout_ms = timeout_ms};
+}
+
+cpl_wait tick_watch(lua_tick *tick, lua_State *L, int hook) {
+    cpl_wait wait = tick_wait(tick, L, 0);
+    if (!lua_isfunction(L, hook)) return wait;
+    tick->hook = lua_absindex(L, hook);
+    wait.progress = &tick->now;
+    return wait;
 }
 
 void tick_raise(lua_tick *tick) {

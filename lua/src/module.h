@@ -18,9 +18,16 @@
 typedef struct lua_tick {
     lua_State *L;
     bool raised; /* an error value is on top of the stack, to be raised once the core has returned */
+    int hook;    /* index of a function that hears how far a transfer is; 0: none */
+    cpl_progress now, told;
 } lua_tick;
 int tick_run(void *context);
 cpl_wait tick_wait(lua_tick *tick, lua_State *L, int64_t timeout_ms);
+/*
+ * The same without a limit; the function at index hook, if it is one, is called with (done, total), before them the
+ * artifact's name where there is one. total is nil until it is known.
+ */
+cpl_wait tick_watch(lua_tick *tick, lua_State *L, int hook);
 /* Raises what the tick caught; call it right after the core has returned. */
 void tick_raise(lua_tick *tick);
 

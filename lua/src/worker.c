@@ -113,7 +113,8 @@ static int worker_add(lua_State *L) {
 }
 
 cpl_job **new_job(lua_State *L) {
-    lua_job *job = lua_newuserdatauv(L, sizeof *job, 1);
+    /* its values: what must outlive it, and the function that hears of its progress */
+    lua_job *job = lua_newuserdatauv(L, sizeof *job, 2);
     job->job = NULL;
     luaL_setmetatable(L, JOB_CLASS);
     return &job->job;
@@ -195,6 +196,21 @@ static cpl_job *check_job(lua_State *L) {
     lua_job *self = luaL_checkudata(L, 1, JOB_CLASS);
     if (self->job == NULL) luaL_error(L, "the job is closed");
     return self->job;
+}
+
+/* How a call of the job at index 1 waits; pushes the function that hears of its progress. */
+static cpl_wait job_wait(lua_State *L, lua_tick *tick) {
+    lua_getiuservalue(L, 1, 2);
+    return tick_watch(tick, L, -1);
+}
+
+/* job:set_progress(function(artifact, done, total) or nil) */
+static int job_set_progress(lua_State *L) {
+    (void)check_job(L);
+    if (!lua_isnoneornil(L, 2)) luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_settop(L, 2);
+    lua_setiuservalue(L, 1, 2);
+    return 0;
 }
 
 static int job_close(lua_State *L) {
@@ -292,7 +308,7 @@ static int job_input_path(lua_State *L) {
     cpl_job *job = check_job(L);
     cpl_str name = opt_str(L, 2);
     lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_wait wait = job_wait(L, &tick);
     cpl_error err;
     const char *path = NULL;
     cpl_status status = cpl_job_input_path(job, name, &wait, &path, &err);
@@ -305,7 +321,7 @@ static int job_input_extract(lua_State *L) {
     cpl_job *job = check_job(L);
     cpl_str name = opt_str(L, 2), directory = opt_str(L, 3);
     lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_wait wait = job_wait(L, &tick);
     cpl_error err;
     const char *path = NULL;
     cpl_status status = cpl_job_input_extract(job, name, directory, &wait, &path, &err);
@@ -318,7 +334,7 @@ static int job_output_pack(lua_State *L) {
     cpl_job *job = check_job(L);
     cpl_str name = opt_str(L, 2), path = check_str(L, 3);
     lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_wait wait = job_wait(L, &tick);
     cpl_error err;
     cpl_status status = cpl_job_output_pack(job, name, path, &wait, &err);
     tick_raise(&tick);
@@ -337,7 +353,7 @@ static int job_output_file(lua_State *L) {
     cpl_job *job = check_job(L);
     cpl_str name = opt_str(L, 2), path = check_str(L, 3);
     lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_wait wait = job_wait(L, &tick);
     cpl_error err;
     cpl_status status = cpl_job_output_file(job, name, path, &wait, &err);
     tick_raise(&tick);
@@ -389,7 +405,7 @@ static int job_succeed(lua_State *L) {
     lua_settop(L, 2);
     scratch = scratch_new(L);
     if (read_result(L, 2, scratch, &result, &err)) return push_failure(L, &err);
-    wait = tick_wait(&tick, L, 0);
+    wait = job_wait(L, &tick);
     status = cpl_job_succeed(job, &result, &wait, &err);
     tick_raise(&tick);
     scratch_clear(scratch);
@@ -401,7 +417,7 @@ static int job_fail(lua_State *L) {
     cpl_job *job = check_job(L);
     cpl_str message = check_str(L, 2), type = opt_str(L, 3), external = opt_str(L, 4);
     lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_wait wait = job_wait(L, &tick);
     cpl_error err;
     cpl_status status = cpl_job_fail(job, type, message, external, &wait, &err);
     tick_raise(&tick);
@@ -422,7 +438,7 @@ static int job_later(lua_State *L) {
     lua_settop(L, 4);
     scratch = scratch_new(L);
     if (read_result(L, 4, scratch, &result, &err)) return push_failure(L, &err);
-    wait = tick_wait(&tick, L, 0);
+    wait = job_wait(L, &tick);
     status = cpl_job_later(job, state, after_s, &result, &wait, &err);
     tick_raise(&tick);
     scratch_clear(scratch);
@@ -491,7 +507,7 @@ static int job_run(lua_State *L) {
     how.open_files = (int64_t)field_number(L, 2, "open_files", 0);
     how.command = field_texts(L, 2, "command");
     how.environ = field_texts(L, 2, "environ");
-    wait = tick_wait(&tick, L, 0);
+    wait = job_wait(L, &tick);
     status = cpl_job_run(job, &how, &wait, &outcome, &err);
     tick_raise(&tick);
     return push_text_or_failure(L, status, outcome, &err);
@@ -506,7 +522,7 @@ static int job_expired(lua_State *L) {
 static int job_put_off(lua_State *L) {
     cpl_job *job = check_job(L);
     lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_wait wait = job_wait(L, &tick);
     cpl_error err;
     bool put_off = false;
     cpl_status status = cpl_job_put_off(job, &put_off, &wait, &err);
@@ -577,6 +593,7 @@ static const luaL_Reg job_methods[] = {
     {"output_names", job_output_names},
     {"state", job_state},
     {"work_dir", job_work_dir},
+    {"set_progress", job_set_progress},
     {"input_path", job_input_path},
     {"input_extract", job_input_extract},
     {"output_pack", job_output_pack},

@@ -59,6 +59,14 @@ class RemoteJob:
         raise from_core(**error)
 
     @property
+    def progress(self) -> None:
+        return None
+
+    @progress.setter
+    def progress(self, watch: object) -> None:
+        raise ValueError("artifacts move in the worker's process: give progress to the Worker")
+
+    @property
     def cancelled(self) -> bool:
         return bool(self._ask("cancelled"))
 

@@ -277,14 +277,18 @@ class Client:
         items = self.paginate("list_pipelines")
         return Table(({name: item.get(key) for name, key in names.items()} for item in items), names)
 
-    def upload_file(self, filename, bucket, key):
+    def upload_file(self, filename, bucket, key, *, progress=None):
         """A file into a bucket, with the client's own credentials, in parts when large: a source revision on its way to
-        the bucket that a pipeline watches."""
-        self._core.upload(os.fsencode(filename), bucket, key)
+        the bucket that a pipeline watches. S3 keeps its checksum.
 
-    def download_file(self, bucket, key, filename):
-        """An object into a file, which is written whole or not at all."""
-        self._core.download(bucket, key, os.fsencode(filename))
+        progress: a function of the bytes done and the bytes in all (None while they are not known), called now and then
+        and at the end; what it raises stops the transfer."""
+        self._core.upload(os.fsencode(filename), bucket, key, progress)
+
+    def download_file(self, bucket, key, filename, *, progress=None):
+        """An object into a file, which is written whole or not at all: in parts when large, and compared with the
+        checksum that S3 has. progress: as for upload_file()."""
+        self._core.download(bucket, key, os.fsencode(filename), progress)
 
     def job(self, event, *, work_dir=None, artifact_limit=0):
         """The job in a Lambda event (an Event, dict, str or bytes): an EventJob, to be used in a with block.

@@ -185,7 +185,8 @@ class Emulator:
         """Trouble for requests to come: ``emulator.fault("lost-answer", "PutJobSuccessResult")``.
 
         kind         "reset" (nothing was done), "lost-answer" (it was), "cut-answer", "500", "502", "503", "504",
-                     "throttling", "expired-token", "access-denied", "retry-after", "redirect" (nothing was done),
+                     "throttling", "expired-token", "access-denied", "not-found", "retry-after", "redirect"
+                     (nothing was done),
                      "late-500", "no-json", "empty", "html" (it was)
         operation    of the service, or "GetObject", "PutObject", ... of S3; default: every one
         job_id       only requests that name this job

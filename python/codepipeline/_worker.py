@@ -122,6 +122,16 @@ class Job:
         """A folder of the job's own, made on first use and removed with the job."""
         return self._core.work_dir()
 
+    @property
+    def progress(self) -> Callable[[str, int, int | None], object] | None:
+        """A function of an artifact's name, the bytes done and the bytes in all (None while they are not known). It is
+        called now and then while an artifact comes or goes, and at its end; what it raises stops that."""
+        return self._core.progress
+
+    @progress.setter
+    def progress(self, watch: Callable[[str, int, int | None], object] | None) -> None:
+        self._core.progress = watch
+
     def input(self, name: str | None = None) -> Input:
         """The input artifact of that name; without a name the only one."""
         return Input(self._core, name or "")
@@ -287,6 +297,7 @@ class Worker(_handlers.Hooked):
     client_token    called with a customer's id (the clientId of third-party jobs), answers the client token they were
                     given when they connected their pipeline, or None; called again when the service refuses it
     margin          seconds of a Lambda function's time kept for reporting that it was not enough; default 3
+    progress        called as progress(job, artifact, done, total) while artifacts come and go; see Job.progress
 
     In a Lambda function the same worker is ``handler = worker.lambda_handler``.
 
@@ -312,6 +323,7 @@ class Worker(_handlers.Hooked):
         third_party: bool = False,
         client_token: Callable[[str], str | None] | None = None,
         margin: float = 3.0,
+        progress: Callable[[Job, str, int, int | None], object] | None = None,
     ) -> None:
         if concurrency < 1:
             raise ValueError("concurrency is at least 1")
@@ -328,6 +340,7 @@ class Worker(_handlers.Hooked):
         self._unanswered: dict[str, Job] = {}  # by id: whoever takes a job out answers it
         self._counts: dict[str, int] = dict.fromkeys(("succeeded", "failed", "continued", "unreported"), 0)
         self._lock = threading.Lock()
+        self.progress = progress
         if IN_CHILD:
             return
         if client is None:
@@ -449,6 +462,7 @@ class Worker(_handlers.Hooked):
         if left is not None:
             core.guard(max(left() / 1000 - self._margin, 0.001))
         job = EventJob(core)
+        self._watch(job)
         if core.put_off():
             _log.info("%r came early and is put off", job)
             return "continued"
@@ -628,13 +642,19 @@ class Worker(_handlers.Hooked):
             self._handle(core)
 
     def _handle(self, core: _core.Job) -> str:
+        job = Job(core)
+        self._watch(job)
         plan = self._plans.get(core.action_type)
         if plan is not None:
-            return self._run_plan(Job(core), plan)
+            return self._run_plan(job, plan)
         timeout = self._timeouts.get(core.action_type)
         if timeout is not None:
             core.guard(timeout)
-        return self._work(Job(core), self._handlers[core.action_type])
+        return self._work(job, self._handlers[core.action_type])
+
+    def _watch(self, job: Job) -> None:
+        if self.progress is not None:
+            job.progress = functools.partial(self.progress, job)
 
     def _run_plan(self, job: Job, plan: _isolation.Plan) -> str:
         """Runs the handler in a process of its own; raises nothing but KeyboardInterrupt."""

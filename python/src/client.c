@@ -283,30 +283,38 @@ static PyObject *client_call(PyObject *self, PyObject *args) {
     return answer;
 }
 
-static PyObject *client_upload(PyObject *self, PyObject *args) {
-    cpl_str path, bucket, key;
-    if (!PyArg_ParseTuple(args, "y#s#s#:upload", &path.p, &path.n, &bucket.p, &bucket.n, &key.p, &key.n)) return NULL;
+/* One of the core's two functions, which take three texts. */
+typedef cpl_status (*transfer)(cpl_client *, cpl_str, cpl_str, cpl_str, const cpl_wait *, cpl_error *);
+
+static PyObject *move_file(PyObject *self, transfer move, const cpl_str texts[3], PyObject *hook) {
     PyThreadState *thread;
-    cpl_wait wait = module_wait(&thread, 0);
+    progress_context progress;
+    cpl_wait wait = progress_begin(&progress, hook, &thread);
     cpl_error err = {0};
     thread = PyEval_SaveThread();
-    cpl_status status = cpl_client_upload(client_handle(self), path, bucket, key, &wait, &err);
+    cpl_status status = move(client_handle(self), texts[0], texts[1], texts[2], &wait, &err);
     PyEval_RestoreThread(thread);
+    progress_end(&progress);
     if (!module_done(status, &err)) return NULL;
     Py_RETURN_NONE;
 }
 
+static PyObject *client_upload(PyObject *self, PyObject *args) {
+    cpl_str t[3];
+    PyObject *hook = NULL;
+    if (!PyArg_ParseTuple(args, "y#s#s#|O:upload", &t[0].p, &t[0].n, &t[1].p, &t[1].n, &t[2].p, &t[2].n, &hook)) {
+        return NULL;
+    }
+    return move_file(self, cpl_client_upload, t, hook);
+}
+
 static PyObject *client_download(PyObject *self, PyObject *args) {
-    cpl_str bucket, key, path;
-    if (!PyArg_ParseTuple(args, "s#s#y#:download", &bucket.p, &bucket.n, &key.p, &key.n, &path.p, &path.n)) return NULL;
-    PyThreadState *thread;
-    cpl_wait wait = module_wait(&thread, 0);
-    cpl_error err = {0};
-    thread = PyEval_SaveThread();
-    cpl_status status = cpl_client_download(client_handle(self), bucket, key, path, &wait, &err);
-    PyEval_RestoreThread(thread);
-    if (!module_done(status, &err)) return NULL;
-    Py_RETURN_NONE;
+    cpl_str t[3];
+    PyObject *hook = NULL;
+    if (!PyArg_ParseTuple(args, "s#s#y#|O:download", &t[0].p, &t[0].n, &t[1].p, &t[1].n, &t[2].p, &t[2].n, &hook)) {
+        return NULL;
+    }
+    return move_file(self, cpl_client_download, t, hook);
 }
 
 static PyObject *client_close(PyObject *self, PyObject *unused) {
@@ -336,8 +344,10 @@ static PyMethodDef methods[] = {
      "ResponseMetadata. hook looks on."},
     {"with_options", (PyCFunction)(void (*)(void))client_with_options, METH_VARARGS | METH_KEYWORDS,
      "with_options($self, /, **options)\n--\n\nA view of this client with other options."},
-    {"upload", client_upload, METH_VARARGS, "upload($self, path, bucket, key, /)\n--\n\nA file into a bucket."},
-    {"download", client_download, METH_VARARGS, "download($self, bucket, key, path, /)\n--\n\nAn object into a file."},
+    {"upload", client_upload, METH_VARARGS,
+     "upload($self, path, bucket, key, progress=None, /)\n--\n\nA file into a bucket."},
+    {"download", client_download, METH_VARARGS,
+     "download($self, bucket, key, path, progress=None, /)\n--\n\nAn object into a file."},
     {"close", client_close, METH_NOARGS, "close($self, /)\n--\n\nCloses the connections; new calls are StateError."},
     {NULL, NULL, 0, NULL}};
 

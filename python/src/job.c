@@ -4,6 +4,7 @@
 
 typedef struct job_object {
     PyObject_HEAD cpl_job *handle; /* NULL once freed */
+    PyObject *progress;            /* called while an artifact moves; NULL: nothing is */
     bool busy;                     /* a thread is in a call of this job; guarded by the GIL */
 } job_object;
 
@@ -23,7 +24,21 @@ static PyObject *job_refuse_new(PyTypeObject *type, PyObject *args, PyObject *kw
     return NULL;
 }
 
+/* The hook may well hold on to the job. */
+static int job_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((job_object *)self)->progress);
+    return 0;
+}
+
+static int job_clear(PyObject *self) {
+    Py_CLEAR(((job_object *)self)->progress);
+    return 0;
+}
+
 static void job_dealloc(PyObject *self) {
+    PyObject_GC_UnTrack(self);
+    (void)job_clear(self);
     cpl_job_free(((job_object *)self)->handle);
     module_dealloc(self);
 }
@@ -41,6 +56,7 @@ typedef struct turn {
     job_object *self;
     cpl_job *job;
     PyThreadState *thread;
+    progress_context progress;
     cpl_wait wait;
     cpl_error err;
 } turn;
@@ -56,7 +72,7 @@ static bool turn_begin(turn *t, PyObject *self) {
         return false;
     }
     t->self->busy = true;
-    t->wait = module_wait(&t->thread, 0);
+    t->wait = progress_begin(&t->progress, t->self->progress, &t->thread);
     t->thread = PyEval_SaveThread();
     return true;
 }
@@ -64,6 +80,7 @@ static bool turn_begin(turn *t, PyObject *self) {
 /* False with an exception set. */
 static bool turn_end(turn *t, cpl_status status) {
     PyEval_RestoreThread(t->thread);
+    progress_end(&t->progress);
     t->self->busy = false;
     return module_done(status, &t->err);
 }
@@ -149,6 +166,28 @@ static PyObject *get_cancelled(PyObject *self, void *unused) {
     (void)unused;
     const cpl_job *job = open_job(self);
     return job ? PyBool_FromLong(cpl_job_cancelled(job)) : NULL;
+}
+
+static PyObject *get_progress(PyObject *self, void *unused) {
+    (void)unused;
+    PyObject *hook = ((job_object *)self)->progress;
+    if (!hook) Py_RETURN_NONE;
+    Py_INCREF(hook);
+    return hook;
+}
+
+static int set_progress(PyObject *self, PyObject *hook, void *unused) {
+    (void)unused;
+    PyObject *before = ((job_object *)self)->progress;
+    if (hook && hook != Py_None && !PyCallable_Check(hook)) {
+        PyErr_SetString(PyExc_TypeError, "progress is a function, or None");
+        return -1;
+    }
+    if (hook == Py_None) hook = NULL;
+    Py_XINCREF(hook);
+    ((job_object *)self)->progress = hook;
+    Py_XDECREF(before);
+    return 0;
 }
 
 static PyObject *job_data(PyObject *self, PyObject *args) {
@@ -493,14 +532,19 @@ static PyGetSetDef properties[] = {
     {"answered", get_answered, NULL, "A result was accepted.", NULL},
     {"cancelled", get_cancelled, NULL, "It should end: its worker is being shut down.", NULL},
     {"expired", get_expired, NULL, "The guard reported it, or tried to.", NULL},
+    {"progress", get_progress, set_progress, "Called with an artifact's name, bytes done and in total (or None).",
+     NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 #undef FIELD
 
 static PyType_Slot slots[] = {{Py_tp_new, job_refuse_new},
                               {Py_tp_dealloc, job_dealloc},
+                              {Py_tp_traverse, job_traverse},
+                              {Py_tp_clear, job_clear},
                               {Py_tp_methods, methods},
                               {Py_tp_getset, properties},
                               {Py_tp_doc, "One job; see codepipeline.Job."},
                               {0, NULL}};
 
-PyType_Spec job_spec = {"codepipeline._core.Job", sizeof(job_object), 0, Py_TPFLAGS_DEFAULT, slots};
+PyType_Spec job_spec = {"codepipeline._core.Job", sizeof(job_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+                        slots};

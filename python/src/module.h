@@ -112,6 +112,20 @@ typedef struct observe_context {
 bool observe_begin(observe_context *context, PyObject *hook, PyThreadState **thread);
 void observe_end(observe_context *context);
 
+/* ---- progress.c: how far a transfer is ---- */
+
+typedef struct progress_context {
+    PyThreadState **thread;
+    PyObject *hook; /* NULL: nobody wants to know */
+    cpl_progress now, told;
+} progress_context;
+/*
+ * As module_wait(), and hook is called with (done, total), before them the artifact's name where there is one; total is
+ * None until it is known. NULL and None are no hook. With the GIL; end it in any case, with the GIL too.
+ */
+cpl_wait progress_begin(progress_context *context, PyObject *hook, PyThreadState **thread);
+void progress_end(progress_context *context);
+
 /* ---- the types, and functions of the module ---- */
 
 extern PyType_Spec client_spec, worker_spec, job_spec, run_spec, queue_spec, emulator_spec, feed_spec;

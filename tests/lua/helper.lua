@@ -92,7 +92,10 @@ function helper.prepare(emulator, client)
     category = "Build",
     provider = "Builder",
     version = "1",
-    configurationProperties = { { name = "Target", required = false, key = true, secret = false } },
+    configurationProperties = {
+      { name = "Target", required = false, key = true, secret = false },
+      { name = "UserParameters", required = false, key = false, secret = false },
+    },
     inputArtifactDetails = { minimumCount = 1, maximumCount = 1 },
     outputArtifactDetails = { minimumCount = 0, maximumCount = 1 },
   })

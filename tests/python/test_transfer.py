@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""Artifacts on their way: how far they are, who hears of it, and credentials that end meanwhile."""
+
+import gc
+import weakref
+
+import pytest
+
+import codepipeline
+from test_worker import World, action
+
+MIB = 1 << 20
+LARGE = 18 * MIB  # comes in two parts
+
+
+@pytest.fixture
+def world(emulator, client, tmp_path):
+    return World(emulator, client, tmp_path)
+
+
+@pytest.fixture
+def large(world, tmp_path):
+    """A source revision of 18 MiB, no archive."""
+    path = tmp_path / "large"
+    path.write_bytes(bytes(range(256)) * (LARGE // 256))
+    world.client.upload_file(path, "source", "app.zip")
+    return path
+
+
+# ---- progress ----
+
+
+def test_a_client_tells_how_far_its_files_are(world, large, tmp_path):
+    told = []
+    world.client.upload_file(large, "source", "copy", progress=lambda *args: told.append(args))
+    assert told[-1] == (LARGE, LARGE)
+    told.clear()
+    world.client.download_file("source", "copy", tmp_path / "back", progress=lambda *args: told.append(args))
+    assert told[-1] == (LARGE, LARGE) and len(told) >= 2  # the first part, and the end
+    assert all(0 <= done <= LARGE and total in (None, LARGE) for done, total in told)
+    assert (tmp_path / "back").read_bytes() == large.read_bytes()
+    told.clear()
+    (tmp_path / "empty").write_bytes(b"")
+    world.client.upload_file(tmp_path / "empty", "source", "empty", progress=lambda *args: told.append(args))
+    assert told == [(0, 0)]
+
+
+def test_what_a_progress_function_raises_stops_the_transfer(world, large, tmp_path):
+    def refuse(done, total):
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        world.client.download_file("source", "app.zip", tmp_path / "back", progress=refuse)
+    assert not (tmp_path / "back").exists() and not list(tmp_path.glob("back*"))
+    world.client.download_file("source", "app.zip", tmp_path / "back")  # the client is as good as before
+    with pytest.raises(TypeError, match="not callable"):
+        world.client.download_file("source", "app.zip", tmp_path / "more", progress=3)
+
+
+def test_a_worker_tells_how_far_its_jobs_artifacts_are(world, large):
+    told = []
+    world.start(action("Make", outputs=["Binary"]))
+    worker = world.worker(progress=lambda job, name, done, total: told.append((job.action, name, done, total)))
+
+    @worker.job(category="Build", provider="Builder")
+    def build(job):
+        job.output().file(job.input().path())
+
+    assert worker.run_once(timeout=10) == "succeeded"
+    assert ("Make", "Source", LARGE, LARGE) in told
+    assert told[-1] == ("Make", "Binary", LARGE, LARGE)
+
+
+def test_a_handler_hears_of_its_own_artifacts(world):
+    told = []
+    world.start(action("Make", outputs=["Binary"]))
+
+    def handler(job):
+        assert job.progress is None
+        job.progress = lambda *args: told.append(args)
+        job.input().extract()
+        job.output().write(b"made")
+        with pytest.raises(TypeError, match="function"):
+            job.progress = 3
+
+    assert world.run_one(handler)[0] == "succeeded"
+    names = [name for name, _, _ in told]
+    assert names[0] == "Source" and told[-1] == ("Binary", 4, 4)
+
+
+def test_a_progress_function_that_raises_fails_the_job(world):
+    world.start(action("Make"))
+
+    def handler(job):
+        def refuse(name, done, total):
+            raise codepipeline.ConfigurationError("this is more than I want")
+
+        job.progress = refuse
+        job.input().path()
+
+    outcome, state = world.run_one(handler)
+    assert (outcome, state["errorDetails"]["code"]) == ("failed", "ConfigurationError")
+    assert "more than I want" in state["errorDetails"]["message"]
+
+
+def test_a_job_that_is_watched_by_itself_is_freed(client):
+    job = client.job(codepipeline.sample_event())
+    job.progress = lambda name, done, total: job.id  # a cycle
+    gone = weakref.ref(job)
+    job.close()
+    del job
+    gc.collect()
+    assert gone() is None
+
+
+# ---- credentials that end ----
+
+
+@pytest.mark.parametrize("operation", ["GetObject", "PutObject"])
+def test_a_transfer_goes_on_when_the_jobs_credentials_have_expired(emulator, world, operation):
+    world.start(action("Make", outputs=["Binary"]))
+
+    def handler(job):
+        if operation == "GetObject":
+            emulator.fault("expired-token", operation)
+        job.output().file(job.input().path())
+        if operation == "PutObject":
+            emulator.fault("expired-token", operation)
+
+    assert world.run_one(handler)[0] == "succeeded"
+    asked = [entry.get("operation") for entry in emulator.ledger()]
+    assert asked.count("GetJobDetails") == 1
+
+
+def test_an_hour_between_the_input_and_the_output(emulator, world):
+    """Credentials live for an hour by the emulator's clock."""
+    world.start(action("Make", outputs=["Binary"]))
+
+    def handler(job):
+        folder = job.input().extract()
+        emulator.clock.advance(seconds=3601)
+        job.output().pack(folder)
+
+    assert world.run_one(handler)[0] == "succeeded"
+    assert "GetJobDetails" in [entry.get("operation") for entry in emulator.ledger()]
