@@ -281,6 +281,7 @@ static cpl_status put_parts(const cpl_s3 *s3, const cpl_s3_target *target, const
     cpl_status status = cpl_checksum_init(&u.crc, CRC, err);
     if (status != CPL_OK) return status;
     s3_session_init(&u.session, s3, target);
+    s3_session_tell(&u.session, 0, size);
     cpl_buf_init(&u.query, 4096);
     cpl_buf_init(&u.parts, 4 * (size_t)S3_MIB);
     status = begin_upload(&u);

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The commands around pipelines: lint, call, action-type, worker run, completion, and what the command loads."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -208,6 +210,30 @@ def test_worker_run_runs_a_worker_of_the_present_folder(cli, handlers, world):
     assert status == 0 and "succeeded=1" in err
     assert run.wait()
     assert cli("worker", "run", "handlers:Maker")[0] == parser.USAGE
+
+
+def test_artifacts_have_bars_while_they_come_and_go(monkeypatch):
+    console = pytest.importorskip("rich.console").Console(file=io.StringIO(), force_terminal=True, width=100)
+    from codepipeline.cli import worker
+
+    bars = worker.Bars(console)
+    job = types.SimpleNamespace(id="1", pipeline="site", stage="Build", action="Make")
+    event = types.SimpleNamespace(id="2", pipeline=None, stage=None, action=None)
+
+    def shown():
+        return [(task.description, task.completed, task.total) for task in bars.picture.tasks]
+
+    with bars.picture:
+        bars(job, "Source", 0, None)
+        bars(job, "Source", 50, 200)
+        bars(event, "Code", 5, None)
+        assert shown() == [("site/Build/Make Source", 50, 200), ("2 Code", 5, None)]
+        bars(job, "Source", 200, 200)
+        assert shown() == [("2 Code", 5, None)]
+        monkeypatch.setattr(worker, "_FORGOTTEN", -1.0)  # the other one failed, and nobody said so
+        bars(job, "Source", 1, 2)
+        assert bars.picture.tasks == []
+    assert "site/Build/Make Source" in console.file.getvalue()
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

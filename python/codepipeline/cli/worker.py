@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
+import time
 from importlib import import_module
 
 from .session import Misuse
@@ -13,7 +16,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from rich.console import Console
+    from rich.progress import TaskID
+
+    from .._worker import Job
     from .session import Session
+
+_FORGOTTEN = 60.0  # seconds without news after which a bar goes: its transfer failed
 
 
 def load(target: str, what: str) -> Any:
@@ -33,6 +42,32 @@ def load(target: str, what: str) -> Any:
     return getattr(module, name)
 
 
+class Bars:
+    """A bar for each artifact that comes or goes; what a Worker's progress is set to, on a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        self.picture = Progress(*columns, console=console, transient=True)
+        self._tasks: dict[tuple[str, str], tuple[TaskID, float]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, job: Job, name: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        key = (job.id, name)
+        with self._lock:
+            if key not in self._tasks:
+                where = f"{job.pipeline}/{job.stage}/{job.action}" if job.pipeline else job.id
+                self._tasks[key] = self.picture.add_task(f"{where} {name}", total=None), now
+            task, _ = self._tasks[key]
+            self._tasks[key] = task, now
+            self.picture.update(task, completed=done, total=total)
+            over = {other for other, (_, seen) in self._tasks.items() if now - seen > _FORGOTTEN}
+            for other in over | ({key} if done == total else set()):
+                self.picture.remove_task(self._tasks.pop(other)[0])
+
+
 def main(session: Session) -> int:
     from .. import Worker
 
@@ -41,7 +76,11 @@ def main(session: Session) -> int:
     if not isinstance(worker, Worker):
         raise Misuse(f"{session.args.target} is a {type(worker).__name__}, not a codepipeline.Worker")
     session.out.note(f"{worker!r} runs; Ctrl-C ends it")
-    summary = worker.run()
+    with contextlib.ExitStack() as stack:
+        if worker.progress is None and session.out.console is not None and not session.out.for_programs:
+            worker.progress = bars = Bars(session.out.console)
+            stack.enter_context(bars.picture)
+        summary = worker.run()
     if session.out.for_programs:
         session.out.data(vars(summary))
     else:
