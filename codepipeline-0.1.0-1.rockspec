@@ -40,6 +40,7 @@ build = {
       ["codepipeline.run"] = "lua/codepipeline/run.lua",
       ["codepipeline.child"] = "lua/codepipeline/child.lua",
       ["codepipeline.handlers"] = "lua/codepipeline/handlers.lua",
+      ["codepipeline.rehearsal"] = "lua/codepipeline/rehearsal.lua",
       ["codepipeline.resuming"] = "lua/codepipeline/resuming.lua",
       ["codepipeline.runtime"] = "lua/codepipeline/runtime.lua",
       ["codepipeline.submit"] = "lua/codepipeline/submit.lua",

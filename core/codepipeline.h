@@ -615,6 +615,10 @@ cpl_status cpl_job_hand_over(cpl_job *job, const cpl_wait *wait, cpl_error *err)
 const char *cpl_job_warning(const cpl_job *job);
 /* The worker was cancelled, or was stopped and its grace is over: the job should end soon. From any thread. */
 bool cpl_job_cancelled(const cpl_job *job);
+/* Waits for that, in place of sleeping; CPL_OK and not *cancelled when wait's time is over. */
+cpl_status cpl_job_wait_cancelled(cpl_job *job, const cpl_wait *wait, bool *cancelled, cpl_error *err);
+/* Until its guard reports it failed; -1: it has none. */
+int64_t cpl_job_remaining_ms(const cpl_job *job);
 /* One of these answers was accepted. */
 bool cpl_job_answered(const cpl_job *job);
 /*
@@ -694,19 +698,32 @@ bool cpl_job_expired(const cpl_job *job);
  */
 cpl_status cpl_job_put_off(cpl_job *job, bool *put_off, const cpl_wait *wait, cpl_error *err);
 
+/* Of a job's clock in a unit test; 0: never. */
+typedef struct cpl_rehearsal {
+    int64_t limit_ms;  /* then it is reported failed, as a guard does */
+    int64_t cancel_ms; /* then it is cancelled, as by a worker that is shut down */
+} cpl_rehearsal;
+
 /*
  * For unit tests of handlers: from now on nothing of this job goes to the network. Inputs are what
  * cpl_job_rehearse_input() is given (an archive, or a folder, which is zipped), outputs stay where they were staged,
- * and an answer is checked as ever, and kept.
+ * and an answer is checked as ever, and kept. Its clock stands still, but for cpl_job_wait_cancelled(), which turns it
+ * and does not wait, and cpl_job_rehearse_time(). how may be NULL.
  */
-void cpl_job_rehearse(cpl_job *job);
+void cpl_job_rehearse(cpl_job *job, const cpl_rehearsal *how);
 cpl_status cpl_job_rehearse_input(cpl_job *job, cpl_str name, cpl_str path, const cpl_wait *wait, cpl_error *err);
+/* Turns the clock forward, from any thread. */
+void cpl_job_rehearse_time(cpl_job *job, int64_t ms);
+int64_t cpl_job_rehearsed_time(const cpl_job *job); /* how far it was turned */
+/* cpl_job_wait_cancelled() for bindings that have their own; timeout_ms 0: no limit. */
+cpl_status cpl_job_rehearse_wait(cpl_job *job, int64_t timeout_ms, bool *cancelled, cpl_error *err);
 /* A staged output's file; lives as long as the job. NULL when it was not staged, or there is no such output. */
 const char *cpl_job_rehearsed_output(const cpl_job *job, cpl_str name);
 /* The parameters of the call that would have told the answer, JSON; absent when there was none. */
 cpl_str cpl_job_rehearsed_answer(const cpl_job *job);
 /* The state of a continuation, JSON, of whatever size; absent when there was none. */
 cpl_str cpl_job_rehearsed_state(const cpl_job *job);
+double cpl_job_rehearsed_delay(const cpl_job *job); /* seconds that a continuation asked for */
 
 typedef struct cpl_job_event_options {
     cpl_str id; /* absent members get an example's value, but for the three that are optional in an event */

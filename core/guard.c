@@ -103,6 +103,10 @@ bool cpl_guard_fired(cpl_guard *guard) {
     return fired;
 }
 
+int64_t cpl_guard_left_ms(const cpl_guard *guard) {
+    return guard->due_ms - cpl_clock_monotonic_ms();
+}
+
 static void join(cpl_guard *guard) {
     if (!guard->joined) pthread_join(guard->thread, NULL);
     guard->joined = true;

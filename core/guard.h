@@ -18,6 +18,7 @@ cpl_status cpl_guard_new(cpl_guard **out, cpl_desk *desk, cpl_owed *failure, int
 /* True: the answer is the caller's to give, and the guard will not fire any more. False: the guard has fired. */
 bool cpl_guard_claim(cpl_guard *guard);
 bool cpl_guard_fired(cpl_guard *guard);
+int64_t cpl_guard_left_ms(const cpl_guard *guard); /* until it fires; 0 or less: it has, or should */
 /* After a claim that came too late: waits until the guard's report is out; true when it was accepted, or is in line. */
 bool cpl_guard_reported(cpl_guard *guard);
 void cpl_guard_free(cpl_guard *guard); /* NULL is fine; waits while a report is under way */

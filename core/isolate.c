@@ -13,6 +13,7 @@
 #include "job.h"
 
 #define SLICE_MS 50
+#define WAIT_MAX_MS 1000
 #define LAST_WORDS_MS 3000 /* from being cancelled until it is killed */
 #define ANSWER_MAX ((size_t)32 << 20)
 #define SHUT_DOWN "the worker was shut down before the job finished"
@@ -118,7 +119,9 @@ static cpl_wait wait_of(const run *r) {
     return wait;
 }
 
-/* One request. *text is what it answers besides having worked; NULL: nothing. */
+/*
+ * One request. *text is what it answers besides having worked; NULL: nothing, or it has made another answer itself.
+ */
 typedef cpl_status (*request_maker)(run *r, const cpl_json *request, const char **text, cpl_error *err);
 
 static cpl_status get_input_path(run *r, const cpl_json *request, const char **text, cpl_error *err) {
@@ -155,6 +158,37 @@ static cpl_status digest_output(run *r, const cpl_json *request, const char **te
 static cpl_status get_work_dir(run *r, const cpl_json *request, const char **text, cpl_error *err) {
     (void)request;
     return cpl_job_work_dir(r->job, text, err);
+}
+
+static cpl_status tell_cancelled(run *r, const cpl_json *request, const char **text, cpl_error *err) {
+    (void)request, (void)text, (void)err;
+    answer_bool(r, cpl_job_cancelled(r->job));
+    return CPL_OK;
+}
+
+/* For a second at most: meanwhile nobody sees whether the program lives. */
+static cpl_status wait_cancelled(run *r, const cpl_json *request, const char **text, cpl_error *err) {
+    cpl_wait wait = wait_of(r);
+    double seconds = cpl_json_get_number(request, "timeout", 0);
+    int64_t timeout_ms = seconds > 0 && seconds < 1 ? (int64_t)(seconds * 1000) + 1 : WAIT_MAX_MS;
+    bool cancelled = false;
+    cpl_status status;
+    (void)text;
+    if (wait.timeout_ms == 0 || timeout_ms < wait.timeout_ms) wait.timeout_ms = timeout_ms;
+    status = cpl_job_wait_cancelled(r->job, &wait, &cancelled, err);
+    if (status == CPL_OK) answer_bool(r, cancelled);
+    return status;
+}
+
+static cpl_status tell_remaining(run *r, const cpl_json *request, const char **text, cpl_error *err) {
+    int64_t left_ms = r->end_ms - cpl_clock_monotonic_ms();
+    (void)request, (void)text, (void)err;
+    if (r->end_ms == 0) {
+        cpl_buf_adds(&r->answer, "{\"value\":null}\n");
+    } else {
+        cpl_buf_addf(&r->answer, "{\"value\":%.3f}\n", left_ms > 0 ? (double)left_ms / 1000 : 0.0);
+    }
+    return CPL_OK;
 }
 
 /* ---- what it says the result is ---- */
@@ -222,6 +256,9 @@ static const struct {
                 {"output_file", take_output_file},
                 {"output_digest", digest_output},
                 {"work_dir", get_work_dir},
+                {"cancelled", tell_cancelled},
+                {"wait_cancelled", wait_cancelled},
+                {"remaining", tell_remaining},
                 {"succeed", succeed},
                 {"fail", fail},
                 {"later", later}};
@@ -268,8 +305,7 @@ static cpl_status serve(run *r, cpl_str line, cpl_error *err) {
     cpl_error failure = {0};
     const char *text = NULL;
     cpl_status status = cpl_json_parse(line, &request, &failure);
-    bool asks_cancelled = cpl_str_is(cpl_json_get_str(request, "do"), "cancelled");
-    if (status == CPL_OK && !asks_cancelled) status = make_request(r, request, &text, &failure);
+    if (status == CPL_OK) status = make_request(r, request, &text, &failure);
     cpl_json_free(request);
     if (status == CPL_CANCELLED) {
         *err = failure;
@@ -279,8 +315,8 @@ static cpl_status serve(run *r, cpl_str line, cpl_error *err) {
         answer_error(r, &failure);
     } else if (text) {
         answer_text(r, text);
-    } else {
-        answer_bool(r, asks_cancelled ? cpl_job_cancelled(r->job) : true);
+    } else if (r->answer.n == 0) {
+        answer_bool(r, true);
     }
     return send_answer(r, err);
 }

@@ -14,6 +14,8 @@
 #define RENEWAL_MS 30000
 #define GIVEN_UP "the handler gave the job up"
 #define TIME_IS_UP "the time limit is nearly up, and the handler has not finished"
+#define REPORTED "the job was reported failed: its time was nearly up"
+#define SLICE_MS 50
 #define CONFIGURATION "data.actionConfiguration.configuration"
 
 static const char *const paths[CPL_JOB_FIELD_COUNT] = {
@@ -96,7 +98,7 @@ static cpl_status make(cpl_job **out, cpl_desk *desk, cpl_json *document, size_t
     cpl_buf_init(&job->text, TEXT_MAX);
     cpl_buf_init(&job->configuration, TEXT_MAX);
     cpl_buf_init(&job->state, CPL_STATE_MAX + 1);
-    cpl_buf_init(&job->left, CPL_STATE_MAX + 1);
+    cpl_buf_init(&job->rehearsed.state, CPL_STATE_MAX + 1);
     job->answer = CPL_JOB_LOST; /* until it is handed out, freeing it owes nobody anything */
     status = read_document(job, needed_count, err);
     if (status == CPL_OK) {
@@ -148,7 +150,8 @@ static void give_up(cpl_job *job) {
 
 void cpl_job_free(cpl_job *job) {
     if (job == NULL) return;
-    (void)cpl_job_claim(job, NULL); /* a guard that has fired is heard out, one that has not never will */
+    if (!job->rehearsal)
+        (void)cpl_job_claim(job, NULL); /* a guard that has fired is heard out, one that has not never will */
     if (job->answer == CPL_JOB_OPEN) give_up(job);
     if (job->work_dir) (void)cpl_tree_remove(AT_FDCWD, job->work_dir);
     cpl_free(job->work_dir);
@@ -161,7 +164,7 @@ void cpl_job_free(cpl_job *job) {
     free_text(&job->text);
     free_text(&job->configuration);
     free_text(&job->state);
-    free_text(&job->left);
+    free_text(&job->rehearsed.state);
     cpl_json_free(job->document);
     cpl_desk_drop(job->desk);
     cpl_free(job);
@@ -183,7 +186,32 @@ cpl_owed *cpl_job_sign(const cpl_job *job, cpl_owed *owed) {
 }
 
 bool cpl_job_cancelled(const cpl_job *job) {
-    return cpl_desk_cancelled(job->desk) || cpl_job_expired(job);
+    return cpl_desk_cancelled(job->desk) || cpl_job_expired(job) || cpl_job_rehearsed_cancelled(job);
+}
+
+cpl_status cpl_job_wait_cancelled(cpl_job *job, const cpl_wait *wait, bool *cancelled, cpl_error *err) {
+    cpl_wait rest;
+    cpl_pace pace;
+    cpl_status status = CPL_OK;
+    if (job->rehearsal) return cpl_job_rehearse_wait(job, wait ? wait->timeout_ms : 0, cancelled, err);
+    cpl_pace_init(&pace, wait);
+    while (!(*cancelled = cpl_job_cancelled(job)) && cpl_pace_rest(&pace, &rest, NULL) == CPL_OK && status == CPL_OK) {
+        bool last = rest.timeout_ms > 0 && rest.timeout_ms < SLICE_MS;
+        status = cpl_clock_sleep(last ? rest.timeout_ms : SLICE_MS, wait, err);
+    }
+    return status;
+}
+
+int64_t cpl_job_remaining_ms(const cpl_job *job) {
+    int64_t left_ms = -1;
+    if (job->guard) {
+        left_ms = cpl_guard_left_ms(job->guard);
+    } else if (job->rehearsal && job->rehearsed.how.limit_ms > 0) {
+        left_ms = job->rehearsed.how.limit_ms - cpl_job_rehearsed_time(job);
+    } else {
+        return -1;
+    }
+    return left_ms > 0 ? left_ms : 0;
 }
 
 void cpl_job_hand_out(cpl_job *job) {
@@ -204,20 +232,33 @@ cpl_status cpl_job_guard(cpl_job *job, int64_t after_ms, cpl_error *err) {
     cpl_owed *failure;
     if (status != CPL_OK) return status;
     if (job->guard) return cpl_fail(err, CPL_STATE, "the job has a guard already");
+    if (job->rehearsal) {
+        job->rehearsed.how.limit_ms = cpl_job_rehearsed_time(job) + (after_ms > 0 ? after_ms : 1);
+        return CPL_OK;
+    }
     failure = cpl_job_sign(job, cpl_owed_failure(&job->origin, cpl_job_text(job, CPL_JOB_ID), TIME_IS_UP));
     cpl_job_sweep(job, failure, false);
     return cpl_guard_new(&job->guard, job->desk, failure, after_ms, err);
 }
 
 bool cpl_job_expired(const cpl_job *job) {
-    return job->guard && cpl_guard_fired(job->guard);
+    return job->guard ? cpl_guard_fired(job->guard) : cpl_job_rehearsed_expired(job);
+}
+
+/* A rehearsed job is reported by nobody but itself. */
+static cpl_status expire(cpl_job *job, cpl_error *err) {
+    cpl_owed_free(job->owed);
+    job->owed = cpl_owed_failure(&job->origin, cpl_job_text(job, CPL_JOB_ID), TIME_IS_UP);
+    cpl_job_close(job, CPL_JOB_ANSWERED);
+    return cpl_fail(err, CPL_STATE, REPORTED);
 }
 
 cpl_status cpl_job_claim(cpl_job *job, cpl_error *err) {
+    if (cpl_job_rehearsed_expired(job)) return expire(job, err);
     if (job->guard == NULL || cpl_guard_claim(job->guard)) return CPL_OK;
     if (cpl_guard_reported(job->guard)) {
         cpl_job_close(job, CPL_JOB_ANSWERED);
-        return cpl_fail(err, CPL_STATE, "the job was reported failed: its time was nearly up");
+        return cpl_fail(err, CPL_STATE, REPORTED);
     }
     cpl_job_close(job, CPL_JOB_LOST);
     return cpl_fail(err, CPL_STATE, "the job's time was nearly up, and that could not be reported");
@@ -230,20 +271,8 @@ cpl_status cpl_job_check_open(cpl_job *job, cpl_error *err) {
     return CPL_OK;
 }
 
-void cpl_job_rehearse(cpl_job *job) {
-    job->rehearsal = true;
-}
-
-cpl_str cpl_job_rehearsed_state(const cpl_job *job) {
-    return job->rehearsal ? cpl_buf_str(&job->left) : (cpl_str){NULL, 0};
-}
-
 const char *cpl_job_warning(const cpl_job *job) {
     return job->warning[0] ? job->warning : NULL;
-}
-
-cpl_str cpl_job_rehearsed_answer(const cpl_job *job) {
-    return job->rehearsal && job->owed ? cpl_str_of(job->owed->params) : (cpl_str){NULL, 0};
 }
 
 bool cpl_job_answered(const cpl_job *job) {

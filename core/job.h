@@ -32,6 +32,14 @@ typedef enum cpl_job_answer {
     CPL_JOB_LOST /* somebody else has it, or it is over */
 } cpl_job_answer;
 
+/* A job of a unit test, see cpl_job_rehearse(). */
+typedef struct cpl_rehearsed {
+    cpl_rehearsal how;
+    atomic_llong passed_ms; /* by its clock */
+    cpl_buf state;          /* what it leaves to the next job */
+    double after_s;         /* when that may come */
+} cpl_rehearsed;
+
 struct cpl_job {
     cpl_job *next; /* in one of the worker's queues */
     cpl_desk *desk;
@@ -43,13 +51,13 @@ struct cpl_job {
     cpl_artifacts inputs, outputs;
     cpl_artifact stored;  /* where a state of this action lies, if it does; the path is not used */
     cpl_buf state;        /* that state, once fetched */
-    cpl_buf left;         /* of a rehearsed job: the state that it leaves */
     int64_t not_before_s; /* of a continuation of ours, wall clock; 0 when there is none */
     int64_t taken_ms;     /* when the poll brought it, monotonic */
     bool entered;         /* the journal has it as taken */
     bool doubtful;        /* an acknowledgement was sent and not answered: it may be ours */
     bool running;         /* handed out and not yet answered */
     bool rehearsal;       /* nothing of it goes to the network */
+    cpl_rehearsed rehearsed;
     cpl_job_answer answer;
     cpl_owed *owed; /* a result that was made and not accepted yet */
     cpl_guard *guard;
@@ -82,6 +90,10 @@ cpl_status cpl_job_check_open(cpl_job *job, cpl_error *err);
 cpl_status cpl_job_claim(cpl_job *job, cpl_error *err);
 /* Keeps a path until the job is freed; takes it over. NULL when out of memory. */
 const char *cpl_job_keep(cpl_job *job, char *path);
+
+/* Its clock has come to the time of that. (rehearsal.c) */
+bool cpl_job_rehearsed_cancelled(const cpl_job *job);
+bool cpl_job_rehearsed_expired(const cpl_job *job);
 
 /* What its continuation token says of it. (state.c) */
 cpl_status cpl_job_find_state(cpl_job *job, cpl_error *err);

@@ -291,8 +291,11 @@ cpl_status cpl_job_later(cpl_job *job, cpl_str state, double after_s, const cpl_
     write_member(w, "continuationToken", cpl_buf_str(&token));
     if (result) write_details(w, result);
     cpl_write_end(w);
-    if (job->rehearsal) cpl_buf_addv(&job->left, state);
     status = answer(job, CPL_VERDICT_SUCCESS, w, !large, &rest, err);
+    if (status == CPL_OK && job->rehearsal) {
+        cpl_buf_addv(&job->rehearsed.state, state);
+        job->rehearsed.after_s = after_s;
+    }
     if (status == CPL_STATE && large && cpl_job_expired(job)) take_back(job);
 out:
     cpl_writer_free(w);

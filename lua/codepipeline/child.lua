@@ -88,6 +88,23 @@ function Remote.set_progress()
   error("artifacts move in the worker's process: give progress to the worker", 3)
 end
 
+function Remote:wait_cancelled(seconds)
+  local left = seconds
+  repeat -- the worker's process answers after a second at most
+    local cancelled, err = ask(self, "wait_cancelled", { timeout = left and math.min(left, 1) or 1 })
+    if cancelled ~= false then
+      return cancelled, err
+    end
+    left = left and left - 1
+  until left and left <= 0
+  return false
+end
+
+function Remote:remaining()
+  local left = ask(self, "remaining")
+  return left ~= core.null and left or nil
+end
+
 function Remote:input_path(name)
   return ask(self, "input_path", { name = name })
 end

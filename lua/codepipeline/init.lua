@@ -104,6 +104,12 @@ function codepipeline.resuming(body)
   return parts.resuming.handler(body)
 end
 
+--- The time of handlers in unit tests, for worker:test(): it stands still unless clock:advance(seconds) turns it, or
+-- job:wait_cancelled() does. clock:elapsed() tells how far it was turned.
+function codepipeline.manual_clock()
+  return parts.rehearsal.clock()
+end
+
 --- Handlers collected in one file, for a worker that another one makes: worker:include(router); see
 -- codepipeline.handlers. Has the worker's methods job, invoke, before, after and on_error.
 function codepipeline.router()

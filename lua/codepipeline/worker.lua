@@ -16,6 +16,7 @@ local core = require "codepipeline.core"
 local child = require "codepipeline.child"
 local event = require "codepipeline.event"
 local handlers = require "codepipeline.handlers"
+local rehearsal = require "codepipeline.rehearsal"
 local resuming = require "codepipeline.resuming"
 
 --- An input artifact of a job.
@@ -142,6 +143,19 @@ end
 --- Whether the handler should come to an end: the worker was cancelled, or was stopped and its grace is over.
 function Job:cancelled()
   return self.core:cancelled()
+end
+
+--- Waits until the job is cancelled, for at most so many seconds (default: without limit). In worker:test() it turns
+-- the clock and does not wait.
+-- @return whether it is cancelled; nil and err when the wait was interrupted
+function Job:wait_cancelled(seconds)
+  return self.core:wait_cancelled(seconds)
+end
+
+--- Seconds until the job is reported failed because its time is up: the handler's timeout, or a Lambda function's
+-- remaining time less the margin. nil: there is no limit.
+function Job:remaining()
+  return self.core:remaining()
 end
 
 --- Success with more than output variables; to be returned by the handler.
@@ -492,9 +506,9 @@ function Worker:isolate(handle, plan)
   end
 end
 
---- Calls a handler that has only so many seconds. Its Lua code is interrupted; a call into C is not.
+--- A handler that has only so many seconds, which the job's guard counts. Its Lua code is interrupted; a call into C is
+-- not.
 local function within(handle, seconds, handler)
-  assert(handle:guard(seconds))
   return function(job)
     debug.sethook(function()
       if handle:expired() then
@@ -518,7 +532,11 @@ local function dispatch(worker, handle)
   if plan then
     return worker:isolate(handle, plan)
   end
-  return worker:handle(handle, timeout and within(handle, timeout, handler) or handler)
+  if timeout then
+    assert(handle:guard(timeout))
+    handler = within(handle, timeout, handler)
+  end
+  return worker:handle(handle, handler)
 end
 
 --- Takes at most one job: waits for it up to seconds (default 1), runs its handler and reports.
@@ -613,88 +631,67 @@ function Worker:lambda_handler(value, options)
   return nil, err
 end
 
-local ID = "00000000-0000-0000-0000-000000000000"
-
---- The event of a job for a unit test.
-local function event_for(options)
-  local function artifacts(artifact_names)
-    local list = {}
-    for i, name in ipairs(artifact_names) do
-      list[i] = { name = name, location = { type = "S3", s3Location = { bucketName = "none", objectKey = name } } }
+--- The seconds that a handler was registered with.
+local function timeout_of(worker, handler)
+  for index, known in pairs(worker.handlers) do
+    if known == handler then
+      local plan = worker.plans[index]
+      return plan and plan.timeout or worker.timeouts[index]
     end
-    return list
   end
-  local inputs = {}
-  for name in pairs(options.inputs or {}) do
-    table.insert(inputs, name)
-  end
-  local data = {
-    actionConfiguration = { configuration = options.configuration or {} },
-    inputArtifacts = artifacts(inputs),
-    outputArtifacts = artifacts(options.outputs or {}),
-  }
-  if options.state ~= nil then
-    data.continuationToken = "cpl1:0:" .. assert(core.encode(options.state))
-  end
-  return { ["CodePipeline.job"] = { id = ID, data = data } }
 end
 
---- What a unit test is told of the answer, and the state as text.
-local function told_by(handle, folder)
-  local answer = core.decode(assert(handle:rehearsed_answer()))
-  local failure, details = answer.failureDetails, answer.executionDetails or {}
-  local token, state = answer.continuationToken, handle:rehearsed_state()
-  local told = {
-    answer = answer,
-    outcome = failure and "failed" or token and "continued" or "succeeded",
-    message = failure and failure.message,
-    failure_type = failure and failure.type,
-    variables = answer.outputVariables or {},
-    summary = details.summary,
-    external_execution_id = details.externalExecutionId or failure and failure.externalExecutionId,
-    percent_complete = details.percentComplete,
-    state = state ~= "" and core.decode(state) or nil,
-    outputs = {},
-  }
-  local history = resuming.history(told.state)
-  if history then
-    told.state = history:state()
+--- The shorter of the times that a handler has in a unit test; nil: there is no limit.
+local function limit_of(worker, handler, options)
+  local limit = options.timeout or timeout_of(worker, handler)
+  local remaining = options.remaining and math.max(options.remaining - (options.margin or 3), 0.001)
+  return limit and remaining and math.min(limit, remaining) or limit or remaining
+end
+
+--- Options for the next job of the same unit test.
+local function options_for(options, given, clock)
+  local more = { event = given, clock = clock }
+  for _, name in ipairs { "inputs", "to", "timeout", "remaining", "margin", "cancelled_after" } do
+    more[name] = options[name]
   end
-  for _, name in ipairs(told.outcome == "succeeded" and folder and handle:output_names() or {}) do
-    told.outputs[name] = ("%s/%s"):format(folder, name)
-    assert(core.extract(handle:rehearsed_output(name), told.outputs[name]))
-  end
-  return told, state
+  return more
 end
 
 --- Runs a handler once, with the worker's hooks, for a unit test: nothing goes to the network.
 -- @param options inputs (folders or archives by the names of the artifacts), outputs (a list of names), configuration,
 --   state, or an event in place of the last three; to (a folder that the outputs, which are archives then, are
---   unpacked to)
+--   unpacked to); clock (a codepipeline.manual_clock(): time stands still unless it is turned; job:wait_cancelled()
+--   turns it), timeout (seconds that the handler has, default: what it was registered with), remaining and margin (of a
+--   Lambda function's time), cancelled_after (seconds until the worker is shut down and the job cancelled)
 -- @return what became of it: outcome ("succeeded", "failed" or "continued"), variables, message, failure_type, summary,
---   external_execution_id, percent_complete, state, outputs (folders by name), answer (all of it, as the service's
---   operation calls it), resume(), which runs the job that follows a continuation, and finish(limit), which goes on so
---   to the end
+--   external_execution_id, percent_complete, state, after (seconds that it asked to wait), clock, outputs (folders by
+--   name), answer (all of it, as the service's operation calls it), resume(), which turns the clock and runs the job
+--   that follows a continuation, and finish(limit), which goes on so to the end
 function Worker:test(handler, options)
   options = options or {}
-  local given = options.event and core.decode(event.text(options.event)) or event_for(options)
+  local given = options.event and core.decode(event.text(options.event)) or rehearsal.event(options)
+  local bound, clock = bind(self, handler), options.clock or rehearsal.clock()
+  local limit = limit_of(self, bound, options)
   local handle <close> = assert(core.job_from_event(self.client, event.text(given), self.job_options))
-  handle:rehearse()
+  handle:rehearse(limit, options.cancelled_after)
   for name, path in pairs(options.inputs or {}) do
     assert(handle:rehearse_input(name, path))
   end
-  self:run_handler(handle, bind(self, handler))
-  local told, state = told_by(handle, options.to)
+  local _ <close> = clock:of(handle)
+  self:run_handler(handle, limit and within(handle, limit, bound) or bound)
+  local told, state = rehearsal.told(handle, options.to)
+  told.clock = clock
   told.resume = function()
     if told.outcome ~= "continued" then
       error("the job is over: it " .. told.outcome, 2)
     end
+    clock:advance(told.after)
     given["CodePipeline.job"].data.continuationToken = "cpl1:0:" .. state -- a large one too, here
-    return self:test(handler, { inputs = options.inputs, to = options.to, event = given })
+    return self:test(handler, options_for(options, given, clock))
   end
-  told.finish = function(limit)
+  told.finish = function(most)
     local last = told
-    for _ = 1, limit or 100 do
+    for _ = 1, most or 100 do
       if last.outcome ~= "continued" then
         return last
       end

@@ -532,9 +532,60 @@ static int job_put_off(lua_State *L) {
     return 1;
 }
 
+/* Seconds as milliseconds; 0 when there are none. */
+static int64_t opt_milliseconds(lua_State *L, int index) {
+    double seconds = luaL_optnumber(L, index, 0);
+    luaL_argcheck(L, seconds >= 0 && seconds < 1e9, index, "not a number of seconds");
+    return seconds > 0 && seconds < 0.001 ? 1 : (int64_t)(seconds * 1000);
+}
+
+/* job:wait_cancelled(seconds) -> whether it is | nil, err */
+static int job_wait_cancelled(lua_State *L) {
+    cpl_job *job = check_job(L);
+    lua_tick tick;
+    cpl_wait wait = tick_wait(&tick, L, 0);
+    cpl_error err;
+    bool cancelled = false;
+    cpl_status status;
+    wait.timeout_ms = opt_milliseconds(L, 2);
+    status = cpl_job_wait_cancelled(job, &wait, &cancelled, &err);
+    tick_raise(&tick);
+    if (status) return push_failure(L, &err);
+    lua_pushboolean(L, cancelled);
+    return 1;
+}
+
+/* job:remaining() -> seconds | nil */
+static int job_remaining(lua_State *L) {
+    int64_t left_ms = cpl_job_remaining_ms(check_job(L));
+    if (left_ms < 0) {
+        lua_pushnil(L);
+    } else {
+        lua_pushnumber(L, (double)left_ms / 1000);
+    }
+    return 1;
+}
+
+/* job:rehearse(limit, cancelled_after) */
 static int job_rehearse(lua_State *L) {
-    cpl_job_rehearse(check_job(L));
+    cpl_rehearsal how = {.limit_ms = opt_milliseconds(L, 2), .cancel_ms = opt_milliseconds(L, 3)};
+    cpl_job_rehearse(check_job(L), &how);
     return 0;
+}
+
+static int job_rehearse_time(lua_State *L) {
+    cpl_job_rehearse_time(check_job(L), opt_milliseconds(L, 2));
+    return 0;
+}
+
+static int job_rehearsed_time(lua_State *L) {
+    lua_pushnumber(L, (double)cpl_job_rehearsed_time(check_job(L)) / 1000);
+    return 1;
+}
+
+static int job_rehearsed_delay(lua_State *L) {
+    lua_pushnumber(L, cpl_job_rehearsed_delay(check_job(L)));
+    return 1;
 }
 
 /* job:rehearse_input(name, path) -> true | nil, err */
@@ -606,11 +657,16 @@ static const luaL_Reg job_methods[] = {
     {"answered", job_answered},
     {"warning", job_warning},
     {"cancelled", job_cancelled},
+    {"wait_cancelled", job_wait_cancelled},
+    {"remaining", job_remaining},
     {"run", job_run},
     {"guard", job_guard},
     {"expired", job_expired},
     {"put_off", job_put_off},
     {"rehearse", job_rehearse},
+    {"rehearse_time", job_rehearse_time},
+    {"rehearsed_time", job_rehearsed_time},
+    {"rehearsed_delay", job_rehearsed_delay},
     {"rehearse_input", job_rehearse_input},
     {"rehearsed_output", job_rehearsed_output},
     {"rehearsed_answer", job_rehearsed_answer},

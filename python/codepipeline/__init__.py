@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ._metrics import ActionMetrics, Durations, Metrics, PipelineMetrics, StageMetrics, metrics
     from ._observe import CallEvent
     from ._outcomes import Outcome, Result
-    from ._rehearsal import Rehearsal
+    from ._rehearsal import ManualClock, Rehearsal
     from ._run import Approval, Explanation, Finding, Run, RunEvent, RunOutcome, follow
     from ._worker import EventJob, Job, Summary, Worker
     from .exceptions import (
@@ -88,6 +88,7 @@ __all__ = [
     "Input",
     "Job",
     "JobFailure",
+    "ManualClock",
     "Metrics",
     "NetworkError",
     "Outcome",
@@ -150,6 +151,7 @@ _MODULES = {
     "Outcome": "_outcomes",
     "Output": "_artifacts",
     "PipelineMetrics": "_metrics",
+    "ManualClock": "_rehearsal",
     "Rehearsal": "_rehearsal",
     "Result": "_outcomes",
     "Router": "_handlers",

@@ -70,6 +70,10 @@ class RemoteJob:
     def cancelled(self) -> bool:
         return bool(self._ask("cancelled"))
 
+    @property
+    def remaining(self) -> Any:
+        return self._ask("remaining")
+
     def data(self, secrets: bool) -> Any:
         if secrets:
             raise ValueError('credentials stay in the worker\'s process: with isolation="process" there is no raw()')

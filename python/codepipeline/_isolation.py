@@ -57,6 +57,7 @@ class Plan:
         kind, place = _find_main() if module == "__main__" else ("module", module)
         self._command = [sys.executable, "-m", "codepipeline._child", kind, place, name]
         self._environ = [f"PYTHONPATH={os.pathsep.join(path or os.getcwd() for path in sys.path)}", *environ]
+        self.timeout = timeout
         self._options: dict[str, Any] = {"timeout": timeout, "hand_over": hand_over, **limits}
 
     def run(self, core: _core.Job) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import pathlib
@@ -14,7 +15,7 @@ from .exceptions import ArchiveError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
 
@@ -39,6 +40,52 @@ def event_for(
     return {"CodePipeline.job": {"id": "00000000-0000-0000-0000-000000000000", "data": data}}
 
 
+class ManualClock:
+    """The time of handlers in unit tests, see Worker.test(): it stands still unless it is turned.
+
+        clock = codepipeline.ManualClock()
+        monkeypatch.setattr(builds, "compile", lambda folder: clock.advance(minutes=20))
+        assert worker.test(build, timeout=600, clock=clock).outcome == "failed"
+
+    >>> clock = codepipeline.ManualClock()
+    >>> clock.advance(minutes=1, seconds=5)
+    >>> clock.elapsed
+    65.0
+    """
+
+    def __init__(self) -> None:
+        self._before = 0.0
+        self._core: _core.Job | None = None  # of the job that is under way
+
+    @property
+    def elapsed(self) -> float:
+        """How far it was turned, in seconds."""
+        return self._before + (0.0 if self._core is None else self._core.rehearsed_time())
+
+    def advance(self, *, days: float = 0, hours: float = 0, minutes: float = 0, seconds: float = 0) -> None:
+        """Turns it forward; from any thread."""
+        seconds += ((days * 24 + hours) * 60 + minutes) * 60
+        if seconds < 0:
+            raise ValueError("a clock is not turned back")
+        if self._core is None:
+            self._before += seconds
+        elif seconds > 0:
+            self._core.rehearse_time(seconds)
+
+    @contextlib.contextmanager
+    def _of(self, core: _core.Job) -> Iterator[None]:
+        if self._core is not None:
+            raise ValueError("the clock is that of another job under way")
+        self._core = core
+        try:
+            yield
+        finally:
+            self._before, self._core = self.elapsed, None
+
+    def __repr__(self) -> str:
+        return f"<codepipeline.ManualClock at {self.elapsed:g} s>"
+
+
 class Rehearsal:
     """How a handler did in a unit test; see Worker.test.
 
@@ -49,6 +96,8 @@ class Rehearsal:
     summary, external_execution_id, percent_complete
                     what the console would show, or None
     state           of a continuation, what the handler is given next
+    after           of a continuation, the seconds it asked to wait, else 0.0
+    clock           a ManualClock: the time of the jobs so far
     outputs         by name: the folder that an archive was unpacked to, or the file when it is none; they live as long
                     as the program
     answer          all that would have been sent, as the service's operation calls it
@@ -61,10 +110,12 @@ class Rehearsal:
     _go_on: Callable[..., Rehearsal]
     _event: dict[str, Any] | str | bytes
 
-    def __init__(self, core: _core.Job) -> None:
+    def __init__(self, core: _core.Job, clock: ManualClock) -> None:
         answer = core.rehearsed_answer()
         assert answer is not None  # a failure can always be told
         self.answer = answer
+        self.clock = clock
+        self.after = core.rehearsed_delay()
         failure = answer.get("failureDetails", {})
         details = answer.get("executionDetails", {})
         self._token: str | None = answer.get("continuationToken")
@@ -95,9 +146,11 @@ class Rehearsal:
         return found
 
     def resume(self) -> Rehearsal:
-        """Runs the handler for the job that follows a continuation, at once, however long it asked to wait."""
+        """Runs the handler for the job that follows a continuation, at once: the clock is turned by what it asked to
+        wait."""
         if self._token is None:
             raise ValueError(f"the job is over: it {self.outcome}")
+        self.clock.advance(seconds=self.after)
         event = copy.deepcopy(self._event)
         if not isinstance(event, dict):
             event = json.loads(event)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ._client import Client
     from ._handlers import _H, Bound
-    from ._rehearsal import Rehearsal
+    from ._rehearsal import ManualClock, Rehearsal
     from ._typing import Path
 
 IN_CHILD = False  # set by _child.py: this process is there for one handler, and its Workers are idle
@@ -63,6 +63,8 @@ class Job:
         >>> job.user_parameters_json()
         {'level': 3}
     """
+
+    _rehearsed = False
 
     def __init__(self, core: _core.Job) -> None:
         self._core = core
@@ -145,8 +147,17 @@ class Job:
         """Whether the handler should come to an end: the worker is being shut down, and its grace is over."""
         return self._core.cancelled
 
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the job is reported failed because its time is up: the handler's timeout, or what a Lambda
+        function has left less the worker's margin. None: there is no limit."""
+        return self._core.remaining
+
     def wait_cancelled(self, timeout: float | None = None) -> bool:
-        """Waits until the job is cancelled, for at most timeout seconds; whether it is. In place of time.sleep()."""
+        """Waits until the job is cancelled, for at most timeout seconds; whether it is. In place of time.sleep().
+        In Worker.test() it turns the clock and does not wait."""
+        if self._rehearsed:
+            return self._core.cancelled if timeout == 0 else self._core.rehearse_wait(timeout)
         end = None if timeout is None else time.monotonic() + timeout
         while not self._core.cancelled:
             left = 0.05 if end is None else min(0.05, end - time.monotonic())
@@ -480,30 +491,53 @@ class Worker(_handlers.Hooked):
         outputs: Iterable[str] = (),
         configuration: Mapping[str, str] | None = None,
         state: Any = None,
+        timeout: float | None = None,
+        remaining: float | None = None,
+        cancelled_after: float | None = None,
+        clock: ManualClock | None = None,
     ) -> Rehearsal:
         """Runs a handler once, with the worker's hooks, for a unit test: nothing goes to the network.
 
         inputs: folders or archives by the names of the artifacts; outputs: names. In place of outputs, configuration
         and state an event may be given. What the handler answers is checked as ever; see Rehearsal for what is told.
+
+        Time is that of clock (default: one of its own), which stands still: job.wait_cancelled(seconds) turns it, and
+        whatever the test has the handler call may. timeout: the handler's, default: what it was registered with.
+        remaining: seconds that a Lambda function would have; the margin goes off. cancelled_after: seconds until the
+        worker is shut down and the job cancelled.
         """
-        from ._rehearsal import Rehearsal, event_for
+        from . import _rehearsal
 
         files = {name: os.fsdecode(path) for name, path in (inputs or {}).items()}
-        given = event_for(files, tuple(outputs), configuration, state) if event is None else event
+        given = _rehearsal.event_for(files, tuple(outputs), configuration, state) if event is None else event
+        limits = [self._timeout_of(handler) if timeout is None else timeout]
+        if remaining is not None:
+            limits.append(max(remaining - self._margin, 0.001))
+        clock = _rehearsal.ManualClock() if clock is None else clock
         core = self._make_job(given)
-        core.rehearse()
+        core.rehearse(min((limit for limit in limits if limit is not None), default=None), cancelled_after)
         for name, path in files.items():
             core.rehearse_input(name, os.fsencode(path))
         job = Job(core)
-        try:
-            outcome = decide(job, _handlers.Bound(handler, (self._hooks,), self.client)(job))
-        except Exception as error:
-            outcome = Failure.of(error)
-        _report(job, outcome)
-        rehearsal = Rehearsal(core)
-        rehearsal._go_on = functools.partial(self.test, handler, inputs=files)
+        job._rehearsed = True
+        with clock._of(core):
+            try:
+                outcome = decide(job, _handlers.Bound(handler, (self._hooks,), self.client)(job))
+            except Exception as error:
+                outcome = Failure.of(error)
+            _report(job, outcome)
+        rehearsal = _rehearsal.Rehearsal(core, clock)
+        again = {"timeout": timeout, "remaining": remaining, "cancelled_after": cancelled_after, "clock": clock}
+        rehearsal._go_on = functools.partial(self.test, handler, inputs=files, **again)
         rehearsal._event = given
         return rehearsal
+
+    def _timeout_of(self, handler: Callable[..., object]) -> float | None:
+        for index, bound in enumerate(self._handlers):
+            if bound.handler is handler:
+                plan = self._plans.get(index)
+                return self._timeouts.get(index) if plan is None else plan.timeout
+        return None
 
     def _handler_for_lambda(self) -> Bound:
         if self._invoked is not None:

@@ -382,6 +382,15 @@ static PyObject *job_hand_over(PyObject *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
+static PyObject *get_remaining(PyObject *self, void *unused) {
+    (void)unused;
+    const cpl_job *job = open_job(self);
+    if (!job) return NULL;
+    int64_t left_ms = cpl_job_remaining_ms(job);
+    if (left_ms < 0) Py_RETURN_NONE;
+    return PyFloat_FromDouble((double)left_ms / 1000);
+}
+
 static PyObject *get_warning(PyObject *self, void *unused) {
     (void)unused;
     const cpl_job *job = open_job(self);
@@ -408,13 +417,45 @@ static PyObject *job_put_off(PyObject *self, PyObject *unused) {
 
 /* ---- unit tests ---- */
 
-static PyObject *job_rehearse(PyObject *self, PyObject *unused) {
-    (void)unused;
+static PyObject *job_rehearse(PyObject *self, PyObject *args) {
     turn t;
+    cpl_rehearsal how = {0};
+    if (!PyArg_ParseTuple(args, "O&O&:rehearse", module_milliseconds, &how.limit_ms, module_milliseconds,
+                          &how.cancel_ms))
+        return NULL;
     if (!turn_begin(&t, self)) return NULL;
-    cpl_job_rehearse(t.job);
+    cpl_job_rehearse(t.job, &how);
     if (!turn_end(&t, CPL_OK)) return NULL;
     Py_RETURN_NONE;
+}
+
+/* Not a turn: another thread may turn the clock while the handler's is in a call. */
+static PyObject *job_rehearse_time(PyObject *self, PyObject *seconds) {
+    int64_t ms;
+    if (!module_milliseconds(seconds, &ms) || !open_job(self)) return NULL;
+    cpl_job_rehearse_time(((job_object *)self)->handle, ms);
+    Py_RETURN_NONE;
+}
+
+static PyObject *job_rehearse_wait(PyObject *self, PyObject *seconds) {
+    turn t;
+    int64_t ms;
+    bool cancelled = false;
+    if (!module_milliseconds(seconds, &ms)) return NULL;
+    if (!turn_begin(&t, self) || !turn_end(&t, cpl_job_rehearse_wait(t.job, ms, &cancelled, &t.err))) return NULL;
+    return PyBool_FromLong(cancelled);
+}
+
+static PyObject *job_rehearsed_time(PyObject *self, PyObject *unused) {
+    (void)unused;
+    const cpl_job *job = open_job(self);
+    return job ? PyFloat_FromDouble((double)cpl_job_rehearsed_time(job) / 1000) : NULL;
+}
+
+static PyObject *job_rehearsed_delay(PyObject *self, PyObject *unused) {
+    (void)unused;
+    const cpl_job *job = open_job(self);
+    return job ? PyFloat_FromDouble(cpl_job_rehearsed_delay(job)) : NULL;
 }
 
 static PyObject *job_rehearse_input(PyObject *self, PyObject *args) {
@@ -493,7 +534,15 @@ static PyMethodDef methods[] = {
      "guard($self, seconds, /)\n--\n\nReports the job failed after so many seconds, unless it is answered by then."},
     {"put_off", job_put_off, METH_NOARGS,
      "put_off($self, /)\n--\n\nSends a continuation that came before its time back; whether it was one."},
-    {"rehearse", job_rehearse, METH_NOARGS, "rehearse($self, /)\n--\n\nNothing of it goes to the network."},
+    {"rehearse", job_rehearse, METH_VARARGS,
+     "rehearse($self, limit, cancelled_after, /)\n--\n\nNothing of it goes to the network."},
+    {"rehearse_time", job_rehearse_time, METH_O, "rehearse_time($self, seconds, /)\n--\n\nTurns its clock."},
+    {"rehearse_wait", job_rehearse_wait, METH_O,
+     "rehearse_wait($self, seconds, /)\n--\n\nTurns it until the job is cancelled, for at most so long; whether it "
+     "is."},
+    {"rehearsed_time", job_rehearsed_time, METH_NOARGS, "rehearsed_time($self, /)\n--\n\nHow far it was turned."},
+    {"rehearsed_delay", job_rehearsed_delay, METH_NOARGS,
+     "rehearsed_delay($self, /)\n--\n\nSeconds that a continuation asked for."},
     {"rehearse_input", job_rehearse_input, METH_VARARGS,
      "rehearse_input($self, name, path, /)\n--\n\nGives an input: an archive or a folder (bytes)."},
     {"rehearsed_output", job_rehearsed_output, METH_VARARGS,
@@ -531,6 +580,7 @@ static PyGetSetDef properties[] = {
     {"warning", get_warning, NULL, "After an answer: what could not be cleaned up, or None.", NULL},
     {"answered", get_answered, NULL, "A result was accepted.", NULL},
     {"cancelled", get_cancelled, NULL, "It should end: its worker is being shut down.", NULL},
+    {"remaining", get_remaining, NULL, "Seconds until the guard reports it; None without one.", NULL},
     {"expired", get_expired, NULL, "The guard reported it, or tried to.", NULL},
     {"progress", get_progress, set_progress, "Called with an artifact's name, bytes done and in total (or None).",
      NULL},

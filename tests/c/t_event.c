@@ -400,7 +400,7 @@ TEST(t_event__a_rehearsed_job_needs_nobody) {
     const char *path = NULL;
     cpl_job *job = sample_job(client);
     NEED(job);
-    cpl_job_rehearse(job);
+    cpl_job_rehearse(job, NULL);
     CHECK(cpl_job_input_path(job, CPL_LIT(""), NULL, &path, &err) == CPL_INVALID);
     CHECK(cpl_job_rehearse_input(job, CPL_LIT("other"), CPL_LIT("core"), NULL, &err) == CPL_INVALID);
     CHECK(cpl_job_rehearse_input(job, CPL_LIT(""), CPL_LIT("no-such-file"), NULL, &err) == CPL_IO);
@@ -415,6 +415,37 @@ TEST(t_event__a_rehearsed_job_needs_nobody) {
     CHECK(cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK && cpl_job_answered(job));
     CHECK(cpl_str_is(cpl_job_rehearsed_answer(job), "{\"jobId\":\"11111111-abcd-1111-abcd-111111abcdef\"}"));
     CHECK(cpl_job_fail(job, CPL_LIT(""), CPL_LIT("late"), CPL_LIT(""), NULL, &err) == CPL_STATE);
+    cpl_job_free(job);
+    cpl_client_free(client);
+}
+
+TEST(t_event__a_rehearsed_job_has_a_clock_that_is_turned) {
+    cpl_client *client = client_at("http://127.0.0.1:9");
+    const cpl_rehearsal how = {.limit_ms = 60000, .cancel_ms = 20000};
+    const cpl_wait wait = {.timeout_ms = 15000};
+    cpl_error err = {0};
+    bool cancelled = true;
+    cpl_job *job = sample_job(client);
+    NEED(job);
+    CHECK(cpl_job_remaining_ms(job) == -1);
+    cpl_job_rehearse(job, &how);
+    CHECK(cpl_job_remaining_ms(job) == 60000 && !cpl_job_cancelled(job));
+    CHECK(cpl_job_wait_cancelled(job, &wait, &cancelled, &err) == CPL_OK && !cancelled);
+    CHECK(cpl_job_wait_cancelled(job, &wait, &cancelled, &err) == CPL_OK && cancelled);
+    CHECK(cpl_job_rehearsed_time(job) == 20000 && cpl_job_remaining_ms(job) == 40000 && !cpl_job_expired(job));
+    cpl_job_rehearse_time(job, 40000);
+    CHECK(cpl_job_expired(job) && cpl_job_remaining_ms(job) == 0);
+    CHECK(cpl_job_succeed(job, NULL, NULL, &err) == CPL_STATE && cpl_job_answered(job));
+    CHECK(strstr(cpl_job_rehearsed_answer(job).p, "the time limit is nearly up"));
+    cpl_job_free(job);
+
+    job = sample_job(client);
+    NEED(job);
+    cpl_job_rehearse(job, NULL);
+    CHECK(cpl_job_wait_cancelled(job, NULL, &cancelled, &err) == CPL_INVALID);
+    CHECK(cpl_job_guard(job, 5000, &err) == CPL_OK && cpl_job_remaining_ms(job) == 5000);
+    CHECK(cpl_job_later(job, CPL_LIT("1"), 30, NULL, NULL, &err) == CPL_OK);
+    CHECK(cpl_str_is(cpl_job_rehearsed_state(job), "1") && cpl_job_rehearsed_delay(job) == 30);
     cpl_job_free(job);
     cpl_client_free(client);
 }

@@ -314,7 +314,7 @@ TEST(t_state__a_rehearsed_one_stays_here) {
     const char *a = large('a');
     NEED(cpl_client_new(&client, &options, &err) == CPL_OK && cpl_job_event_sample(&event, NULL, &err) == CPL_OK);
     NEED(cpl_job_from_event(&job, client, cpl_job_event_text(event), NULL, &err) == CPL_OK);
-    cpl_job_rehearse(job);
+    cpl_job_rehearse(job, NULL);
     CHECK(cpl_job_rehearsed_state(job).n == 0);
     CHECK(later(job, a));
     CHECK(cpl_str_is(cpl_job_rehearsed_state(job), a));

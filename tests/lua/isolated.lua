@@ -23,6 +23,12 @@ function handlers.again(job)
   return not job.state and job:later({ n = 1 }) or job:succeed { summary = "n is " .. job.state.n }
 end
 
+function handlers.times(job)
+  assert(job:wait_cancelled(0.01) == false)
+  local left = job:remaining()
+  return { fine = tostring(left > 0 and left <= 60) }
+end
+
 function handlers.raises()
   error("boom", 0)
 end

@@ -33,6 +33,11 @@ describe("a handler in a process of its own", function()
     return
   end
 
+  it("knows its time", function()
+    local _, output = run("times", { timeout = 60 })
+    assert.equal("true", output.outputVariables.fine)
+  end)
+
   it("does what one in the worker's process does", function()
     local state, output = run "build"
     assert.equal("Succeeded", state.status)

@@ -199,3 +199,72 @@ describe("a handler that goes on", function()
     end)
   end)
 end)
+
+describe("a clock in a unit test", function()
+  it("passes what a handler asked to wait at once", function()
+    with_worker(function(worker)
+      local first = worker:test(function(job)
+        local n = job.state or 0
+        return n < 2 and job:later(n + 1, { after = 1800 }) or nil
+      end)
+      assert.equal(1800, first.after)
+      assert.equal(3600, first.finish().clock:elapsed())
+    end)
+  end)
+
+  it("fails a handler past its time, and interrupts it", function()
+    with_worker(function(worker)
+      local clock, reached = codepipeline.manual_clock(), false
+      local function build(job)
+        assert.equal(60, job:remaining())
+        clock:advance(60)
+        assert.is_true(job:cancelled())
+        for _ = 1, 1e6 do -- its code is interrupted now and then
+        end
+        reached = true
+      end
+      local late = worker:test(build, { clock = clock, timeout = 60 })
+      assert.equal("failed", late.outcome)
+      assert.equal("the time limit is nearly up, and the handler has not finished", late.message)
+      assert.is_false(reached)
+    end)
+  end)
+
+  it("counts the time a handler was registered with, and a Lambda function's", function()
+    with_worker(function(worker)
+      local function waits(job)
+        job:wait_cancelled(60)
+        return { left = tostring(job:remaining()) }
+      end
+      worker:job({ category = "Build", provider = "B", timeout = 30 }, waits)
+      assert.equal("failed", worker:test(waits).outcome)
+      assert.equal("30.0", worker:test(waits, { timeout = 90 }).variables.left)
+      assert.equal("837.0", worker:test(waits, { timeout = 1000, remaining = 900 }).variables.left)
+      local function check(job)
+        return { left = tostring(job:remaining()) }
+      end
+      assert.equal("nil", worker:test(check).variables.left)
+    end)
+  end)
+
+  it("is turned by waiting, until the worker is shut down", function()
+    with_worker(function(worker)
+      local told = {}
+      local done = worker:test(function(job)
+        told = { job:wait_cancelled(45), job:wait_cancelled(45), job:cancelled() }
+      end, { cancelled_after = 60 })
+      assert.same({ false, true, true }, told)
+      assert.equal(60, done.clock:elapsed())
+      local forever = worker:test(function(job)
+        assert(job:wait_cancelled())
+      end)
+      assert.truthy(forever.message:find("waits for ever", 1, true))
+    end)
+  end)
+
+  it("goes forward alone", function()
+    assert.error_matches(function()
+      codepipeline.manual_clock():advance(-1)
+    end, "turned forward")
+  end)
+end)

@@ -119,3 +119,12 @@ def goes_on_with_much(job):
         return job.later(["much"] * 1000)
     assert job.state == ["much"] * 1000
     job.output().write(b"made")
+
+
+def waits_a_minute(job):
+    job.wait_cancelled(60)
+
+
+def tells_its_time(job):
+    assert not job.wait_cancelled(0.01)
+    return {"fine": str(0 < job.remaining <= 60)}

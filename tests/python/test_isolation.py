@@ -53,6 +53,11 @@ def test_it_continues_with_its_state(world):
     assert world.state()["summary"] == "ü"
 
 
+def test_it_knows_its_time(world):
+    assert run(world, handlers.tells_its_time, timeout=60) == "succeeded"
+    assert world.output()["outputVariables"] == {"fine": "True"}
+
+
 def test_a_generator_goes_on_in_the_next_process(world):
     assert run(world, handlers.goes_on, jobs=2) == "succeeded"
     assert world.output()["outputVariables"]["other"] == "True"

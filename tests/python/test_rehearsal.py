@@ -286,3 +286,82 @@ def test_hooks_see_every_job_of_a_generator(worker):
 
     worker.test(handler).finish()
     assert told == [("before", None), ("after", "continued"), ("before", "half"), ("after", "succeeded")]
+
+
+# ---- the clock ----
+
+
+def test_what_a_handler_asks_to_wait_is_told_and_passes_at_once(worker):
+    def deploy(job):
+        return job.later((job.state or 0) + 1, after=1800) if (job.state or 0) < 2 else None
+
+    first = worker.test(deploy)
+    assert first.after == 1800 and first.clock.elapsed == 0
+    last = first.finish()
+    assert last.clock is first.clock and last.clock.elapsed == 3600 and last.after == 0
+
+
+def test_a_handler_past_its_time_is_reported_failed(worker):
+    clock = codepipeline.ManualClock()
+    seen = []
+
+    def build(job):
+        seen.append((job.remaining, job.cancelled))
+        clock.advance(minutes=1)
+        seen.append((job.remaining, job.cancelled))
+        return {"too": "late"}
+
+    late = worker.test(build, clock=clock, timeout=60)
+    assert seen == [(60, False), (0, True)]
+    assert (late.outcome, late.failure_type, late.variables) == ("failed", "JobFailed", {})
+    assert late.message == "the time limit is nearly up, and the handler has not finished"
+    assert worker.test(build, clock=clock, timeout=61).outcome == "succeeded" and clock.elapsed == 120
+
+
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+def test_the_time_it_was_registered_with_counts(worker, isolation):
+    import isolated_handlers
+
+    worker.job(category="Build", provider="B", timeout=30, isolation=isolation)(isolated_handlers.waits_a_minute)
+    assert worker.test(isolated_handlers.waits_a_minute).outcome == "failed"
+    assert worker.test(isolated_handlers.waits_a_minute, timeout=90).outcome == "succeeded"
+
+
+def test_a_lambda_function_has_its_time_less_the_margin(worker):
+    def check(job):
+        return {"left": str(job.remaining)}
+
+    assert worker.test(check, remaining=900).variables == {"left": "897.0"}
+    assert worker.test(check, remaining=900, timeout=20).variables == {"left": "20.0"}
+    assert worker.test(check).variables == {"left": "None"}
+    assert worker.test(check, remaining=2).outcome == "succeeded"  # time stands still
+
+
+def test_waiting_turns_the_clock(worker):
+    told = []
+
+    def patient(job):
+        told.append(job.wait_cancelled(45))
+        told.append(job.wait_cancelled(45))
+        return job.later("wrapped up") if job.cancelled else None
+
+    shut_down = worker.test(patient, cancelled_after=60)
+    assert told == [False, True] and shut_down.outcome == "continued" and shut_down.clock.elapsed == 60
+    told.clear()
+    assert worker.test(patient).outcome == "succeeded" and told == [False, False]
+
+
+def test_waiting_for_ever_is_said_and_not_done(worker):
+    done = worker.test(lambda job: job.wait_cancelled())
+    assert done.failure_type == "ConfigurationError" and "waits for ever" in done.message
+    assert worker.test(lambda job: {"c": str(job.wait_cancelled())}, cancelled_after=5).variables == {"c": "True"}
+
+
+def test_a_clock_goes_forward_for_one_job_at_a_time(worker):
+    clock = codepipeline.ManualClock()
+    with pytest.raises(ValueError, match="not turned back"):
+        clock.advance(seconds=-1)
+    nested = worker.test(lambda job: worker.test(lambda job: None, clock=clock), clock=clock)
+    assert "another job under way" in nested.message
+    clock.advance(days=1)
+    assert repr(clock) == "<codepipeline.ManualClock at 86400 s>"

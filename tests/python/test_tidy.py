@@ -29,7 +29,7 @@ FLOORS = """
     client+call+queue leftover
     desk transfer doctor run+follow+explain+approval+metrics
     guard
-    job+result+artifact+state+isolate
+    job+result+artifact+state+rehearsal+isolate
     worker+polling+offers+recovery+handover event+event_main
 """
 EMULATOR_MAY_KNOW = "codepipeline base err buf clock json digest checksum xml model sigv4 archives sqlite"
