@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: MIT
 """The program that runs one handler in a process of its own; the worker starts it (see _isolation.py).
 
-It imports the module of the handler, in which a Worker is idle, and gives the handler a Job whose core is at the other
-end of two pipes: one JSON line there, one back.
+It imports the modules of the handler and of its hooks, in which a Worker is idle, and gives the handler a Job whose core
+is at the other end of two pipes: one JSON line there, one back.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
 import runpy
 import sys
+import types
 
 from . import _handlers, _worker
 from .exceptions import from_core
@@ -125,24 +127,34 @@ def _path(path: bytes) -> str:
     return os.path.abspath(os.fsdecode(path)) if path else ""
 
 
-def _find(kind: str, place: str, name: str) -> Any:
+@functools.lru_cache(maxsize=None)
+def _load(kind: str, place: str) -> Any:
+    """The module, as an object with its names."""
     if kind == "module":
-        found: Any = importlib.import_module(place)
-    else:
-        found = runpy.run_path(place, run_name="__codepipeline_child__")
-        first, _, name = name.partition(".")
-        found = found[first]
-    for part in name.split(".") if name else []:
-        found = getattr(found, part)
-    return found
+        return importlib.import_module(place)
+    return types.SimpleNamespace(**runpy.run_path(place, run_name="__codepipeline_child__"))
+
+
+def _find(kind: str, place: str, name: str) -> Any:
+    return functools.reduce(getattr, name.split("."), _load(kind, place))
+
+
+def _bound(place: list[str], groups: list[dict[str, list[list[str]]]]) -> _handlers.Bound:
+    """The handler and its hooks, as the worker's process has them."""
+    handler = _find(*place)
+    hooks = tuple(_handlers.Hooks() for _ in groups)
+    for one, group in zip(hooks, groups):
+        for kind, places in group.items():
+            getattr(one, kind).extend(_find(*hook) for hook in places)
+    return _handlers.Bound(handler, hooks, None)
 
 
 def main() -> None:
-    kind, place, name = sys.argv[1:]
+    *place, hooks = sys.argv[1:]
     core: Any = RemoteJob(3, 4)
     _worker.IN_CHILD = _handlers.ALONE = True
     # what the import raises is the job's failure too
-    _worker.Worker()._work(_worker.Job(core), lambda job: _handlers.bound_of(_find(kind, place, name))(job))
+    _worker.Worker()._work(_worker.Job(core), lambda job: _bound(place, json.loads(hooks))(job))
 
 
 if __name__ == "__main__":

@@ -237,34 +237,20 @@ def _run(job: Job, coroutine: Coroutine[Any, Any, object]) -> object:
 
 # ---- a handler with its hooks ----
 
-_bound: dict[Any, Bound] = {}  # in a child: what was registered, by its handler
-
 
 class Bound:
     """A handler as a function of the job alone, with the hooks around it, the outermost first."""
 
     def __init__(self, handler: Callable[..., object], hooks: tuple[Hooks, ...], client: Client | None) -> None:
         self.handler = handler
+        self.hooks = hooks
         self._call = _Call(handler)
-        self._hooks = hooks
         self._client = client
         if client is None and not ALONE and ("client", "given") in self._call.wanted:
             raise ValueError('a handler with isolation="process" has no client')
 
     def __call__(self, job: Job) -> object:
-        return _within(job, self._hooks, lambda: self._call(job, self._client))
-
-
-def bind(handler: Callable[..., object], hooks: tuple[Hooks, ...], client: Client | None) -> Bound:
-    bound = Bound(handler, hooks, client)
-    if ALONE:
-        _bound[handler] = bound
-    return bound
-
-
-def bound_of(handler: Callable[..., object]) -> Bound:
-    """In a child: the handler as its module registered it."""
-    return _bound.get(handler) or Bound(handler, (), None)
+        return _within(job, self.hooks, lambda: self._call(job, self._client))
 
 
 def _within(job: Job, hooks: tuple[Hooks, ...], call: Callable[[], object]) -> object:

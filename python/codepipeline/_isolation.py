@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from . import _core
+    from ._handlers import Hooks
 
 _LIMITS = ("memory", "file_size", "cpu", "open_files")
 
@@ -28,6 +30,23 @@ def _find_main() -> tuple[str, str]:
     return "file", os.path.abspath(file)
 
 
+def _place(function: Callable[..., Any], what: str) -> tuple[str, str, str]:
+    """How a child comes by a function: a module by its name or its file, and the name in it."""
+    name = getattr(function, "__qualname__", repr(function))
+    module = getattr(function, "__module__", None)
+    if module is None or "<" in name:
+        raise ValueError(f'{what} with isolation="process" is a function of a module, which {name} is not')
+    return (*(_find_main() if module == "__main__" else ("module", module)), name)
+
+
+def hook_places(groups: tuple[Hooks, ...]) -> list[dict[str, list[tuple[str, str, str]]]]:
+    """The same for the hooks of each group."""
+    return [
+        {kind: [_place(hook, f"a hook ({kind}) of a handler") for hook in hooks] for kind, hooks in vars(group).items()}
+        for group in groups
+    ]
+
+
 def check(isolation: str, limits: Mapping[str, int] | None, environ: Iterable[str]) -> None:
     if isolation not in ("thread", "process"):
         raise ValueError('isolation is "thread" or "process"')
@@ -36,7 +55,7 @@ def check(isolation: str, limits: Mapping[str, int] | None, environ: Iterable[st
 
 
 class Plan:
-    """How the jobs of one handler are run: a process for each, which imports the handler's module and calls it."""
+    """How the jobs of one handler are run: a process for each, which imports it and its hooks, and calls them."""
 
     def __init__(
         self,
@@ -46,20 +65,17 @@ class Plan:
         environ: Iterable[str],
         hand_over: bool,
     ) -> None:
-        name = getattr(handler, "__qualname__", "<unnamed>")
-        module = getattr(handler, "__module__", None)
-        if module is None or "<" in name:
-            raise ValueError(f'a handler with isolation="process" is a function of a module, which {name} is not')
+        place = _place(handler, "a handler")
         limits = dict(limits or {})
         for key in limits:
             if key not in _LIMITS:
                 raise ValueError(f"there is no limit {key!r}; there are {', '.join(_LIMITS)}")
-        kind, place = _find_main() if module == "__main__" else ("module", module)
-        self._command = [sys.executable, "-m", "codepipeline._child", kind, place, name]
+        self._command = [sys.executable, "-m", "codepipeline._child", *place]
         self._environ = [f"PYTHONPATH={os.pathsep.join(path or os.getcwd() for path in sys.path)}", *environ]
         self.timeout = timeout
         self._options: dict[str, Any] = {"timeout": timeout, "hand_over": hand_over, **limits}
 
-    def run(self, core: _core.Job) -> str:
+    def run(self, core: _core.Job, hooks: tuple[Hooks, ...]) -> str:
         """Runs the handler and answers the job; "succeeded", "failed" or "continued"."""
-        return core.run(self._command, self._environ, **self._options)
+        command = [*self._command, json.dumps(hook_places(hooks))]
+        return core.run(command, self._environ, **self._options)

@@ -416,9 +416,8 @@ class Worker(_handlers.Hooked):
 
         def register(handler: _H) -> _H:
             if IN_CHILD:
-                _handlers.bind(handler, hooks, None)
                 return handler
-            bound = _handlers.bind(handler, hooks, None if isolation == "process" else self.client)
+            bound = _handlers.Bound(handler, hooks, None if isolation == "process" else self.client)
             plan = None
             if isolation == "process":
                 plan = _isolation.Plan(handler, timeout, limits, environ, self._on_shutdown == "continue")
@@ -443,7 +442,7 @@ class Worker(_handlers.Hooked):
     def _invoke(self, handler: Callable[..., object], hooks: tuple[_handlers.Hooks, ...]) -> None:
         if self._invoked is not None:
             raise ValueError("the worker has a handler for Lambda already")
-        self._invoked = _handlers.bind(handler, (self._hooks, *hooks), None if IN_CHILD else self.client)
+        self._invoked = _handlers.Bound(handler, (self._hooks, *hooks), None if IN_CHILD else self.client)
 
     def include(self, router: _handlers.Router) -> None:
         """Takes over the handlers of a Router, which keep its hooks."""
@@ -645,6 +644,8 @@ class Worker(_handlers.Hooked):
     ) -> _core.Job | None:
         if not self._handlers:
             raise StateError("the worker has no handler; give it one with job()")
+        for index in self._plans:
+            _isolation.hook_places(self._handlers[index].hooks)  # one that cannot be had there is an error here
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             core, error = ask(timeout)
@@ -695,7 +696,7 @@ class Worker(_handlers.Hooked):
         name, interrupt = "unreported", None
         _log.info("%r started", job)
         try:
-            name = plan.run(job._core)
+            name = plan.run(job._core, self._handlers[job._core.action_type].hooks)
             if job._core.warning:
                 _log.warning("%r: %s", job, job._core.warning)
         except BaseException as error:

@@ -52,7 +52,52 @@ function handlers.dies()
   os.exit(9)
 end
 
+function handlers.hooked(job)
+  if job.state == nil then
+    error("not yet", 0)
+  end
+  return job:succeed()
+end
+
+function handlers.instead()
+  error "not called"
+end
+
+function handlers.broken() end
+
 local worker = workers[#workers]
-worker:job({ category = "Build", provider = "Builder", isolation = "process" }, handlers[arg[1]])
+if arg[1] == "hooked" then
+  local told = {}
+  local router = codepipeline.router()
+  worker:before(function()
+    told[1] = "worker"
+  end)
+  router:before(function()
+    told[2] = "router"
+  end)
+  router:after(function(_, outcome)
+    told[3] = "router " .. outcome.kind
+  end)
+  worker:after(function(_, outcome)
+    told[4] = "worker " .. outcome.kind
+    outcome.result = { summary = table.concat(told, ", ") }
+  end)
+  router:on_error(function(job, err)
+    return job:later(err)
+  end)
+  router:job({ category = "Build", provider = "Builder", isolation = "process" }, handlers.hooked)
+  worker:include(router)
+elseif arg[1] == "instead" then
+  worker:before(function(job)
+    return { instead = job.action }
+  end)
+elseif arg[1] == "broken" then
+  worker:after(function()
+    error("the hook is broken", 0)
+  end)
+end
+if arg[1] ~= "hooked" then
+  worker:job({ category = "Build", provider = "Builder", isolation = "process" }, handlers[arg[1]])
+end
 worker:run()
 error "run() does not come back in a process of a job"

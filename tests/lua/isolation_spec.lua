@@ -33,6 +33,15 @@ describe("a handler in a process of its own", function()
     return
   end
 
+  it("has its hooks around it", function()
+    local state = run("hooked", nil, 2)
+    assert.equal("Succeeded", state.status)
+    assert.equal("worker, router, router succeed, worker succeed", state.summary)
+    local _, output = run "instead"
+    assert.same({ instead = "Make" }, output.outputVariables)
+    assert.equal("the hook is broken", run("broken").errorDetails.message)
+  end)
+
   it("knows its time", function()
     local _, output = run("times", { timeout = 60 })
     assert.equal("true", output.outputVariables.fine)

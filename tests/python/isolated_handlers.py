@@ -128,3 +128,7 @@ def waits_a_minute(job):
 def tells_its_time(job):
     assert not job.wait_cancelled(0.01)
     return {"fine": str(0 < job.remaining <= 60)}
+
+
+def quiet(job):
+    return job.succeed()

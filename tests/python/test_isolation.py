@@ -13,6 +13,7 @@ import pytest
 
 import codepipeline
 import isolated_handlers as handlers
+import isolated_hooks as hooks
 from test_worker import World, action
 
 pytestmark = pytest.mark.skipif(
@@ -199,3 +200,50 @@ def test_a_thread_that_is_in_time_has_its_own_result(world):
 def test_parameters_by_name_and_coroutines_work_there_too(world, name, variables):
     assert run(world, getattr(handlers, name)) == "succeeded"
     assert world.output()["outputVariables"] == variables
+
+
+# ---- hooks ----
+
+
+def hooked(world, handler, jobs=1, **hooks):
+    """Runs jobs with hooks of a worker and of a router: before_of_router=[...] and the like."""
+    world.start(action("Make", Target="x"))
+    worker, router = world.worker(), codepipeline.Router()
+    router.job(category="Build", provider="Builder", isolation="process")(handler)
+    worker.include(router)
+    for name, functions in hooks.items():
+        kind, _, owner = name.rpartition("_of_")
+        for function in functions:
+            getattr({"worker": worker, "router": router}[owner], kind)(function)
+    return [worker.run_once(timeout=20) for _ in range(jobs)]
+
+
+def test_hooks_run_around_it_in_the_order_they_would_here(world):
+    around = {name: [getattr(hooks, name)] for name in dir(hooks) if "_of_" in name}
+    assert hooked(world, handlers.quiet, **around) == ["succeeded"]
+    assert world.state()["summary"] == "worker, router, router succeeded, worker succeeded"
+    assert hooks.told == []  # not in this process
+
+
+def test_a_hook_answers_in_its_place(world):
+    assert hooked(world, handlers.raises, before_of_worker=[hooks.answers]) == ["succeeded"]
+    assert world.output()["outputVariables"] == {"instead": "Make"}
+
+
+def test_a_hook_that_raises_fails_its_job(world):
+    assert hooked(world, handlers.quiet, after_of_router=[hooks.breaks]) == ["failed"]
+    assert world.state()["errorDetails"]["message"] == "RuntimeError: the hook is broken"
+
+
+def test_an_error_becomes_another_answer(world):
+    assert hooked(world, handlers.raises, jobs=2, on_error_of_router=[hooks.tries_again]) == ["continued", "failed"]
+    assert world.state()["errorDetails"]["message"] == "PermissionError: no key for the door"
+
+
+def test_a_hook_that_no_other_process_has_is_an_error_at_once(world):
+    worker = world.worker()
+    worker.job(category="Build", provider="Builder", isolation="process")(handlers.quiet)
+    worker.after(lambda job, outcome: None)
+    for run_it in (worker.run, worker.run_once):
+        with pytest.raises(ValueError, match=r"a hook \(after\) of a handler with isolation=\"process\" is a function"):
+            run_it()
