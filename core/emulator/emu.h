@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The emulator from the inside. One thread pool receives requests (server.c); one lock guards all state; so everything
+ * The emulator from the inside. A few threads receive requests (server.c); one lock guards all state; so everything
  * below "call" runs alone and may edit documents in place.
  *
  *   server.c   HTTP on loopback (libmicrohttpd): a whole request in, a whole answer out
@@ -199,7 +199,7 @@ bool emu_s3_put(emu *e, const char *bucket, const char *key, cpl_str body, const
 /* Takes it and brings the time up to date, with what is due by then; what was changed is kept when it is left. */
 emu *emu_enter(cpl_emulator *emulator);
 void emu_leave(cpl_emulator *emulator);
-/* Leaves, waits until somebody else was here or ms have passed, and enters again. */
-void emu_pause(cpl_emulator *emulator, int ms);
+/* The same for one who did nothing that others wait for. */
+void emu_leave_as_it_was(cpl_emulator *emulator);
 
 #endif

@@ -39,7 +39,6 @@ struct cpl_emulator {
     size_t runtime_count;
     char *host;
     pthread_mutex_t lock; /* around every request */
-    pthread_cond_t left;  /* somebody left it */
     pid_t pid;            /* who started it: a forked child has no threads to stop */
     char url[300];
     variable environ[9];
@@ -51,8 +50,9 @@ static void enter(cpl_emulator *emulator) {
     emu_set_now(emulator->state, cpl_clock_wall_ms());
 }
 
+/* What was done may be what a function waits for. */
 static void leave(cpl_emulator *emulator) {
-    pthread_cond_broadcast(&emulator->left);
+    for (size_t i = 0; i < emulator->runtime_count; i++) emu_runtime_wake(emulator->runtimes[i]);
     pthread_mutex_unlock(&emulator->lock);
 }
 
@@ -67,11 +67,9 @@ void emu_leave(cpl_emulator *emulator) {
     leave(emulator);
 }
 
-void emu_pause(cpl_emulator *emulator, int ms) {
+void emu_leave_as_it_was(cpl_emulator *emulator) {
     emu_store_commit(emu_store_of(emulator->state), NULL);
-    cpl_clock_await(&emulator->left, &emulator->lock, cpl_clock_monotonic_ms() + ms);
-    emu_set_now(emulator->state, cpl_clock_wall_ms());
-    emu_engine_advance(emulator->state);
+    pthread_mutex_unlock(&emulator->lock);
 }
 
 static void serve(emu *state, const emu_request *request, emu_response *response) {
@@ -147,7 +145,6 @@ cpl_status cpl_emulator_start(cpl_emulator **out, const cpl_emulator_options *op
     *out = NULL;
     if (emulator == NULL) return cpl_fail_nomem(err);
     pthread_mutex_init(&emulator->lock, NULL);
-    cpl_clock_condition(&emulator->left);
     emulator->pid = getpid();
     emulator->page = options && options->ui;
     emulator->host = cpl_strdup(options && options->host.n > 0 ? options->host : CPL_LIT(DEFAULT_HOST));
@@ -167,9 +164,19 @@ cpl_status cpl_emulator_start(cpl_emulator **out, const cpl_emulator_options *op
     return status;
 }
 
+/* From here on nobody wakes them. In a forked child, a thread that is not there may have the lock. */
+static void stop_runtimes(cpl_emulator *emulator) {
+    bool ours = emulator->pid == getpid();
+    size_t count = emulator->runtime_count;
+    if (ours) pthread_mutex_lock(&emulator->lock);
+    emulator->runtime_count = 0;
+    if (ours) pthread_mutex_unlock(&emulator->lock);
+    for (size_t i = 0; i < count; i++) emu_runtime_stop(emulator->runtimes[i]);
+}
+
 void cpl_emulator_stop(cpl_emulator *emulator) {
     if (emulator == NULL) return;
-    for (size_t i = 0; i < emulator->runtime_count; i++) emu_runtime_stop(emulator->runtimes[i]);
+    stop_runtimes(emulator);
     emu_server_stop(emulator->server);
     emu_free(emulator->state);
     emu_faults_free(emulator->faults);
@@ -178,7 +185,6 @@ void cpl_emulator_stop(cpl_emulator *emulator) {
     cpl_buf_wipe(&emulator->state_text); /* has the secrets of jobs and configurations */
     cpl_buf_release(&emulator->state_text);
     if (emulator->pid == getpid()) {
-        pthread_cond_destroy(&emulator->left);
         pthread_mutex_destroy(&emulator->lock);
     }
     cpl_free(emulator->host);

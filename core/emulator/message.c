@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "message.h"
 
+#include <poll.h>
+
 #define HEAD_MAX ((size_t)64 << 10)
 
 bool emu_request_is_api(const emu_request *request) {
@@ -16,6 +18,11 @@ cpl_str emu_request_header(const emu_request *request, const char *name) {
         if (cpl_str_is_nocase(request->headers[i].name, name)) return cpl_str_trim(request->headers[i].value);
     }
     return (cpl_str){NULL, 0};
+}
+
+bool emu_socket_left(int socket) {
+    struct pollfd at = {.fd = socket, .events = POLLRDHUP};
+    return poll(&at, 1, 0) > 0 && (at.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
 void emu_response_init(emu_response *response) {

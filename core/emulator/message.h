@@ -31,13 +31,23 @@ bool emu_request_is_api(const emu_request *request);
 bool emu_request_is_webhook(const emu_request *request);
 /* The value of the first header of that name, trimmed; the absent view when there is none. */
 cpl_str emu_request_header(const emu_request *request, const char *name);
+/* Whether the other side of a connection has closed it, or will send no more. */
+bool emu_socket_left(int socket);
 
 /* What becomes of an answer on its way; see faults.h. */
-typedef enum emu_fate { EMU_FATE_SENT, EMU_FATE_RESET, EMU_FATE_CUT } emu_fate;
+typedef enum emu_fate {
+    EMU_FATE_SENT,
+    EMU_FATE_RESET,
+    EMU_FATE_CUT,
+    EMU_FATE_STALL,   /* after so many bytes of its body; the connection stays */
+    EMU_FATE_TRICKLE, /* so many bytes of its body a second */
+    EMU_FATE_LATER    /* there is none yet: the request is handed in again, soon or when the server is woken */
+} emu_fate;
 
 typedef struct emu_response {
     int status;
     emu_fate fate;
+    int bytes;    /* of that fate */
     cpl_buf head; /* name NUL value NUL ... */
     cpl_buf body;
     int64_t size;           /* HEAD: Content-Length, though there is no body; else -1 */

@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "runtime_api.h"
 
-#include <poll.h>
-#include <stdatomic.h>
-
 #include "../err.h"
 #include "functions.h"
 #include "server.h"
 
 #define BASE "/2018-06-01/runtime/"
 #define INVOCATION BASE "invocation/"
-#define TICK_MS 50
 
 struct emu_runtime {
     cpl_emulator *emulator;
     char *function;
     emu_server *server;
-    atomic_bool closing;
     char address[300];
 };
 
@@ -44,26 +39,18 @@ static void hand_out(const emu_runtime *runtime, emu *e, const emu_invocation *i
     cpl_buf_addv(&response->body, invocation->event);
 }
 
-/* Who asked has gone away: an invocation given to it would be lost. */
-static bool is_gone(const emu_request *request) {
-    struct pollfd at = {.fd = request->socket, .events = POLLRDHUP};
-    return poll(&at, 1, 0) > 0 && (at.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
-}
-
-/* Waits for as long as it takes, as the real one does; each connection has a thread here. */
+/* Takes as long as it takes, as with the real one. Who has gone away gets no invocation: it would be lost. */
 static void next_invocation(emu_runtime *runtime, const emu_request *request, emu_response *response) {
     emu *e = emu_enter(runtime->emulator);
     emu_invocation invocation;
-    while (!atomic_load(&runtime->closing) && !is_gone(request)) {
-        if (emu_function_take(e, cpl_str_of(runtime->function), &invocation)) {
-            hand_out(runtime, e, &invocation, response);
-            emu_leave(runtime->emulator);
-            return;
-        }
-        emu_pause(runtime->emulator, TICK_MS);
+    if (emu_socket_left(request->socket)) {
+        response->fate = EMU_FATE_RESET;
+    } else if (emu_function_take(e, cpl_str_of(runtime->function), &invocation)) {
+        hand_out(runtime, e, &invocation, response);
+    } else {
+        response->fate = EMU_FATE_LATER;
     }
-    emu_leave(runtime->emulator);
-    refuse(response, 410, "Runtime.Closed", "the emulator is closing");
+    emu_leave_as_it_was(runtime->emulator);
 }
 
 /* path: "REQUEST_ID/response" or "REQUEST_ID/error". */
@@ -108,10 +95,9 @@ cpl_status emu_runtime_start(emu_runtime **out, cpl_emulator *emulator, cpl_str 
     *out = NULL;
     if (runtime == NULL) return cpl_fail_nomem(err);
     runtime->emulator = emulator;
-    atomic_init(&runtime->closing, false);
     runtime->function = cpl_strdup(function);
     if (runtime->function == NULL) status = cpl_fail_nomem(err);
-    answerer = (emu_answerer){.handler = handle, .context = runtime, .patient = true};
+    answerer = (emu_answerer){.handler = handle, .context = runtime};
     if (status == CPL_OK) status = emu_server_start(&runtime->server, host, 0, &answerer, err);
     if (status) {
         emu_runtime_stop(runtime);
@@ -127,13 +113,16 @@ const char *emu_runtime_function(const emu_runtime *runtime) {
     return runtime->function;
 }
 
+void emu_runtime_wake(const emu_runtime *runtime) {
+    emu_server_wake(runtime->server);
+}
+
 const char *emu_runtime_address(const emu_runtime *runtime) {
     return runtime->address;
 }
 
 void emu_runtime_stop(emu_runtime *runtime) {
     if (runtime == NULL) return;
-    atomic_store(&runtime->closing, true);
     emu_server_stop(runtime->server);
     cpl_free(runtime->function);
     cpl_free(runtime);

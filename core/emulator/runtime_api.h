@@ -14,6 +14,8 @@ cpl_status emu_runtime_start(emu_runtime **out, cpl_emulator *emulator, cpl_str 
                              cpl_error *err);
 const char *emu_runtime_function(const emu_runtime *runtime);
 const char *emu_runtime_address(const emu_runtime *runtime); /* "127.0.0.1:PORT" */
+/* Something was done: an invocation may be due. */
+void emu_runtime_wake(const emu_runtime *runtime);
 void emu_runtime_stop(emu_runtime *runtime);
 
 #endif

@@ -1,30 +1,58 @@
 /* SPDX-License-Identifier: MIT */
 #include "server.h"
 
-#include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
+#include "../clock.h"
 #include "../err.h"
+#include "doors.h"
+
+/*
+ * One daemon of the library for the process, with a fixed pool of threads and no listening socket of its own:
+ * docs/adr/0032. Whom doors.c takes in, it gets; each connection then knows its server.
+ */
 
 #define THREADS 4
-#define CONNECTIONS_MAX 2048
+#define CONNECTIONS_MAX 2048         /* of one server */
+#define ALL_CONNECTIONS_MAX 0x100000 /* so many descriptors nobody has */
 #define IDLE_S 120
 #define CONNECTION_MEMORY ((size_t)64 << 10) /* all headers of a request, and the pieces its body is read in */
 #define HEADERS_MAX 128
 /* How much of a body that is too large is read and thrown away, so that its sender comes to read the answer. */
 #define DRAIN_MAX ((uint64_t)64 << 20)
+#define LATER_MS 50 /* until a request without an answer is handed in again, should nobody wake the server */
+#define LOOK_MS 100 /* between looks whether the other side of an answer that stands still has left */
+
+typedef struct connection connection;
 
 struct emu_server {
-    struct MHD_Daemon *daemon;
     emu_answerer answerer;
+    uint64_t door;
     int port;
     pid_t pid;
+    /* under the house's lock */
+    emu_server *next;
+    connection *first;
+    size_t count;
+    _Atomic uint64_t woken; /* how often */
+    bool closing;
+};
+
+/* One that the library holds, from the moment it begins until it ends. */
+struct connection {
+    emu_server *server; /* NULL: of one that was stopped, or has too many */
+    struct MHD_Connection *handle;
+    int socket;
+    connection *next, *before;               /* of its server */
+    connection *next_parked, *before_parked; /* of the house, while the library does not look after it */
+    bool parked;
+    bool waits;     /* for its server to be woken */
+    int64_t due_ms; /* when it is looked after again */
 };
 
 /* One request while it arrives. */
@@ -34,14 +62,189 @@ typedef struct exchange {
     uint64_t received;
     bool started;
     bool too_large;
+    bool mute; /* it was heard, and gets no answer */
 } exchange;
+
+/* What all servers of the process share. */
+static struct house {
+    pthread_mutex_t life; /* around its beginning and end */
+    size_t users;
+    struct MHD_Daemon *daemon;
+    emu_doors *doors;
+    pthread_mutex_t lock; /* around what is below; taken after an emulator's lock, and before the library's own */
+    pthread_cond_t ended; /* some connection has */
+    emu_server *servers;
+    connection *parked;
+    uint64_t last_door;
+    uint64_t *came_by; /* which door, by socket: from the moment somebody is let in until the library has begun */
+    size_t came_by_room;
+} house = {.life = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
+
+/* ---- connections that the library leaves alone for a while ---- */
+
+/* With the lock. */
+static void unpark(connection *c) {
+    *(c->before_parked ? &c->before_parked->next_parked : &house.parked) = c->next_parked;
+    if (c->next_parked) c->next_parked->before_parked = c->before_parked;
+    c->parked = false;
+    MHD_resume_connection(c->handle);
+}
+
+/* With the lock, on the thread that the library serves the connection on. */
+static void park(connection *c, int ms, bool waits) {
+    c->due_ms = cpl_clock_monotonic_ms() + ms;
+    c->waits = waits;
+    c->parked = true;
+    c->before_parked = NULL;
+    c->next_parked = house.parked;
+    if (house.parked) house.parked->before_parked = c;
+    house.parked = c;
+    MHD_suspend_connection(c->handle);
+    emu_doors_wake(house.doors);
+}
+
+static int look_after_parked(void *context) {
+    int64_t now_ms = cpl_clock_monotonic_ms(), next_ms = INT64_MAX;
+    connection *next;
+    (void)context;
+    pthread_mutex_lock(&house.lock);
+    for (connection *c = house.parked; c; c = next) {
+        next = c->next_parked;
+        if (c->due_ms <= now_ms) {
+            unpark(c);
+        } else if (c->due_ms < next_ms) {
+            next_ms = c->due_ms;
+        }
+    }
+    pthread_mutex_unlock(&house.lock);
+    return next_ms == INT64_MAX ? -1 : (int)(next_ms - now_ms);
+}
+
+/* For so long, unless the other side has left, or the server is about to. */
+static bool rest(connection *c, int ms) {
+    bool rests;
+    if (emu_socket_left(c->socket)) return false;
+    pthread_mutex_lock(&house.lock);
+    rests = !c->server->closing;
+    if (rests) park(c, ms, false);
+    pthread_mutex_unlock(&house.lock);
+    return rests;
+}
+
+/* Until the server is woken, which it may have been since it was woken so often. */
+static bool wait_for_answer(connection *c, uint64_t woken) {
+    bool waits;
+    pthread_mutex_lock(&house.lock);
+    waits = !c->server->closing;
+    if (waits) park(c, c->server->woken == woken ? LATER_MS : 0, true);
+    pthread_mutex_unlock(&house.lock);
+    return waits;
+}
+
+void emu_server_wake(emu_server *server) {
+    pthread_mutex_lock(&house.lock);
+    server->woken++;
+    for (connection *c = server->first; c; c = c->next) {
+        if (c->parked && c->waits) unpark(c);
+    }
+    pthread_mutex_unlock(&house.lock);
+}
+
+/* ---- connections ---- */
+
+static connection *connection_of(struct MHD_Connection *handle) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static int socket_of(struct MHD_Connection *handle) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+/* With the lock. NULL: it was stopped meanwhile. */
+static emu_server *server_of(int socket) {
+    uint64_t door = (size_t)socket < house.came_by_room ? house.came_by[socket] : 0;
+    emu_server *server = house.servers;
+    while (server && server->door != door) server = server->next;
+    return server;
+}
+
+static void begin_connection(connection *c) {
+    emu_server *server;
+    pthread_mutex_lock(&house.lock);
+    server = server_of(c->socket);
+    if (server && !server->closing && server->count < CONNECTIONS_MAX) {
+        c->server = server;
+        c->next = server->first;
+        if (server->first) server->first->before = c;
+        server->first = c;
+        server->count++;
+    } else {
+        shutdown(c->socket, SHUT_RDWR);
+    }
+    pthread_mutex_unlock(&house.lock);
+}
+
+static void end_connection(connection *c) {
+    pthread_mutex_lock(&house.lock);
+    if (c->server) {
+        *(c->before ? &c->before->next : &c->server->first) = c->next;
+        if (c->next) c->next->before = c->before;
+        c->server->count--;
+        pthread_cond_broadcast(&house.ended);
+    }
+    pthread_mutex_unlock(&house.lock);
+    cpl_free(c);
+}
+
+static void on_connection(void *context, struct MHD_Connection *handle, void **state,
+                          enum MHD_ConnectionNotificationCode what) {
+    connection *c = *state;
+    (void)context;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        if (c) end_connection(c);
+        return;
+    }
+    *state = c = cpl_calloc(1, sizeof *c); /* NULL: every request of it is refused */
+    if (c == NULL) return;
+    c->handle = handle;
+    c->socket = socket_of(handle);
+    begin_connection(c);
+}
+
+/* With the lock. */
+static bool make_room(size_t socket) {
+    size_t room = 2 * socket + 64;
+    uint64_t *more;
+    if (socket < house.came_by_room) return true;
+    more = cpl_realloc(house.came_by, room * sizeof *more);
+    if (more == NULL) return false;
+    house.came_by = more;
+    house.came_by_room = room;
+    return true;
+}
+
+static void admit(void *context, uint64_t door, int socket, const struct sockaddr *from, socklen_t size) {
+    bool known;
+    (void)context;
+    pthread_mutex_lock(&house.lock);
+    known = make_room((size_t)socket);
+    if (known) house.came_by[socket] = door;
+    pthread_mutex_unlock(&house.lock);
+    if (known) {
+        MHD_add_connection(house.daemon, socket, from, size); /* which closes it when it cannot */
+    } else {
+        close(socket);
+    }
+}
 
 /* ---- the request ---- */
 
 /* The library decodes the path for its own use; signatures need it as it was sent. */
-static void *on_target(void *context, const char *target, struct MHD_Connection *connection) {
+static void *on_target(void *context, const char *target, struct MHD_Connection *handle) {
     exchange *x = cpl_calloc(1, sizeof *x);
-    (void)context, (void)connection;
+    (void)context, (void)handle;
     if (x == NULL) return NULL;
     x->target = cpl_strdup(cpl_str_of(target));
     if (x->target) return x;
@@ -49,10 +252,10 @@ static void *on_target(void *context, const char *target, struct MHD_Connection 
     return NULL;
 }
 
-static void on_completed(void *context, struct MHD_Connection *connection, void **state,
+static void on_completed(void *context, struct MHD_Connection *handle, void **state,
                          enum MHD_RequestTerminationCode how) {
     exchange *x = *state;
-    (void)context, (void)connection, (void)how;
+    (void)context, (void)handle, (void)how;
     if (x == NULL) return;
     cpl_buf_release(&x->body);
     cpl_free(x->target);
@@ -105,36 +308,75 @@ static struct MHD_Response *make_response(emu_response *response) {
     return made;
 }
 
-/* The connection closes when the first half of what was announced has been sent. */
-static ssize_t half(void *context, uint64_t at, char *to, size_t max) {
-    const cpl_buf *body = context;
-    size_t end = body->n / 2, n = at < end ? end - (size_t)at : 0;
-    if (n == 0) return MHD_CONTENT_READER_END_WITH_ERROR;
+/* An answer that does not come as it should. */
+typedef struct spoiled {
+    cpl_buf body;
+    connection *to;
+    emu_fate fate;
+    int bytes;
+    int64_t since_ms;
+} spoiled;
+
+/* How many of its bytes may have come by now. */
+static uint64_t allowance(const spoiled *s) {
+    if (s->fate == EMU_FATE_CUT) return s->body.n / 2;
+    if (s->fate == EMU_FATE_STALL) return (uint64_t)s->bytes;
+    return 1 + (uint64_t)(cpl_clock_monotonic_ms() - s->since_ms) * (uint64_t)s->bytes / 1000;
+}
+
+/*
+ * The library (0.9.75) forgets a connection until its time is over if the reader ends it after it was parked. If a send
+ * fails, it does not; so one is made to fail.
+ */
+static ssize_t give_up(const spoiled *s, char *to) {
+    shutdown(s->to->socket, SHUT_RDWR);
+    *to = '\0';
+    return 1;
+}
+
+static ssize_t some_bytes(void *context, uint64_t at, char *to, size_t max) {
+    const spoiled *s = context;
+    uint64_t allowed = allowance(s), end = allowed < s->body.n ? allowed : s->body.n;
+    size_t n = at < end ? (size_t)(end - at) : 0;
+    if (n == 0 && s->fate == EMU_FATE_CUT) return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (n == 0) return rest(s->to, s->fate == EMU_FATE_STALL ? LOOK_MS : 1 + 1000 / s->bytes) ? 0 : give_up(s, to);
     if (n > max) n = max;
-    memcpy(to, body->p + at, n);
+    memcpy(to, s->body.p + at, n);
     return (ssize_t)n;
 }
 
-static void free_half(void *context) {
-    cpl_buf_release(context);
-    cpl_free(context);
+static void free_spoiled(void *context) {
+    spoiled *s = context;
+    cpl_buf_release(&s->body);
+    cpl_free(s);
 }
 
-static struct MHD_Response *make_half(emu_response *response) {
-    cpl_buf *body = cpl_malloc(sizeof *body);
+/* What is announced: when less comes, it must be more than comes. */
+static uint64_t size_of(const spoiled *s) {
+    if (s->fate == EMU_FATE_CUT) return s->body.n ? s->body.n : 1;
+    if (s->fate == EMU_FATE_STALL && (size_t)s->bytes >= s->body.n) return s->body.n + 1;
+    return s->body.n;
+}
+
+static struct MHD_Response *make_spoiled(connection *c, emu_response *response) {
+    spoiled *s = cpl_malloc(sizeof *s);
     struct MHD_Response *made;
-    if (body == NULL) return NULL;
-    *body = response->body;
+    if (s == NULL) return NULL;
+    *s = (spoiled){.body = response->body,
+                   .to = c,
+                   .fate = response->fate,
+                   .bytes = response->bytes,
+                   .since_ms = cpl_clock_monotonic_ms()};
     cpl_buf_init(&response->body, EMU_ANSWER_MAX);
-    made = MHD_create_response_from_callback(body->n ? body->n : 1, 4096, half, body, free_half);
-    if (made == NULL) free_half(body);
+    made = MHD_create_response_from_callback(size_of(s), 4096, some_bytes, s, free_spoiled);
+    if (made == NULL) free_spoiled(s);
     return made;
 }
 
-static enum MHD_Result send_response(struct MHD_Connection *connection, emu_response *response, bool close_after) {
-    struct MHD_Response *made = response->fate == EMU_FATE_RESET ? NULL /* which closes the connection */
-                                : response->fate == EMU_FATE_CUT ? make_half(response)
-                                                                 : make_response(response);
+static enum MHD_Result send_response(connection *c, emu_response *response, bool close_after) {
+    struct MHD_Response *made = response->fate == EMU_FATE_RESET                         ? NULL /* which closes it */
+                                : response->fate == EMU_FATE_SENT || response->size >= 0 ? make_response(response)
+                                                                                         : make_spoiled(c, response);
     enum MHD_Result result;
     cpl_str name, value;
     if (made == NULL) return MHD_NO;
@@ -142,13 +384,13 @@ static enum MHD_Result send_response(struct MHD_Connection *connection, emu_resp
     for (size_t i = 0; emu_response_header_at(response, i, &name, &value); i++)
         MHD_add_response_header(made, name.p, value.p);
     if (close_after) MHD_add_response_header(made, "Connection", "close");
-    result = MHD_queue_response(connection, (unsigned)response->status, made);
+    result = MHD_queue_response(c->handle, (unsigned)response->status, made);
     MHD_destroy_response(made);
     return result;
 }
 
-static void name_remote(struct MHD_Connection *connection, char *out, size_t size) {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+static void name_remote(struct MHD_Connection *handle, char *out, size_t size) {
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     const struct sockaddr *address = info ? info->client_addr : NULL;
     socklen_t length = sizeof(struct sockaddr_in);
     out[0] = '\0';
@@ -156,49 +398,60 @@ static void name_remote(struct MHD_Connection *connection, char *out, size_t siz
     if (address) getnameinfo(address, length, out, (socklen_t)size, NULL, 0, NI_NUMERICHOST);
 }
 
-static int socket_of(struct MHD_Connection *connection) {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    return info ? info->connect_fd : -1;
+/* An answer to HEAD has no body to stand still in, so nothing of it comes. */
+static bool is_mute(const emu_response *response, const char *method) {
+    return response->fate == EMU_FATE_STALL && strcmp(method, "HEAD") == 0;
 }
 
-static enum MHD_Result answer(emu_server *server, struct MHD_Connection *connection, const char *method,
-                              const exchange *x) {
+static enum MHD_Result stay_mute(connection *c) {
+    return rest(c, LOOK_MS) ? MHD_YES : MHD_NO;
+}
+
+static enum MHD_Result conclude(connection *c, const char *method, exchange *x, uint64_t woken,
+                                emu_response *response) {
+    if (response->fate == EMU_FATE_LATER) return wait_for_answer(c, woken) ? MHD_YES : MHD_NO;
+    x->mute = is_mute(response, method);
+    return x->mute ? stay_mute(c) : send_response(c, response, x->too_large);
+}
+
+static enum MHD_Result answer(connection *c, const char *method, exchange *x) {
     header_list headers = {.n = 0};
     emu_request request = {
         .method = cpl_str_of(method), .body = cpl_buf_str(&x->body), .too_large = x->too_large, .headers = headers.at};
     emu_response response;
     enum MHD_Result result;
+    uint64_t woken = c->server->woken;
     char remote[64];
     split_target(&request, cpl_str_of(x->target));
-    MHD_get_connection_values(connection, MHD_HEADER_KIND, add_header, &headers);
+    MHD_get_connection_values(c->handle, MHD_HEADER_KIND, add_header, &headers);
     request.header_count = headers.n;
-    name_remote(connection, remote, sizeof remote);
+    name_remote(c->handle, remote, sizeof remote);
     request.remote = cpl_str_of(remote);
-    request.socket = socket_of(connection);
+    request.socket = c->socket;
     emu_response_init(&response);
-    server->answerer.handler(server->answerer.context, &request, &response);
-    result = send_response(connection, &response, x->too_large);
+    c->server->answerer.handler(c->server->answerer.context, &request, &response);
+    result = conclude(c, method, x, woken, &response);
     emu_response_release(&response);
     return result;
 }
 
 /* ---- receiving ---- */
 
-static uint64_t announced_size(struct MHD_Connection *connection) {
-    const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Content-Length");
+static uint64_t announced_size(struct MHD_Connection *handle) {
+    const char *text = MHD_lookup_connection_value(handle, MHD_HEADER_KIND, "Content-Length");
     int64_t size = 0;
     return text && cpl_str_integer(cpl_str_of(text), &size) && size > 0 ? (uint64_t)size : 0;
 }
 
-static bool expects_continue(struct MHD_Connection *connection) {
-    const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Expect");
+static bool expects_continue(struct MHD_Connection *handle) {
+    const char *text = MHD_lookup_connection_value(handle, MHD_HEADER_KIND, "Expect");
     return text && cpl_str_is_nocase(cpl_str_of(text), "100-continue");
 }
 
 /* The head has arrived. What is far too large, or can be told so before it is sent, is answered at once. */
-static bool begin(exchange *x, struct MHD_Connection *connection, const char *method) {
+static bool begin(exchange *x, struct MHD_Connection *handle, const char *method) {
     emu_request request = {.method = cpl_str_of(method)};
-    uint64_t size = announced_size(connection);
+    uint64_t size = announced_size(handle);
     size_t limit;
     split_target(&request, cpl_str_of(x->target));
     limit = emu_request_is_api(&request) || emu_request_is_webhook(&request) ? EMU_API_BODY_MAX : EMU_BODY_MAX;
@@ -206,7 +459,7 @@ static bool begin(exchange *x, struct MHD_Connection *connection, const char *me
     x->started = true;
     if (size <= limit) return true;
     x->too_large = true;
-    return size <= limit + DRAIN_MAX && !expects_continue(connection);
+    return size <= limit + DRAIN_MAX && !expects_continue(handle);
 }
 
 static bool receive(exchange *x, const char *bytes, size_t n) {
@@ -217,100 +470,151 @@ static bool receive(exchange *x, const char *bytes, size_t n) {
     return x->received <= x->body.limit + DRAIN_MAX;
 }
 
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+/* Also called again, with nothing new, when a connection that was parked is looked after again. */
+static enum MHD_Result on_request(void *context, struct MHD_Connection *handle, const char *url, const char *method,
                                   const char *version, const char *bytes, size_t *size, void **state) {
+    connection *c = connection_of(handle);
     exchange *x = *state;
-    (void)url, (void)version;
-    if (x == NULL) return MHD_NO;
-    if (!x->started) return begin(x, connection, method) ? MHD_YES : answer(context, connection, method, x);
-    if (*size == 0) return answer(context, connection, method, x);
+    (void)context, (void)url, (void)version;
+    if (x == NULL || c == NULL || c->server == NULL) return MHD_NO;
+    if (x->mute) return stay_mute(c);
+    if (!x->started) return begin(x, handle, method) ? MHD_YES : answer(c, method, x);
+    if (*size == 0) return answer(c, method, x);
     if (!receive(x, bytes, *size)) return MHD_NO;
     *size = 0;
     return MHD_YES;
 }
 
-/* ---- life ---- */
-
-/* Our own socket, because the library does not say why it could not listen. */
-static int listen_at(const struct addrinfo *at) {
-    int one = 1, fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), kept;
-    if (fd < 0) return -1;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, 1024) == 0) return fd;
-    kept = errno;
-    close(fd);
-    errno = kept;
-    return -1;
-}
-
-static cpl_status open_socket(const char *host, int port, int *out, cpl_error *err) {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
-    char service[16], address[300];
-    int code, kept;
-    snprintf(service, sizeof service, "%d", port);
-    code = getaddrinfo(host, service, &hints, &found);
-    if (code != 0) return cpl_fail(err, CPL_IO, "listen on \"%s:%d\": %s", host, port, gai_strerror(code));
-    *out = listen_at(found);
-    kept = errno;
-    freeaddrinfo(found);
-    errno = kept;
-    if (*out >= 0) return CPL_OK;
-    snprintf(address, sizeof address, "%s:%d", host, port);
-    if (errno == EADDRINUSE) return cpl_fail(err, CPL_IO, "listen on \"%s\": the port is in use", address);
-    return cpl_fail_errno(err, "listen on", address);
-}
-
-static int port_of(int fd) {
-    struct sockaddr_storage address;
-    socklen_t size = sizeof address;
-    char service[16];
-    int64_t port = 0;
-    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0 ||
-        getnameinfo((struct sockaddr *)&address, size, NULL, 0, service, sizeof service, NI_NUMERICSERV) != 0)
-        return 0;
-    cpl_str_integer(cpl_str_of(service), &port);
-    return (int)port;
-}
+/* ---- the house ---- */
 
 /* The threads start with all signals blocked: those belong to the program. */
-static struct MHD_Daemon *start_daemon(emu_server *server, int fd) {
-    bool patient = server->answerer.patient;
-    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD |
-                     (patient ? MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL | MHD_USE_ITC : MHD_USE_EPOLL);
+static struct MHD_Daemon *start_daemon(void) {
+    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC |
+                     MHD_ALLOW_SUSPEND_RESUME;
     struct MHD_Daemon *daemon;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_THREAD_POOL_SIZE,
-        patient ? 0u : (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
-        MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_END);
+    daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, NULL, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
+                              MHD_OPTION_CONNECTION_LIMIT, (unsigned)ALL_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+                              (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+                              MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+                              NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_END);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return daemon;
+}
+
+static void before_fork(void) {
+    pthread_mutex_lock(&house.life);
+    pthread_mutex_lock(&house.lock);
+}
+
+static void after_fork(void) {
+    pthread_mutex_unlock(&house.lock);
+    pthread_mutex_unlock(&house.life);
+}
+
+/* The child has none of the threads, so it begins anew; what was its parent's is left alone. */
+static void after_fork_in_child(void) {
+    static const pthread_cond_t fresh = PTHREAD_COND_INITIALIZER;
+    house.users = 0;
+    house.daemon = NULL;
+    house.doors = NULL;
+    house.servers = NULL;
+    house.parked = NULL;
+    house.ended = fresh;
+    after_fork();
+}
+
+static void mind_forks(void) {
+    pthread_atfork(before_fork, after_fork, after_fork_in_child);
+}
+
+/* With house.life. */
+static bool close_house(void) {
+    emu_doors_free(house.doors);
+    if (house.daemon) MHD_stop_daemon(house.daemon);
+    cpl_free(house.came_by);
+    house.doors = NULL;
+    house.daemon = NULL;
+    house.came_by = NULL;
+    house.came_by_room = 0;
+    return false;
+}
+
+static bool open_house(void) {
+    static const emu_porter porter = {.admit = admit, .tick = look_after_parked};
+    house.daemon = start_daemon();
+    if (house.daemon) house.doors = emu_doors_new(&porter);
+    return house.doors ? true : close_house();
+}
+
+static bool move_in(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    bool fine;
+    pthread_once(&once, mind_forks);
+    pthread_mutex_lock(&house.life);
+    fine = house.users > 0 || open_house();
+    if (fine) house.users++;
+    pthread_mutex_unlock(&house.life);
+    return fine;
+}
+
+static void move_out(void) {
+    pthread_mutex_lock(&house.life);
+    if (--house.users == 0) close_house();
+    pthread_mutex_unlock(&house.life);
+}
+
+/* ---- servers ---- */
+
+/* Before its door is opened, so that whoever comes finds it. */
+static void enroll(emu_server *server) {
+    pthread_mutex_lock(&house.lock);
+    server->door = ++house.last_door;
+    server->next = house.servers;
+    house.servers = server;
+    pthread_mutex_unlock(&house.lock);
+}
+
+/* A socket that is shut down is an event for the library, which then closes it. */
+static void send_away(emu_server *server) {
+    emu_server **at = &house.servers;
+    pthread_mutex_lock(&house.lock);
+    server->closing = true;
+    for (connection *c = server->first; c; c = c->next) {
+        shutdown(c->socket, SHUT_RDWR);
+        if (c->parked) unpark(c);
+    }
+    while (server->first) pthread_cond_wait(&house.ended, &house.lock);
+    while (*at != server) at = &(*at)->next;
+    *at = server->next;
+    pthread_mutex_unlock(&house.lock);
+}
+
+static void dismiss(emu_server *server) {
+    emu_door_close(house.doors, server->door);
+    send_away(server);
+    move_out();
 }
 
 cpl_status emu_server_start(emu_server **out, const char *host, int port, const emu_answerer *answerer,
                             cpl_error *err) {
     emu_server *server = cpl_calloc(1, sizeof *server);
-    int fd = -1;
     cpl_status status;
     *out = NULL;
     if (server == NULL) return cpl_fail_nomem(err);
     server->answerer = *answerer;
+    server->port = port;
     server->pid = getpid();
-    status = open_socket(host, port, &fd, err);
-    if (status == CPL_OK) {
-        server->port = port_of(fd);
-        server->daemon = start_daemon(server, fd);
-        if (server->daemon == NULL) {
-            close(fd);
-            status = cpl_fail(err, CPL_IO, "the HTTP server could not be started on \"%s:%d\"", host, port);
-        }
-    }
-    if (status) {
+    if (!move_in()) {
         cpl_free(server);
+        return cpl_fail(err, CPL_IO, "the HTTP server could not be started on \"%s:%d\"", host, port);
+    }
+    enroll(server);
+    status = emu_door_open(house.doors, server->door, host, &server->port, err);
+    if (status) {
+        emu_server_stop(server);
     } else {
         *out = server;
     }
@@ -323,6 +627,6 @@ int emu_server_port(const emu_server *server) {
 
 void emu_server_stop(emu_server *server) {
     if (server == NULL) return;
-    if (server->pid == getpid()) MHD_stop_daemon(server->daemon);
+    if (server->pid == getpid()) dismiss(server);
     cpl_free(server);
 }

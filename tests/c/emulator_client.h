@@ -117,17 +117,17 @@ static int client_call(client *c, const char *operation, cpl_str input) {
     return client_send(c, "POST", "/", lines, input);
 }
 
-static bool answer_has(const client *c, const char *text) {
+__attribute__((unused)) static bool answer_has(const client *c, const char *text) {
     bool has = strstr(cpl_buf_cstr(&c->response.body), text) != NULL;
     if (!has) printf("  no \"%s\" in: %.500s\n", text, cpl_buf_cstr(&c->response.body));
     return has;
 }
 
-static bool answer_is(const client *c, cpl_str body) {
+__attribute__((unused)) static bool answer_is(const client *c, cpl_str body) {
     return cpl_str_eq(cpl_buf_str(&c->response.body), body);
 }
 
-static bool header_is(const client *c, const char *name, const char *value) {
+__attribute__((unused)) static bool header_is(const client *c, const char *name, const char *value) {
     cpl_str got = cpl_http_header(&c->response, name);
     if (cpl_str_is(got, value)) return true;
     printf("  %s is \"%.*s\", not \"%s\"\n", name, (int)got.n, got.p ? got.p : "", value);
