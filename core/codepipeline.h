@@ -912,8 +912,8 @@ cpl_status cpl_client_metrics(cpl_client *client, const cpl_metrics_options *opt
 /* ---- emulator ------------------------------------------------------------------------------------------------ */
 
 /*
- * CodePipeline and the part of S3 it needs, offline, on loopback, in a thread of its own. For tests; not for the
- * internet.
+ * CodePipeline and the part of S3 it needs, offline, on loopback, in this process: five threads serve all emulators of
+ * it, thousands if need be. For tests; not for the internet.
  */
 typedef struct cpl_emulator cpl_emulator;
 
@@ -938,7 +938,7 @@ typedef struct cpl_emulator_options {
 
 /* CPL_IO: the port is in use (the message names it), or the file cannot be opened. */
 cpl_status cpl_emulator_start(cpl_emulator **out, const cpl_emulator_options *options, cpl_error *err);
-void cpl_emulator_stop(cpl_emulator *emulator); /* stops the thread and frees; NULL is fine */
+void cpl_emulator_stop(cpl_emulator *emulator); /* closes its connections and frees; NULL is fine */
 const char *cpl_emulator_url(const cpl_emulator *emulator);
 /* The i-th environment variable that points an AWS SDK at the emulator; false past the end. */
 bool cpl_emulator_environ(const cpl_emulator *emulator, size_t i, const char **name, const char **value);
@@ -971,9 +971,10 @@ typedef struct cpl_fault {
     cpl_str operation; /* "PutJobSuccessResult", or "GetObject", "PutObject", ... of S3; default: every one */
     /*
      * "reset": the connection closes, and nothing was done; "lost-answer": the same after the work was done;
-     * "cut-answer": half of the answer comes; "500", "502", "503", "504", "throttling", "expired-token",
-     * "access-denied", "not-found", "retry-after" (503 with x-amz-retry-after), "redirect": that answer, and nothing was
-     * done;
+     * "cut-answer": half of the answer comes; "stall": it stops after some bytes of its body, and the connection stays
+     * until the caller leaves; "trickle": so many bytes of its body come a second (all three after the work was done);
+     * "500", "502", "503", "504", "throttling", "expired-token", "access-denied", "not-found", "retry-after" (503 with
+     * x-amz-retry-after), "redirect": that answer, and nothing was done;
      * "late-500", "no-json", "empty", "html" (both with 200): that answer after the work was done.
      */
     cpl_str kind;
@@ -982,6 +983,7 @@ typedef struct cpl_fault {
     int after;          /* how many that fit are let through first */
     double probability; /* of being struck, each; default 1 */
     uint64_t seed;      /* of that; the same one strikes the same */
+    int bytes;          /* of "stall", default none; of "trickle", default 1 */
 } cpl_fault;
 /* CPL_INVALID names the member in err->path. */
 cpl_status cpl_emulator_fault(cpl_emulator *emulator, const cpl_fault *fault, cpl_error *err);

@@ -150,7 +150,7 @@ static cpl_status read_whole(const cpl_json *in, const char *key, double least, 
 }
 
 static cpl_status add_fault(const emu_control *control, const cpl_json *in, cpl_error *err) {
-    int64_t times = 0, after = 0, seed = 0;
+    int64_t times = 0, after = 0, seed = 0, bytes = 0;
     cpl_status status = read_whole(in, "times", -1, &times, err);
     cpl_fault fault = {.kind = cpl_json_get_str(in, "kind"),
                        .operation = cpl_json_get_str(in, "operation"),
@@ -158,9 +158,11 @@ static cpl_status add_fault(const emu_control *control, const cpl_json *in, cpl_
                        .probability = cpl_json_get_number(in, "probability", 0)};
     if (status == CPL_OK) status = read_whole(in, "after", 0, &after, err);
     if (status == CPL_OK) status = read_whole(in, "seed", 0, &seed, err);
+    if (status == CPL_OK) status = read_whole(in, "bytes", 0, &bytes, err);
     if (status) return status;
     fault.times = (int)times;
     fault.after = (int)after;
+    fault.bytes = (int)bytes;
     fault.seed = (uint64_t)seed;
     return emu_faults_add(control->faults, &fault, err);
 }

@@ -7,7 +7,7 @@
 
 #define FAULTS_MAX 256
 
-typedef enum effect { ANSWER, RESET, CUT } effect;
+typedef enum effect { ANSWER, RESET, CUT, STALL, TRICKLE } effect;
 
 typedef struct kind {
     const char *name;
@@ -29,6 +29,8 @@ static const kind kinds[] = {
     {"reset", RESET, false, 0, NULL, NULL, NULL, NULL, 0, NULL},
     {"lost-answer", RESET, true, 0, NULL, NULL, NULL, NULL, 0, NULL},
     {"cut-answer", CUT, true, 0, NULL, NULL, NULL, NULL, 0, NULL},
+    {"stall", STALL, true, 0, NULL, NULL, NULL, NULL, 0, NULL},
+    {"trickle", TRICKLE, true, 0, NULL, NULL, NULL, NULL, 0, NULL},
     {"500", ANSWER, false, 500, JSON, ERROR("InternalFailure", "a fault that was asked for"), NULL, NULL, 500,
      XML_ERROR("InternalError")},
     {"502", ANSWER, false, 502, "text/html", "<html>502 Bad Gateway</html>", NULL, NULL, 0, NULL},
@@ -57,6 +59,7 @@ struct emu_fault {
     const kind *kind;
     char operation[80], job_id[80];
     int times, after; /* left; times -1: for ever */
+    int bytes;
     double probability;
     uint64_t dice;
 };
@@ -95,10 +98,21 @@ static bool is_known(cpl_str operation) {
     return false;
 }
 
+static bool counts_bytes(const kind *k) {
+    return k->effect == STALL || k->effect == TRICKLE;
+}
+
+static cpl_status check_bytes(const cpl_fault *fault, cpl_error *err) {
+    if (fault->bytes < 0) return cpl_fail_at(err, CPL_INVALID, "bytes", "bytes: less than 0");
+    if (fault->bytes > 0 && !counts_bytes(find_kind(fault->kind)))
+        return cpl_fail_at(err, CPL_INVALID, "bytes", "bytes: for the kinds stall and trickle alone");
+    return CPL_OK;
+}
+
 static cpl_status check(const cpl_fault *fault, cpl_error *err) {
     if (find_kind(fault->kind) == NULL)
         return cpl_fail_at(err, CPL_INVALID, "kind",
-                           "kind: \"%.*s\" is no fault; reset, lost-answer, cut-answer, 500, "
+                           "kind: \"%.*s\" is no fault; reset, lost-answer, cut-answer, stall, trickle, 500, "
                            "502, 503, 504, late-500, throttling, retry-after, expired-token, "
                            "access-denied, not-found, no-json, empty, html and redirect are",
                            (int)cpl_utf8_cut(fault->kind, 40), fault->kind.p ? fault->kind.p : "");
@@ -113,7 +127,7 @@ static cpl_status check(const cpl_fault *fault, cpl_error *err) {
     if (fault->after < 0) return cpl_fail_at(err, CPL_INVALID, "after", "after: less than 0");
     if (!(fault->probability >= 0 && fault->probability <= 1))
         return cpl_fail_at(err, CPL_INVALID, "probability", "probability: not between 0 and 1");
-    return CPL_OK;
+    return check_bytes(fault, err);
 }
 
 cpl_status emu_faults_add(emu_faults *faults, const cpl_fault *fault, cpl_error *err) {
@@ -125,6 +139,7 @@ cpl_status emu_faults_add(emu_faults *faults, const cpl_fault *fault, cpl_error 
     *added = (emu_fault){.kind = find_kind(fault->kind),
                          .times = fault->times ? fault->times : 1,
                          .after = fault->after,
+                         .bytes = fault->bytes,
                          .probability = fault->probability > 0 ? fault->probability : 1,
                          .dice = fault->seed * 2 + 1};
     CPL_COPY(added->operation, fault->operation);
@@ -141,6 +156,7 @@ void emu_faults_write(const emu_faults *faults, cpl_buf *out) {
         cpl_json_quote(out, cpl_str_of(f->operation));
         cpl_buf_adds(out, ",\"job_id\":");
         cpl_json_quote(out, cpl_str_of(f->job_id));
+        if (counts_bytes(f->kind)) cpl_buf_addf(out, ",\"bytes\":%d", f->bytes);
         cpl_buf_addf(out, ",\"times\":%d}", f->times);
         between = ",";
     }
@@ -209,12 +225,16 @@ const char *emu_fault_kind(const emu_fault *fault) {
 }
 
 void emu_fault_spoil(const emu_fault *fault, const emu_request *request, emu_response *response) {
+    static const emu_fate fates[] = {[ANSWER] = EMU_FATE_SENT,
+                                     [RESET] = EMU_FATE_RESET,
+                                     [CUT] = EMU_FATE_CUT,
+                                     [STALL] = EMU_FATE_STALL,
+                                     [TRICKLE] = EMU_FATE_TRICKLE};
     const kind *k = fault->kind;
     bool s3 = k->s3_status && !emu_request_is_api(request);
-    if (k->effect != ANSWER) {
-        response->fate = k->effect == RESET ? EMU_FATE_RESET : EMU_FATE_CUT;
-        return;
-    }
+    response->fate = fates[k->effect];
+    response->bytes = k->effect == TRICKLE && fault->bytes == 0 ? 1 : fault->bytes;
+    if (k->effect != ANSWER) return;
     response->status = s3 ? k->s3_status : k->status;
     response->size = -1;
     cpl_buf_clear(&response->head);

@@ -108,9 +108,10 @@ static int emulator_frozen(lua_State *L) {
     return 1;
 }
 
-/* emulator:fault{kind=, operation=, job_id=, times=, after=, probability=, seed=} -> true | nil, err */
+/* emulator:fault{kind=, operation=, job_id=, times=, after=, probability=, seed=, bytes=} -> true | nil, err */
 static int emulator_fault(lua_State *L) {
-    static const char *const names[] = {"kind", "operation", "job_id", "times", "after", "probability", "seed", NULL};
+    static const char *const names[] = {"kind",        "operation", "job_id", "times", "after",
+                                        "probability", "seed",      "bytes",  NULL};
     cpl_emulator *emulator = check_emulator(L);
     cpl_fault fault = {.times = 0};
     cpl_error err;
@@ -123,6 +124,7 @@ static int emulator_fault(lua_State *L) {
     fault.after = (int)field_number(L, 2, "after", 0);
     fault.probability = field_number(L, 2, "probability", 0);
     fault.seed = (uint64_t)field_number(L, 2, "seed", 0);
+    fault.bytes = (int)field_number(L, 2, "bytes", 0);
     return push_done(L, cpl_emulator_fault(emulator, &fault, &err), &err);
 }
 

@@ -297,6 +297,7 @@ class Emulator:
         after: int,
         probability: float,
         seed: int,
+        bytes: int,
         /,
     ) -> None: ...
     def function(self, name: str, /) -> str: ...

@@ -75,7 +75,7 @@ def _text(state: dict[str, Any] | str | None) -> str | None:
 
 
 class Emulator:
-    """CodePipeline and the part of S3 it needs, offline, on loopback, in a thread of its own.
+    """CodePipeline and the part of S3 it needs, offline, on loopback, in this process; thousands of them, if need be.
 
         with codepipeline.Emulator() as emulator:
             client = emulator.client()
@@ -181,22 +181,25 @@ class Emulator:
         after: int = 0,
         probability: float = 1.0,
         seed: int = 0,
+        bytes: int = 0,
     ) -> None:
         """Trouble for requests to come: ``emulator.fault("lost-answer", "PutJobSuccessResult")``.
 
         kind         "reset" (nothing was done), "lost-answer" (it was), "cut-answer", "500", "502", "503", "504",
                      "throttling", "expired-token", "access-denied", "not-found", "retry-after", "redirect"
-                     (nothing was done),
-                     "late-500", "no-json", "empty", "html" (it was)
+                     (nothing was done), "late-500", "no-json", "empty", "html" (it was), "stall" and "trickle" (it
+                     was, see bytes)
         operation    of the service, or "GetObject", "PutObject", ... of S3; default: every one
         job_id       only requests that name this job
         times        how many are struck; None: all
         after        how many that fit are let through first
         probability  of being struck, each; the same seed strikes the same ones
+        bytes        "stall": after how many of its body the answer stands still, until the caller leaves, default 0;
+                     "trickle": how many of them come a second, default 1
 
         ParamValidationError names what is wrong.
         """
-        self._core.fault(kind, operation, job_id, -1 if times is None else times, after, probability, seed)
+        self._core.fault(kind, operation, job_id, -1 if times is None else times, after, probability, seed, bytes)
 
     def script(
         self,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* _core.Emulator: the offline service, in a thread of its own that never touches Python. */
+/* _core.Emulator: the offline service, on threads that never touch Python. */
 #include "module.h"
 
 typedef struct emulator_object {
@@ -120,9 +120,9 @@ static PyObject *emulator_fault(PyObject *self, PyObject *args) {
     cpl_fault fault = {.times = 0};
     cpl_error err = {0};
     unsigned long long seed;
-    if (!PyArg_ParseTuple(args, "s#z#z#iidK:fault", &fault.kind.p, &fault.kind.n, &fault.operation.p,
+    if (!PyArg_ParseTuple(args, "s#z#z#iidKi:fault", &fault.kind.p, &fault.kind.n, &fault.operation.p,
                           &fault.operation.n, &fault.job_id.p, &fault.job_id.n, &fault.times, &fault.after,
-                          &fault.probability, &seed))
+                          &fault.probability, &seed, &fault.bytes))
         return NULL;
     fault.seed = seed;
     if (!check_open(self)) return NULL;
@@ -270,7 +270,7 @@ static PyMethodDef methods[] = {
     {"freeze", emulator_freeze, METH_VARARGS, "freeze($self, frozen, /)\n--\n\nStops its clock, or lets it go on."},
     {"frozen", emulator_frozen, METH_NOARGS, "frozen($self, /)\n--\n\nWhether its clock stands still."},
     {"fault", emulator_fault, METH_VARARGS,
-     "fault($self, kind, operation, job_id, times, after, probability, seed, /)\n--\n\nTrouble to come."},
+     "fault($self, kind, operation, job_id, times, after, probability, seed, bytes, /)\n--\n\nTrouble to come."},
     {"function", emulator_function, METH_VARARGS,
      "function($self, name, /)\n--\n\nThe address of the Runtime API of a function that actions may name."},
     {"script", emulator_script, METH_O, "script($self, script, /)\n--\n\nWhat becomes of actions it cannot run."},

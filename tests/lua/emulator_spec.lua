@@ -323,6 +323,17 @@ describe("what tests turn", function()
     assert.same({}, emulator:ledger())
   end)
 
+  it("is an answer that stalls, which the read timeout ends", function()
+    local hasty <close> = assert(emulator:client { max_attempts = 1, read_timeout = 0.2 })
+    assert(emulator:fault { kind = "stall", operation = "ListPipelines", bytes = 4 })
+    local none, err = hasty:list_pipelines()
+    assert.is_nil(none)
+    assert.is_true(err.status == "NETWORK" or err.status == "TIMEOUT")
+    assert(hasty:list_pipelines())
+    assert(emulator:fault { kind = "trickle", operation = "ListPipelines", bytes = 200 })
+    assert.same({}, assert(client:list_pipelines()).pipelines)
+  end)
+
   it("names what makes no sense", function()
     local none, err = emulator:fault { kind = "earthquake" }
     assert.is_nil(none)

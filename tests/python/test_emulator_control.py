@@ -2,6 +2,7 @@
 """What tests turn: the emulator's clock, its faults, and what its ledger tells of both."""
 
 import datetime
+import socket
 import time
 
 import pytest
@@ -144,6 +145,49 @@ def test_a_lost_answer_was_work_done_and_a_reset_was_not(world, emulator, client
         assert after - before == times
 
 
+@pytest.mark.parametrize(("kind", "bytes"), [("stall", 0), ("stall", 5), ("stall", 10**6), ("trickle", 2)])
+def test_a_slow_answer_meets_the_read_timeout_and_the_next_attempt_gets_through(emulator, kind, bytes):
+    once = emulator.client(max_attempts=1, read_timeout=0.3)
+    emulator.fault(kind, "ListPipelines", bytes=bytes)
+    began = time.monotonic()
+    with pytest.raises((codepipeline.NetworkError, codepipeline.TimeoutError)):
+        once.list_pipelines()
+    assert 0.25 < time.monotonic() - began < 5
+    emulator.fault(kind, "ListPipelines", bytes=bytes)
+    assert once.with_options(max_attempts=3).list_pipelines()["pipelines"] == []
+    assert [entry["status"] for entry in emulator.ledger(operation="ListPipelines")] == [200, 200, 200]
+
+
+def test_an_answer_that_trickles_comes_whole_to_who_has_the_time(emulator, client):
+    emulator.fault("trickle", "ListPipelines", bytes=100)  # {"pipelines":[]}
+    began = time.monotonic()
+    assert client.list_pipelines()["pipelines"] == []
+    assert 0.1 < time.monotonic() - began < 5
+
+
+def test_objects_stall_too_and_an_emulator_with_such_answers_under_way_can_be_closed():
+    with codepipeline.Emulator() as emulator:
+        emulator.create_bucket("source")
+        address = emulator.url.removeprefix("http://").split(":")
+        emulator.fault("stall", "HeadObject")
+        emulator.fault("stall", "GetObject", bytes=10)
+        waiting = []
+        for method in (b"HEAD", b"GET"):
+            waiting.append(socket.create_connection(address, timeout=10))
+            waiting[-1].sendall(method + b" /source/app.zip HTTP/1.1\r\nHost: x\r\n\r\n")
+        head = waiting[1].recv(4096)
+        while b"\r\n\r\n" not in head or len(head.partition(b"\r\n\r\n")[2]) < 10:
+            head += waiting[1].recv(4096)
+        assert b" 403 " in head and len(head.partition(b"\r\n\r\n")[2]) == 10
+        for connection in waiting:
+            connection.settimeout(0.3)
+            with pytest.raises(socket.timeout):
+                connection.recv(1)
+        waiting[0].close()
+    waiting[1].settimeout(10)
+    assert waiting[1].recv(1) == b""
+
+
 def test_after_times_probability_and_a_seed_choose_whom_it_strikes(emulator):
     client = emulator.client(max_attempts=1)
 
@@ -189,6 +233,8 @@ def test_a_fault_for_one_job_and_for_objects(workshop, emulator, client):
         ({"kind": "500", "after": -1}, "after"),
         ({"kind": "500", "probability": 2.0}, "probability"),
         ({"kind": "500", "job_id": "x" * 90}, "job_id"),
+        ({"kind": "stall", "bytes": -1}, "bytes"),
+        ({"kind": "500", "bytes": 1}, "bytes"),
     ],
 )
 def test_a_fault_that_makes_no_sense_names_its_member(emulator, wrong, path):

@@ -98,6 +98,8 @@ def test_jobs_are_listed(emulator, client, start):
         ("fault", {"kind": "500", "times": 0.5}, "times"),
         ("fault", {"kind": "500", "after": "soon"}, "after"),
         ("fault", {"kind": "500", "seed": -1}, "seed"),
+        ("fault", {"kind": "stall", "bytes": -1}, "bytes"),
+        ("fault", {"kind": "reset", "bytes": 7}, "bytes"),
         ("script", {"outcome": "maybe"}, "outcome"),
         ("repeats", {"policy": "maybe"}, "policy"),
         ("repeats", {}, "policy"),
@@ -198,6 +200,15 @@ def test_a_person_approves_turns_the_clock_and_injects_a_fault(shown, browser):
     browser.wait("byId('faults').innerText.includes('throttling')")
     with pytest.raises(codepipeline.ClientError, match="Rate exceeded"):
         client.with_options(max_attempts=1).list_action_types()
+    browser.run(
+        "byId('kind').value = 'stall'; byId('kind').dispatchEvent(new Event('change')); byId('times').value = 1"
+    )
+    assert not browser.run("byId('bytes').hidden")
+    browser.run("byId('operation').value = 'ListPipelines'; byId('bytes').value = 7")
+    browser.click("inject")
+    browser.wait("byId('faults').innerText.includes('stall 7')")
+    with pytest.raises(codepipeline.TimeoutError):
+        client.with_options(max_attempts=1, read_timeout=0.2).list_pipelines()
     browser.wait("byId('ledger').innerText.includes('ListActionTypes')")
     assert browser.complaints == []
 
