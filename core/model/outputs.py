@@ -261,6 +261,8 @@ LUA_HEAD = """\
 ---@field operation? string
 ---@field http_status? integer
 ---@field request_id? string
+---@field extended_request_id? string Of S3.
+---@field cloudfront_id? string
 ---@field attempts? integer How many times the request was sent.
 ---@field retry_delay? number Seconds spent waiting between the attempts.
 ---@field retryable boolean The same request may succeed later.
@@ -279,55 +281,6 @@ LUA_PAGING = """
 ---@class codepipeline.Pages
 ---@field resume_token? string Where to go on after what was seen so far; nil when nothing is left.
 """
-LUA_PAGES = [
-    "---Iterates over the pages, each as the service answered it, apart from what options cut off.",
-    "---@param operation string",
-    "---@param params? table",
-    "---@param options? codepipeline.Paging",
-    "---@return codepipeline.Pages|fun(): table?",
-    "function Client:pages(operation, params, options) end",
-    "",
-    "---Begins an operation; callback(answer) or callback(nil, err) is called by poll(), drain() or loop().",
-    "---@param operation string",
-    "---@param params? table",
-    "---@param callback? fun(answer: table?, err: codepipeline.Error?)",
-    "---@return integer? id",
-    "---@return codepipeline.Error? err",
-    "function Client:submit(operation, params, callback) end",
-    "",
-    "---Gives a call up; false when it had ended already.",
-    "---@param id integer",
-    "---@return boolean",
-    "function Client:cancel(id) end",
-    "",
-    "---How many calls are under way.",
-    "---@return integer",
-    "function Client:pending() end",
-    "",
-    "---Moves the calls and calls the callbacks of those that ended; how many did.",
-    "---@param seconds? number",
-    "---@return integer? count",
-    "---@return codepipeline.Error? err",
-    "function Client:poll(seconds) end",
-    "",
-    "---The same until nothing is under way.",
-    "---@return integer? count",
-    "---@return codepipeline.Error? err",
-    "function Client:drain() end",
-    "",
-    "---In a function of loop(): the answer; the other functions go on meanwhile.",
-    "---@param operation string",
-    "---@param params? table",
-    "---@return table? answer",
-    "---@return codepipeline.Error? err",
-    "function Client:await(operation, params) end",
-    "",
-    "---Runs functions side by side, as coroutines, until all have returned.",
-    "---@param ... fun()",
-    "---@return boolean? ok",
-    "---@return codepipeline.Error? err",
-    "function Client:loop(...) end",
-]
 
 
 def lua_type(model: Model, name: str) -> str:
@@ -365,11 +318,11 @@ def emit_lua(model: Model) -> str:
     out += [LUA_PAGING, "---@class codepipeline.Client", "local Client = {}", ""]
     out += ["---Iterates over the items of all pages; a page that cannot be had raises its error."]
     out += [lua_paginate(model, op) for op in model.operations.values() if op.pages]
-    out += ["function Client:paginate(operation, params, options) end", "", *LUA_PAGES]
+    out += ["function Client:paginate(operation, params, options) end"]
     for op in model.operations.values():
         out += ["", f"---{op.doc}", f"---@param {lua_params(model, op, ' ')}"]
         out += [f"---@return codepipeline.types.{op.output or 'EmptyOutput'}? result"]
-        out += ["---@return codepipeline.Error? err"]
+        out += ["---@return codepipeline.Error err"]
         out += [f"function Client:{op.method}(params) end"]
     return "\n".join(out) + "\n"
 

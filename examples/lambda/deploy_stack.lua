@@ -37,10 +37,10 @@ worker:invoke(function(job)
     local begun, err = aws(verb, "--stack-name", stack, "--template-body", template, "--capabilities", "CAPABILITY_IAM")
     if begun then
       return job:later("begun", { after = 30, summary = stack .. ": begun" })
-    elseif err:find("No updates are to be performed", 1, true) then
+    elseif tostring(err):find("No updates are to be performed", 1, true) then
       return job:succeed { summary = stack .. " was up to date" }
     end
-    return job:fail(err)
+    return job:fail(tostring(err))
   end
   local status, err = status_of(stack)
   if status == "CREATE_COMPLETE" or status == "UPDATE_COMPLETE" then

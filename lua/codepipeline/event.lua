@@ -10,6 +10,7 @@
 -- continuation_token. What the event does not tell is nil.
 
 local core = require "codepipeline.core"
+local check = require "codepipeline.check"
 
 local Event = {}
 Event.__index = Event
@@ -57,7 +58,7 @@ function event.text(value)
   elseif type(value) == "table" then
     return assert(core.encode(value))
   elseif type(value) ~= "string" then
-    error(("an event is text or a table, not a %s"):format(type(value)), 3)
+    check.misuse("an event is text or a table, not a %s", type(value))
   end
   return value
 end

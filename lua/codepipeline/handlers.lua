@@ -15,6 +15,8 @@
 --   on_error(job, err)  the handler, or a hook before it, raised; the router's first. The first answer that is not nil
 --                       is the job's, in place of the failure.
 
+local check = require "codepipeline.check"
+
 local handlers = {}
 
 local HOOKS = { "before", "after", "on_error" }
@@ -23,9 +25,7 @@ local HOOKS = { "before", "after", "on_error" }
 function handlers.give_hooks(class)
   for _, name in ipairs(HOOKS) do
     class[name] = function(self, hook)
-      if hook == nil then
-        error("a hook is missing", 2)
-      end
+      check.type(hook, "a hook", "function")
       table.insert(self.hooks[name], hook)
       return self
     end
@@ -42,24 +42,25 @@ handlers.give_hooks(Router)
 
 --- Arguments as for worker:job(), which looks at them when the router is included.
 function Router:job(type, handler)
-  if handler == nil then
-    error("a handler is missing", 2)
-  end
+  check.type(type, "an action type", "table")
+  check.type(handler, "a handler", "function")
   table.insert(self.routes, { type = type, handler = handler })
   return self
 end
 
 --- As worker:invoke().
 function Router:invoke(handler)
-  if handler == nil then
-    error("a handler is missing", 2)
-  end
+  check.type(handler, "a handler", "function")
   table.insert(self.routes, { handler = handler })
   return self
 end
 
 function handlers.router()
   return setmetatable({ routes = {}, hooks = handlers.new_hooks() }, Router)
+end
+
+function handlers.is_router(value)
+  return getmetatable(value) == Router
 end
 
 --- The first answer of these hooks that is not nil.
@@ -128,7 +129,7 @@ end
 --- See codepipeline.failure in init.lua.
 function handlers.failure(type, message, external_execution_id)
   if not TYPES[type] then
-    error(("there is no failure type %q"):format(tostring(type)), 3)
+    check.misuse("there is no failure type %q", tostring(type))
   end
   return setmetatable({
     failure_type = type,

@@ -10,6 +10,7 @@
 --     local answer, err = client:list_pipelines{ maxResults = 10 }
 
 local core = require "codepipeline.core"
+local check = require "codepipeline.check"
 
 -- The other modules, each loaded when it is first used: compiling all of them was a quarter of what a program with one
 -- call takes.
@@ -19,6 +20,8 @@ local parts = setmetatable({}, {
     return loaded[name]
   end,
 })
+
+core.set_home(check.home)
 
 local codepipeline = {
   _VERSION = core.version,
@@ -61,6 +64,7 @@ end
 --   repeats the result of a job that is over
 -- @return emulator (members url and environ, methods client, events and close), or nil and err
 function codepipeline.emulator(options)
+  check.optional(options, "options", "table")
   if options and type(options.state) == "table" then
     local copy = {}
     for name, value in pairs(options) do
@@ -78,6 +82,7 @@ end
 -- @return worker, or nil and err
 function codepipeline.worker(client, options)
   local err
+  check.optional(client, "the client, which comes before the options,", "userdata")
   if client == nil then
     client, err = core.client()
     if not client then
@@ -101,6 +106,7 @@ end
 -- what job:later() and job:step() answered before comes from the continuation token. What it does between must not
 -- depend on time, chance or the world, unless it is in a job:step().
 function codepipeline.resuming(body)
+  check.type(body, "a handler", "function")
   return parts.resuming.handler(body)
 end
 
@@ -151,8 +157,11 @@ end
 -- @return list of {path, code, message, line, column}, empty when all is well, or nil and err
 function codepipeline.lint(pipeline, options)
   local text, err = pipeline, nil
+  check.options(options, { "region" })
   if type(pipeline) == "table" then
     text, err = core.encode(pipeline)
+  else
+    check.type(pipeline, "the pipeline, which is JSON or a table,", "string")
   end
   if not text then
     return nil, err
@@ -163,6 +172,8 @@ end
 --- Zips a folder's contents, or one file, into a new archive.
 -- @return true, or nil and err
 function codepipeline.pack(path, archive)
+  check.type(path, "the path", "string")
+  check.type(archive, "the archive's path", "string")
   return core.pack(path, archive)
 end
 
@@ -170,6 +181,8 @@ end
 -- @param limit bytes it may unpack to (default 8 GiB)
 -- @return true, or nil and err
 function codepipeline.extract(archive, directory, limit)
+  check.type(archive, "the archive's path", "string")
+  check.type(directory, "the directory", "string")
   return core.extract(archive, directory, limit)
 end
 
@@ -182,8 +195,9 @@ local stages = { request = true, response = true }
 -- @return fn
 function core.client_methods:on(stage, fn)
   if not stages[stage] then
-    error(('a call has the stages "request" and "response", not %q'):format(tostring(stage)), 2)
+    check.misuse('a call has the stages "request" and "response", not %q', tostring(stage))
   end
+  check.type(fn, "what looks on", "function")
   local before = self:observer()
   self:set_observer(function(event)
     if before then
@@ -241,6 +255,7 @@ end
 -- @param timeout seconds to wait for an invocation; default 0.05
 -- @return true; or false when there was none; or nil and err
 function core.emulator_methods:serve(name, handler, timeout)
+  check.type(handler, "a handler", "function")
   local address, err = self:runtime_api(name)
   if not address then
     return nil, err
@@ -259,6 +274,7 @@ end
 -- @param options timeout (seconds; default 0, those that are there now): the iteration ends when none came for so long;
 --   the function it uses can be called again, and goes on there. "none": it ends when the emulator is closed
 function core.emulator_methods:events(options)
+  check.options(options, { "timeout" })
   local timeout = options and options.timeout or 0
   local feed = assert(self:feed())
   return function()
@@ -275,6 +291,7 @@ end
 -- @param options objects = false: without S3's objects; decoded = true: as a table
 -- @return text, or nil and err
 function core.emulator_methods:export(options)
+  check.options(options, { "objects", "decoded" })
   local text, err = self:export_text(not options or options.objects ~= false)
   if text and options and options.decoded then
     return core.decode(text)
@@ -316,4 +333,4 @@ function core.client_methods:approvals(pipeline)
   return parts.run.approvals(self, pipeline)
 end
 
-return codepipeline
+return codepipeline --[[@as codepipeline.Module]]

@@ -2,6 +2,7 @@
 --- Page after page: the methods paginate and pages of a client.
 
 local core = require "codepipeline.core"
+local check = require "codepipeline.check"
 
 local methods = {}
 
@@ -21,7 +22,7 @@ end
 local function paged(operation)
   local info = paging[operation]
   if not (info and info.output_token) then
-    error(("%q has no pages"):format(tostring(operation)), 3)
+    check.misuse("%q has no pages", tostring(operation))
   end
   return info
 end
@@ -40,11 +41,7 @@ local function decode(text)
 end
 
 local function check_options(info, options)
-  for key in pairs(options) do
-    if key ~= "max_items" and key ~= "page_size" and key ~= "starting_token" then
-      error(("unknown option %q"):format(tostring(key)), 3)
-    end
-  end
+  check.options(options, { "max_items", "page_size", "starting_token" })
   if options.page_size and not info.limit_key then
     error(("%q does not let choose the page size"):format(info.name), 3)
   end

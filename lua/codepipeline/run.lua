@@ -13,6 +13,7 @@
 -- asked.
 
 local core = require "codepipeline.core"
+local check = require "codepipeline.check"
 
 --- How a run ended: status (Succeeded, Failed, Stopped, Superseded or Cancelled), succeeded (a boolean), run.
 local Outcome = {}
@@ -80,6 +81,7 @@ end
 -- @param options timeout (seconds); after it err.status is "TIMEOUT", and the message says what it still waits for
 -- @return outcome, or nil and err
 function Run:wait(options)
+  check.options(options, { "timeout" })
   local status, err = self.core:wait(options and options.timeout)
   if not status then
     return nil, err
@@ -91,6 +93,7 @@ end
 -- err, because an iterator has no other way to tell.
 -- @param options timeout: the iteration also ends when nothing happened for so many seconds; another one goes on there
 function Run:follow(options)
+  check.options(options, { "timeout" })
   local timeout = options and options.timeout
   return function()
     local event, err = self.core:next(timeout)
@@ -132,6 +135,7 @@ end
 -- @param options abandon (boolean)
 -- @return true, or nil and err
 function Run:stop(reason, options)
+  check.options(options, { "abandon" })
   return self.core:stop(reason, options and options.abandon)
 end
 
@@ -139,6 +143,8 @@ end
 -- @param options all_actions (boolean)
 -- @return true, or nil and err
 function Run:retry(stage, options)
+  check.type(stage, "the stage's name", "string")
+  check.options(options, { "all_actions" })
   return self.core:retry(stage, options and options.all_actions)
 end
 
@@ -206,6 +212,7 @@ local run = {}
 --   to twice it), unclaimed_after (seconds without a sign of a worker until a job is called unclaimed; default 60)
 -- @return run, or nil and err
 function run.start(client, pipeline, options)
+  check.type(pipeline, "the pipeline's name", "string")
   return new_run(core.run_start(client, pipeline, options))
 end
 
@@ -214,6 +221,8 @@ end
 -- @param options poll_interval, unclaimed_after
 -- @return run, or nil and err
 function run.open(client, pipeline, id, options)
+  check.type(pipeline, "the pipeline's name", "string")
+  check.optional(id, "the execution's id", "string")
   return new_run(core.run_open(client, pipeline, id, options))
 end
 
@@ -222,7 +231,10 @@ end
 -- @param options timeout: the iteration also ends when nothing happened for so many seconds
 function run.follow(runs, options)
   local handles = {}
+  check.type(runs, "the list of runs", "table")
+  check.options(options, { "timeout" })
   for i, one in ipairs(runs) do
+    check.type(one, ("run %d of the list"):format(i), "table")
     handles[i] = one.core
   end
   return function()
@@ -241,6 +253,7 @@ end
 -- @param pipeline of this one alone; of all when nil
 -- @return list, or nil and err
 function run.approvals(client, pipeline)
+  check.optional(pipeline, "the pipeline's name", "string")
   local list, err = core.run_approvals(client, pipeline)
   if not list then
     return nil, err

@@ -7,6 +7,7 @@
 -- Nothing moves but while the program is in poll(), drain() or loop().
 
 local core = require "codepipeline.core"
+local check = require "codepipeline.check"
 
 local submit = {}
 
@@ -32,6 +33,8 @@ end
 -- @param callback is called as callback(answer) or callback(nil, err) from poll(), drain() or loop(); optional
 -- @return a number for cancel(), or nil and err: what is wrong with the parameters is told here, and nothing is sent
 function submit:submit(operation, params, callback)
+  check.type(operation, "the operation's name", "string")
+  check.optional(callback, "a callback", "function")
   local state, err = state_of(self)
   if not state then
     return nil, err

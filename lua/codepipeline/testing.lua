@@ -77,4 +77,4 @@ function testing.world(before_each, after_each, options)
   return world
 end
 
-return testing
+return testing --[[@as codepipeline.Testing]]

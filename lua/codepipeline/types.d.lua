@@ -21,6 +21,8 @@
 ---@field operation? string
 ---@field http_status? integer
 ---@field request_id? string
+---@field extended_request_id? string Of S3.
+---@field cloudfront_id? string
 ---@field attempts? integer How many times the request was sent.
 ---@field retry_delay? number Seconds spent waiting between the attempts.
 ---@field retryable boolean The same request may succeed later.
@@ -1207,314 +1209,266 @@ local Client = {}
 ---@overload fun(self, operation: "list_webhooks", params?: codepipeline.types.ListWebhooksInput, options?: codepipeline.Paging): codepipeline.Pages|fun(): codepipeline.types.ListWebhookItem?
 function Client:paginate(operation, params, options) end
 
----Iterates over the pages, each as the service answered it, apart from what options cut off.
----@param operation string
----@param params? table
----@param options? codepipeline.Paging
----@return codepipeline.Pages|fun(): table?
-function Client:pages(operation, params, options) end
-
----Begins an operation; callback(answer) or callback(nil, err) is called by poll(), drain() or loop().
----@param operation string
----@param params? table
----@param callback? fun(answer: table?, err: codepipeline.Error?)
----@return integer? id
----@return codepipeline.Error? err
-function Client:submit(operation, params, callback) end
-
----Gives a call up; false when it had ended already.
----@param id integer
----@return boolean
-function Client:cancel(id) end
-
----How many calls are under way.
----@return integer
-function Client:pending() end
-
----Moves the calls and calls the callbacks of those that ended; how many did.
----@param seconds? number
----@return integer? count
----@return codepipeline.Error? err
-function Client:poll(seconds) end
-
----The same until nothing is under way.
----@return integer? count
----@return codepipeline.Error? err
-function Client:drain() end
-
----In a function of loop(): the answer; the other functions go on meanwhile.
----@param operation string
----@param params? table
----@return table? answer
----@return codepipeline.Error? err
-function Client:await(operation, params) end
-
----Runs functions side by side, as coroutines, until all have returned.
----@param ... fun()
----@return boolean? ok
----@return codepipeline.Error? err
-function Client:loop(...) end
-
 ---Takes a job that poll_for_jobs offered: with the job's latest nonce it becomes this worker's, and InProgress.
 ---@param params codepipeline.types.AcknowledgeJobInput
 ---@return codepipeline.types.AcknowledgeJobOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:acknowledge_job(params) end
 
 ---Takes a third-party job; the nonce comes from get_third_party_job_details.
 ---@param params codepipeline.types.AcknowledgeThirdPartyJobInput
 ---@return codepipeline.types.AcknowledgeThirdPartyJobOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:acknowledge_third_party_job(params) end
 
 ---Registers an action type of your own, so that pipelines can use it and your workers can poll for its jobs.
 ---@param params codepipeline.types.CreateCustomActionTypeInput
 ---@return codepipeline.types.CreateCustomActionTypeOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:create_custom_action_type(params) end
 
 ---Creates a pipeline as version 1 and starts its first execution.
 ---@param params codepipeline.types.CreatePipelineInput
 ---@return codepipeline.types.CreatePipelineOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:create_pipeline(params) end
 
 ---Marks a custom action type deleted; pipelines that use it cannot run that action any more.
 ---@param params codepipeline.types.DeleteCustomActionTypeInput
 ---@return codepipeline.types.EmptyOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:delete_custom_action_type(params) end
 
 ---Deletes a pipeline and its history; a pipeline that does not exist is no error.
 ---@param params codepipeline.types.DeletePipelineInput
 ---@return codepipeline.types.EmptyOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:delete_pipeline(params) end
 
 ---Deletes a webhook; deleting one that is already gone is no error.
 ---@param params codepipeline.types.DeleteWebhookInput
 ---@return codepipeline.types.DeleteWebhookOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:delete_webhook(params) end
 
 ---Removes the webhook from the system that calls it (GitHub); the webhook itself stays until delete_webhook.
 ---@param params? codepipeline.types.DeregisterWebhookWithThirdPartyInput
 ---@return codepipeline.types.DeregisterWebhookWithThirdPartyOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:deregister_webhook_with_third_party(params) end
 
 ---Stops executions from entering (Inbound) or leaving (Outbound) a stage, until enable_stage_transition.
 ---@param params codepipeline.types.DisableStageTransitionInput
 ---@return codepipeline.types.EmptyOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:disable_stage_transition(params) end
 
 ---Lets executions enter or leave a stage again after disable_stage_transition.
 ---@param params codepipeline.types.EnableStageTransitionInput
 ---@return codepipeline.types.EmptyOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:enable_stage_transition(params) end
 
 ---Describes an action type that its provider made for others (owner ThirdParty, or AWS).
 ---@param params codepipeline.types.GetActionTypeInput
 ---@return codepipeline.types.GetActionTypeOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:get_action_type(params) end
 
 ---Returns a job of a custom action again, with fresh artifact credentials; works only while the job is open.
 ---@param params codepipeline.types.GetJobDetailsInput
 ---@return codepipeline.types.GetJobDetailsOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:get_job_details(params) end
 
 ---Returns a pipeline's structure, newest version or a given one, in the form update_pipeline takes.
 ---@param params codepipeline.types.GetPipelineInput
 ---@return codepipeline.types.GetPipelineOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:get_pipeline(params) end
 
 ---Returns one execution: status, source revisions, variables and what started it.
 ---@param params codepipeline.types.GetPipelineExecutionInput
 ---@return codepipeline.types.GetPipelineExecutionOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:get_pipeline_execution(params) end
 
 ---Returns what every stage and action of a pipeline is doing now, with approval tokens and transitions.
 ---@param params codepipeline.types.GetPipelineStateInput
 ---@return codepipeline.types.GetPipelineStateOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:get_pipeline_state(params) end
 
 ---Returns a third-party job: its data, fresh artifact credentials, and the nonce to acknowledge it with.
 ---@param params codepipeline.types.GetThirdPartyJobDetailsInput
 ---@return codepipeline.types.GetThirdPartyJobDetailsOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:get_third_party_job_details(params) end
 
 ---Lists the action executions of a pipeline, newest first, with inputs, outputs and results; the last 12 months.
 ---@param params codepipeline.types.ListActionExecutionsInput
 ---@return codepipeline.types.ListActionExecutionsOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:list_action_executions(params) end
 
 ---Lists the action types this account can use in a pipeline, its own custom ones included.
 ---@param params? codepipeline.types.ListActionTypesInput
 ---@return codepipeline.types.ListActionTypesOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:list_action_types(params) end
 
 ---Lists the targets (instances) of one deploy action execution and what happened on each.
 ---@param params codepipeline.types.ListDeployActionExecutionTargetsInput
 ---@return codepipeline.types.ListDeployActionExecutionTargetsOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:list_deploy_action_execution_targets(params) end
 
 ---Lists the executions of a pipeline, newest first, for the last 12 months.
 ---@param params codepipeline.types.ListPipelineExecutionsInput
 ---@return codepipeline.types.ListPipelineExecutionsOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:list_pipeline_executions(params) end
 
 ---Lists the pipelines of this account in this region; names and versions, not structures.
 ---@param params? codepipeline.types.ListPipelinesInput
 ---@return codepipeline.types.ListPipelinesOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:list_pipelines(params) end
 
 ---Lists the condition rules that ran in a pipeline, newest first, with their inputs and results.
 ---@param params codepipeline.types.ListRuleExecutionsInput
 ---@return codepipeline.types.ListRuleExecutionsOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:list_rule_executions(params) end
 
 ---Lists the rule types that stage conditions can use. All in one answer: there are no pages.
 ---@param params? codepipeline.types.ListRuleTypesInput
 ---@return codepipeline.types.ListRuleTypesOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:list_rule_types(params) end
 
 ---Lists the tags of a pipeline, custom action type or webhook.
 ---@param params codepipeline.types.ListTagsForResourceInput
 ---@return codepipeline.types.ListTagsForResourceOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:list_tags_for_resource(params) end
 
 ---Lists the webhooks of this account in this region, with their URLs.
 ---@param params? codepipeline.types.ListWebhooksInput
 ---@return codepipeline.types.ListWebhooksOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:list_webhooks(params) end
 
 ---Lets an execution pass a stage condition that failed and holds it.
 ---@param params codepipeline.types.OverrideStageConditionInput
 ---@return codepipeline.types.EmptyOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:override_stage_condition(params) end
 
 ---Asks for jobs of one custom action type. Returns at once, often with none; what it returns must be acknowledged.
 ---@param params codepipeline.types.PollForJobsInput
 ---@return codepipeline.types.PollForJobsOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:poll_for_jobs(params) end
 
 ---Asks for jobs of a third-party action type. Returns only ids; get_third_party_job_details has the rest.
 ---@param params codepipeline.types.PollForThirdPartyJobsInput
 ---@return codepipeline.types.PollForThirdPartyJobsOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:poll_for_third_party_jobs(params) end
 
 ---Tells a pipeline about a new revision of a source action, which starts an execution if it is new.
 ---@param params codepipeline.types.PutActionRevisionInput
 ---@return codepipeline.types.PutActionRevisionOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:put_action_revision(params) end
 
 ---Approves or rejects a waiting approval action, with the token that get_pipeline_state shows for it.
 ---@param params codepipeline.types.PutApprovalResultInput
 ---@return codepipeline.types.PutApprovalResultOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:put_approval_result(params) end
 
 ---Ends a job as failed; its action, stage and execution fail.
 ---@param params codepipeline.types.PutJobFailureResultInput
 ---@return codepipeline.types.EmptyOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:put_job_failure_result(params) end
 
 ---Ends a job as succeeded, or, with a continuation token, asks to be offered it again later as a new job.
 ---@param params codepipeline.types.PutJobSuccessResultInput
 ---@return codepipeline.types.EmptyOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:put_job_success_result(params) end
 
 ---Ends a third-party job as failed; its action, stage and execution fail.
 ---@param params codepipeline.types.PutThirdPartyJobFailureResultInput
 ---@return codepipeline.types.EmptyOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:put_third_party_job_failure_result(params) end
 
 ---Ends a third-party job as succeeded, or continues it later with a continuation token. Takes no output variables.
 ---@param params codepipeline.types.PutThirdPartyJobSuccessResultInput
 ---@return codepipeline.types.EmptyOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:put_third_party_job_success_result(params) end
 
 ---Creates or replaces a webhook: a URL that starts a pipeline when an accepted event is posted to it.
 ---@param params codepipeline.types.PutWebhookInput
 ---@return codepipeline.types.PutWebhookOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:put_webhook(params) end
 
 ---Tells the webhook's source system (GitHub) to call its URL from now on.
 ---@param params? codepipeline.types.RegisterWebhookWithThirdPartyInput
 ---@return codepipeline.types.RegisterWebhookWithThirdPartyOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:register_webhook_with_third_party(params) end
 
 ---Runs a failed stage of an execution again: its failed actions only, or all of them.
 ---@param params codepipeline.types.RetryStageExecutionInput
 ---@return codepipeline.types.RetryStageExecutionOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:retry_stage_execution(params) end
 
 ---Runs a stage again with the revisions of an earlier execution that succeeded in it.
 ---@param params codepipeline.types.RollbackStageInput
 ---@return codepipeline.types.RollbackStageOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:rollback_stage(params) end
 
 ---Starts an execution with the newest source revisions, or those given, and returns its id.
 ---@param params codepipeline.types.StartPipelineExecutionInput
 ---@return codepipeline.types.StartPipelineExecutionOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:start_pipeline_execution(params) end
 
 ---Stops an execution: after the actions under way finish, or at once when abandon is set.
 ---@param params codepipeline.types.StopPipelineExecutionInput
 ---@return codepipeline.types.StopPipelineExecutionOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:stop_pipeline_execution(params) end
 
 ---Adds tags to a pipeline, custom action type or webhook; existing keys get the new value.
 ---@param params codepipeline.types.TagResourceInput
 ---@return codepipeline.types.TagResourceOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:tag_resource(params) end
 
 ---Removes tags from a pipeline, custom action type or webhook; keys that are not there are ignored.
 ---@param params codepipeline.types.UntagResourceInput
 ---@return codepipeline.types.UntagResourceOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:untag_resource(params) end
 
 ---Changes an action type that you provide for others; the whole declaration is replaced.
 ---@param params codepipeline.types.UpdateActionTypeInput
 ---@return codepipeline.types.EmptyOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:update_action_type(params) end
 
 ---Replaces a pipeline's structure and counts its version up by one. Does not start an execution.
 ---@param params codepipeline.types.UpdatePipelineInput
 ---@return codepipeline.types.UpdatePipelineOutput? result
----@return codepipeline.Error? err
+---@return codepipeline.Error err
 function Client:update_pipeline(params) end

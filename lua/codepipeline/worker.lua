@@ -13,6 +13,7 @@
 -- A handler that raises fails its job, with the message; the worker goes on.
 
 local core = require "codepipeline.core"
+local check = require "codepipeline.check"
 local child = require "codepipeline.child"
 local event = require "codepipeline.event"
 local handlers = require "codepipeline.handlers"
@@ -337,6 +338,10 @@ local function bind(worker, handler, router_hooks)
   return known[handler]
 end
 
+local TYPE_OPTIONS = { "category", "provider", "version", "query_key", "query_value", "idempotent", "third_party" }
+local HERE = { "client", "isolation", "limits", "environ", "command", "timeout" } -- of these the core does not know
+table.move(HERE, 1, #HERE, #TYPE_OPTIONS + 1, TYPE_OPTIONS)
+
 --- Serves an action type.
 -- @param type category, provider, version (default "1"), query_key and query_value (optional), idempotent (a job whose
 --   worker was killed while it ran is run again by the next one with the same journal, and not reported failed), client
@@ -348,9 +353,9 @@ end
 -- @param handler function(job); see the top of this file for what it may return
 -- @param router_hooks given by include()
 function Worker:job(type, handler, router_hooks)
-  if handler == nil then
-    error("a handler is missing", 2)
-  end
+  check.type(type, "an action type", "table")
+  check.options(type, TYPE_OPTIONS)
+  check.type(handler, "a handler", "function")
   handler = bind(self, handler, router_hooks)
   local wanted = { third_party = self.third_party }
   for key, value in pairs(type) do
@@ -360,18 +365,18 @@ function Worker:job(type, handler, router_hooks)
   local clients = wanted.client and { wanted.client } or self.clients
   local plan = wanted.isolation == "process" and not child.here and child.plan(wanted, self.number)
   if wanted.isolation ~= nil and wanted.isolation ~= "process" then
-    error('isolation is "process" or nothing', 2)
+    check.misuse 'isolation is "process" or nothing'
   elseif not wanted.isolation and (wanted.limits or wanted.environ or wanted.command) then
-    error('limits, environ and command are for isolation = "process"', 2)
+    check.misuse 'limits, environ and command are for isolation = "process"'
   end
   local timeout = not plan and wanted.timeout or nil
-  for _, name in ipairs { "client", "isolation", "limits", "environ", "command", "timeout" } do
+  for _, name in ipairs(HERE) do
     wanted[name] = nil
   end
   for _, client in ipairs(clients) do
     local index, err = self.core:add(wanted, client)
     if not index then
-      error(tostring(err), 2)
+      check.misuse("%s", tostring(err))
     end
     self.handlers[index] = handler
     self.plans[index] = plan or nil
@@ -382,15 +387,16 @@ end
 
 --- Serves what lambda_handler() is given. A handler given with job() does when it is the only one.
 function Worker:invoke(handler, router_hooks)
-  if handler == nil then
-    error("a handler is missing", 2)
-  end
+  check.type(handler, "a handler", "function")
   self.invoked = bind(self, handler, router_hooks)
   return self
 end
 
 --- Takes over the handlers of a codepipeline.router(), which keep its hooks.
 function Worker:include(router)
+  if not handlers.is_router(router) then
+    check.misuse "include() takes what codepipeline.router() made"
+  end
   for _, route in ipairs(router.routes) do
     if route.type then
       self:job(route.type, route.handler, router.hooks)
@@ -668,6 +674,8 @@ end
 --   name), answer (all of it, as the service's operation calls it), resume(), which turns the clock and runs the job
 --   that follows a continuation, and finish(limit), which goes on so to the end
 function Worker:test(handler, options)
+  check.type(handler, "a handler", "function")
+  check.options(options, { "inputs", "outputs", "configuration", "state", "event", "to" })
   options = options or {}
   local given = options.event and core.decode(event.text(options.event)) or rehearsal.event(options)
   local bound, clock = bind(self, handler), options.clock or rehearsal.clock()
@@ -755,6 +763,9 @@ Worker.__close = Worker.close
 
 local worker = {}
 
+local OPTIONS = { "poll_interval", "work_dir", "artifact_limit", "journal", "grace" }
+table.move({ "log", "regions", "third_party", "client_token" }, 1, 4, #OPTIONS + 1, OPTIONS)
+
 local FORGETFUL = "no journal is named: what runs or is owed is forgotten if this process is killed"
 
 --- @param options poll_interval, work_dir, artifact_limit, log (function(level, message); default: stderr), journal (a
@@ -765,13 +776,14 @@ local FORGETFUL = "no journal is named: what runs or is owed is forgotten if thi
 --   was given when they connected their pipeline, or nil), progress (function(job, artifact, done, total), called while
 --   artifacts come and go; see job:on_progress())
 function worker.new(client, options)
+  check.options(options, OPTIONS)
   local settings = {}
   for key, value in pairs(options or {}) do
     settings[key] = value
   end
   local log = settings.log or log_to_stderr
   if settings.third_party and not settings.client_token then
-    error("third-party jobs need a client_token: a function that answers a customer's client token", 2)
+    check.misuse "third-party jobs need a client_token: a function that answers a customer's client token"
   end
   local self = { clients = { client }, third_party = settings.third_party, client_token = settings.client_token }
   for _, region in ipairs(settings.regions or {}) do

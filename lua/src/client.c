@@ -14,13 +14,13 @@ typedef struct lua_client {
 
 static lua_client *check_self(lua_State *L) {
     lua_client *self = luaL_checkudata(L, 1, CLIENT_CLASS);
-    if (self->client == NULL) luaL_error(L, "the client was never opened");
+    if (self->client == NULL) misuse(L, "the client was never opened");
     return self;
 }
 
 cpl_client *check_client(lua_State *L, int index) {
     lua_client *self = luaL_checkudata(L, index, CLIENT_CLASS);
-    if (self->client == NULL) luaL_error(L, "the client was never opened");
+    if (self->client == NULL) misuse(L, "the client was never opened");
     return self->client;
 }
 
@@ -68,7 +68,7 @@ static cpl_choice field_choice(lua_State *L, int index, const char *name) {
 
 static double field_within(lua_State *L, int index, const char *name, double most) {
     double number = field_number(L, index, name, 0);
-    if (!(number >= 0 && number <= most)) luaL_error(L, "%s: out of range", name);
+    if (!(number >= 0 && number <= most)) misuse(L, "%s: out of range", name);
     return number;
 }
 
@@ -212,7 +212,7 @@ cpl_status check_params(lua_State *L, lua_scratch *scratch, int params, cpl_str 
     if (lua_isnoneornil(L, params)) return CPL_OK;
     cpl_writer *writer = scratch_writer(L, scratch);
     if (!lua_istable(L, params)) {
-        luaL_error(L, "parameters are a table, not a %s", luaL_typename(L, params));
+        misuse(L, "parameters must be a table, not a %s", luaL_typename(L, params));
     }
     write_value(L, params, writer);
     return cpl_writer_text(writer, text, err);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
 #include <string.h>
 
 #include "module.h"
 
 #define SCRATCH_CLASS "codepipeline.scratch"
+#define HOME "codepipeline.home"
 
 /* ---- Lua to JSON ---- */
 
@@ -193,6 +195,41 @@ void push_document(lua_State *L, cpl_cursor *cursor) {
 
 /* ---- arguments ---- */
 
+/* home("@.../codepipeline"): where the Lua files of this package are; messages name the caller's instead */
+static int set_home(lua_State *L) {
+    check_str(L, 1);
+    lua_settop(L, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, HOME);
+    return 0;
+}
+
+/* Whether what runs at this level is a file of this package. */
+static bool is_ours(lua_State *L, const lua_Debug *ar) {
+    const char *home;
+    size_t n;
+    bool ours;
+    if (ar->currentline < 0) return true; /* C */
+    lua_getfield(L, LUA_REGISTRYINDEX, HOME);
+    home = lua_tolstring(L, -1, &n);
+    ours = home && strncmp(ar->source, home, n) == 0 && (ar->source[n] == '/' || strcmp(ar->source + n, ".lua") == 0);
+    lua_pop(L, 1);
+    return ours;
+}
+
+int misuse(lua_State *L, const char *format, ...) {
+    lua_Debug ar;
+    va_list arguments;
+    int level = 1;
+    luaL_checkstack(L, 8, "no room for a message");
+    while (lua_getstack(L, level, &ar) && lua_getinfo(L, "Sl", &ar) && is_ours(L, &ar)) level++;
+    luaL_where(L, level);
+    va_start(arguments, format);
+    lua_pushvfstring(L, format, arguments);
+    va_end(arguments);
+    lua_concat(L, 2);
+    return lua_error(L);
+}
+
 cpl_str check_str(lua_State *L, int index) {
     cpl_str text;
     text.p = luaL_checklstring(L, index, &text.n);
@@ -209,7 +246,7 @@ cpl_str field_str(lua_State *L, int index, const char *name) {
     if (lua_getfield(L, index, name) == LUA_TSTRING) {
         text.p = lua_tolstring(L, -1, &text.n);
     } else if (!lua_isnil(L, -1)) {
-        luaL_error(L, "%s: expected a string, got a %s", name, luaL_typename(L, -1));
+        misuse(L, "%s: expected a string, got a %s", name, luaL_typename(L, -1));
     }
     lua_pop(L, 1); /* the table keeps the string alive */
     return text;
@@ -221,20 +258,31 @@ double field_number(lua_State *L, int index, const char *name, double fallback) 
     if (lua_getfield(L, index, name) == LUA_TNUMBER) {
         number = lua_tonumber(L, -1);
     } else if (!lua_isnil(L, -1)) {
-        luaL_error(L, "%s: expected a number, got a %s", name, luaL_typename(L, -1));
+        misuse(L, "%s: expected a number, got a %s", name, luaL_typename(L, -1));
     }
     lua_pop(L, 1);
     return number;
 }
 
+static int unknown_option(lua_State *L, const char *key, const char *const *names) {
+    luaL_Buffer known;
+    luaL_buffinit(L, &known);
+    for (const char *const *name = names; *name; name++) {
+        luaL_addstring(&known, name == names ? "" : ", ");
+        luaL_addstring(&known, *name);
+    }
+    luaL_pushresult(&known);
+    return misuse(L, "unknown option \"%s\" (there are %s)", key, lua_tostring(L, -1));
+}
+
 void check_options(lua_State *L, int index, const char *const *names) {
     if (lua_isnoneornil(L, index)) return;
-    luaL_checktype(L, index, LUA_TTABLE);
+    if (!lua_istable(L, index)) misuse(L, "options must be a table, not a %s", luaL_typename(L, index));
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "(not a name)";
         const char *const *name = names;
         while (*name && strcmp(*name, key) != 0) name++;
-        if (*name == NULL) luaL_error(L, "unknown option \"%s\"", key);
+        if (*name == NULL) unknown_option(L, key, names);
     }
 }
 
@@ -277,4 +325,6 @@ void open_scratch(lua_State *L) {
     static const luaL_Reg none[] = {{NULL, NULL}};
     new_class(L, SCRATCH_CLASS, none, scratch_gc);
     lua_pop(L, 1);
+    lua_pushcfunction(L, set_home);
+    lua_setfield(L, -2, "set_home");
 }

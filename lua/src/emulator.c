@@ -66,13 +66,13 @@ static int emulator_create_bucket(lua_State *L) {
     lua_emulator *self = luaL_checkudata(L, 1, EMULATOR_CLASS);
     cpl_str bucket = check_str(L, 2);
     cpl_error err;
-    if (self->emulator == NULL) return luaL_error(L, "the emulator is closed");
+    if (self->emulator == NULL) return misuse(L, "the emulator is closed");
     return push_done(L, cpl_emulator_create_bucket(self->emulator, bucket, &err), &err);
 }
 
 static cpl_emulator *check_emulator(lua_State *L) {
     lua_emulator *self = luaL_checkudata(L, 1, EMULATOR_CLASS);
-    if (self->emulator == NULL) luaL_error(L, "the emulator is closed");
+    if (self->emulator == NULL) misuse(L, "the emulator is closed");
     return self->emulator;
 }
 
@@ -230,7 +230,7 @@ static int emulator_index(lua_State *L) {
         lua_getfield(L, lua_upvalueindex(1), key);
         return 1;
     }
-    if (self->emulator == NULL) return luaL_error(L, "the emulator is closed");
+    if (self->emulator == NULL) return misuse(L, "the emulator is closed");
     if (url) {
         lua_pushstring(L, cpl_emulator_url(self->emulator));
     } else {

@@ -34,7 +34,7 @@ static int feed_next(lua_State *L) {
     cpl_error err;
     cpl_status status;
     luaL_argcheck(L, lua_isnoneornil(L, 2) || (seconds >= 0 && seconds < 1e9), 2, "not a duration in seconds");
-    if (self->feed == NULL) return luaL_error(L, "the events are closed");
+    if (self->feed == NULL) return misuse(L, "the events are closed");
     if (seconds > 0) wait.timeout_ms = seconds < 0.001 ? 1 : (int64_t)(seconds * 1000);
     status = cpl_feed_next(self->feed, seconds == 0 ? NULL : &wait, &text, &err);
     tick_raise(&tick);

@@ -63,6 +63,9 @@ double field_number(lua_State *L, int index, const char *name, double fallback);
 /* Raises when the table at index (or nil) has a key that is not among names (ended by NULL). */
 void check_options(lua_State *L, int index, const char *const *names);
 
+/* Raises a text, with the place outside this package's own files that is to blame; returns never. */
+int misuse(lua_State *L, const char *format, ...);
+
 /* A scratch pair that dies with its userdata, whatever raises in between. */
 typedef struct lua_scratch {
     cpl_writer *writer;

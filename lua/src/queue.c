@@ -16,7 +16,7 @@ typedef struct lua_queue {
 
 static lua_queue *check_self(lua_State *L, int index) {
     lua_queue *self = luaL_checkudata(L, index, QUEUE_CLASS);
-    if (self->queue == NULL) luaL_error(L, "the queue was never opened");
+    if (self->queue == NULL) misuse(L, "the queue was never opened");
     return self;
 }
 

@@ -10,7 +10,7 @@ typedef struct lua_run {
 
 static cpl_run *check_run(lua_State *L) {
     lua_run *self = luaL_checkudata(L, 1, RUN_CLASS);
-    if (self->run == NULL) luaL_error(L, "the run is closed");
+    if (self->run == NULL) misuse(L, "the run is closed");
     return self->run;
 }
 
@@ -43,9 +43,9 @@ static cpl_str field_json(lua_State *L, int index, const char *name) {
     cpl_error err;
     if (!lua_istable(L, index)) return text;
     if (lua_getfield(L, index, name) != LUA_TNIL) {
-        if (!lua_istable(L, -1)) luaL_error(L, "%s: expected a table, got a %s", name, luaL_typename(L, -1));
+        if (!lua_istable(L, -1)) misuse(L, "%s: expected a table, got a %s", name, luaL_typename(L, -1));
         write_value(L, lua_gettop(L), scratch_writer(L, scratch));
-        if (cpl_writer_text(scratch->writer, &text, &err)) luaL_error(L, "%s: %s", name, err.message);
+        if (cpl_writer_text(scratch->writer, &text, &err)) misuse(L, "%s: %s", name, err.message);
     }
     lua_pop(L, 1);
     return text;

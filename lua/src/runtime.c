@@ -10,7 +10,7 @@ typedef struct lua_runtime {
 
 static cpl_runtime *check_runtime(lua_State *L) {
     lua_runtime *self = luaL_checkudata(L, 1, RUNTIME_CLASS);
-    if (self->runtime == NULL) luaL_error(L, "the runtime is closed");
+    if (self->runtime == NULL) misuse(L, "the runtime is closed");
     return self->runtime;
 }
 

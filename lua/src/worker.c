@@ -53,7 +53,7 @@ static void unwatch_signals(void) {
 
 static cpl_worker *check_worker(lua_State *L) {
     lua_worker *self = luaL_checkudata(L, 1, WORKER_CLASS);
-    if (self->worker == NULL) luaL_error(L, "the worker is closed");
+    if (self->worker == NULL) misuse(L, "the worker is closed");
     return self->worker;
 }
 
@@ -194,7 +194,7 @@ static int worker_watch_signals(lua_State *L) {
 
 static cpl_job *check_job(lua_State *L) {
     lua_job *self = luaL_checkudata(L, 1, JOB_CLASS);
-    if (self->job == NULL) luaL_error(L, "the job is closed");
+    if (self->job == NULL) misuse(L, "the job is closed");
     return self->job;
 }
 

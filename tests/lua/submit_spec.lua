@@ -36,7 +36,7 @@ describe("calls under way together", function()
     assert.equal(0, client:pending())
     assert.error_matches(function()
       client:submit("get_pipeline", "site")
-    end, "parameters are a table")
+    end, "parameters must be a table, not a string")
   end)
 
   it("call back with the error that the service or the network made", function()
