@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Builds codepipeline._core: the C core and its binding in one extension, for every CPython from 3.9 on (abi3)."""
+"""Builds codepipeline._core: the C core and its binding in one extension, for every CPython from 3.9 on (abi3), or for
+one free-threaded CPython."""
 
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
 
@@ -24,6 +27,9 @@ LIBRARIES = [
 ]
 # With CODEPIPELINE_STATIC=1 all of them become part of the module, if there are static ones: what a wheel is made of.
 STATIC = os.environ.get("CODEPIPELINE_STATIC") == "1"
+# The stable interface is not there for builds without the GIL (before 3.15): they get a module of their own, compiled
+# for that one version. It is written for the GIL, which such an interpreter turns on when it loads it: docs/adr/0037.
+ABI3 = not sysconfig.get_config_var("Py_GIL_DISABLED")
 PKG_CONFIG = os.environ.get("PKG_CONFIG", "pkg-config")
 
 
@@ -33,25 +39,41 @@ def version():
 
 
 def pkg_config(*arguments):
-    try:
-        return subprocess.run([PKG_CONFIG, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    except OSError:
-        sys.exit(f'error: "{PKG_CONFIG}" was not found; on Debian and Ubuntu: apt-get install pkg-config')
+    return subprocess.run([PKG_CONFIG, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
-def require_libraries():
-    missing = [library for library in LIBRARIES if pkg_config("--exists", library[0]).returncode != 0]
-    for name, header, _ in missing:
-        print(f'error: "{name}" ({header}) was not found by {PKG_CONFIG}', file=sys.stderr)
+def tools_missing():
+    """What is needed before any library: (what was not found, the Debian packages that have it)."""
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")[0]
+    if not shutil.which(compiler):
+        yield f'the C compiler "{compiler}"', "gcc libc6-dev"
+    if not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")):
+        yield "Python.h, of this Python's own development files,", "python3-dev"
+    if not shutil.which(PKG_CONFIG):
+        yield f'"{PKG_CONFIG}"', "pkg-config"
+
+
+def libraries_missing():
+    there = shutil.which(PKG_CONFIG)
+    for name, header, package in LIBRARIES:
+        if not there or pkg_config("--exists", name).returncode != 0:
+            yield f'"{name}" ({header})', package
+
+
+def require_what_is_needed():
+    """Names all that is missing at once, with what to install; nothing is compiled before it is there."""
+    missing = [*tools_missing(), *libraries_missing()]
+    for what, _ in missing:
+        print(f"error: {what} was not found", file=sys.stderr)
     if missing:
-        sys.exit("on Debian and Ubuntu: apt-get install " + " ".join(package for _, _, package in missing))
+        sys.exit("on Debian and Ubuntu: apt-get install " + " ".join(package for _, package in missing))
 
 
 class BuildExt(build_ext):
     """Finds the libraries when something is built (not for an sdist), and compiles the files side by side."""
 
     def build_extension(self, ext):
-        require_libraries()
+        require_what_is_needed()
         names = [name for name, _, _ in LIBRARIES]
         ext.extra_compile_args += shlex.split(pkg_config("--cflags", *names).stdout)
         if STATIC:
@@ -86,13 +108,14 @@ setup(
             "codepipeline._core",
             sources=sorted(glob("core/**/*.c", recursive=True) + glob("python/src/*.c")),
             depends=sorted(glob("core/**/*.h", recursive=True) + glob("python/src/*.h")),
-            define_macros=[("_GNU_SOURCE", None), ("_FILE_OFFSET_BITS", "64"), ("Py_LIMITED_API", "0x03090000")],
+            define_macros=[("_GNU_SOURCE", None), ("_FILE_OFFSET_BITS", "64")]
+            + ([("Py_LIMITED_API", "0x03090000")] if ABI3 else []),
             extra_compile_args=["-std=c11", "-fvisibility=hidden", "-pthread"],
             extra_link_args=["-pthread", "-lm", "-ldl", "-Wl,-z,nodelete"],
-            py_limited_api=True,
+            py_limited_api=ABI3,
         )
     ],
-    options={"bdist_wheel": {"py_limited_api": "cp39"}},
+    options={"bdist_wheel": {"py_limited_api": "cp39"}} if ABI3 else {},
     cmdclass={"build_ext": BuildExt},
     zip_safe=False,
 )

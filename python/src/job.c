@@ -496,12 +496,13 @@ static PyObject *job_rehearsed_answer(PyObject *self, PyObject *unused) {
 
 static PyObject *job_free(PyObject *self, PyObject *unused) {
     (void)unused;
-    turn t;
-    if (!((job_object *)self)->handle) Py_RETURN_NONE;
-    if (!turn_begin(&t, self)) return NULL;
-    cpl_job_free(t.job); /* removes its folder: I/O */
-    t.self->handle = NULL;
-    turn_end(&t, CPL_OK);
+    job_object *job = (job_object *)self;
+    cpl_job *handle = job->handle;
+    if (job->busy) return error_state("another thread is using this job");
+    job->handle = NULL; /* first, so that a second thread finds it over */
+    Py_BEGIN_ALLOW_THREADS;
+    cpl_job_free(handle); /* removes its folder: I/O */
+    Py_END_ALLOW_THREADS;
     Py_RETURN_NONE;
 }
 

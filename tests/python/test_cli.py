@@ -252,6 +252,20 @@ def test_what_goes_wrong_says_what_to_do(cli, site):
     assert status == 4 and err.splitlines()[-1] == "codepipeline: its stages: Source, Gate"
     status, _, err = cli("ls", "--query", "][")
     assert status == parser.USAGE and "--query" in err
+    assert "codepipeline ls lists those there are" in cli("show", "nosuch")[2]
+    assert "did you mean --json?" in cli("ls", "--jsn")[2]
+    assert "codepipeline ls --help" in cli("ls", "--colour")[2]
+    status, _, err = cli("explain", "site", "12")
+    assert status == 4 and err.splitlines()[-1].startswith("codepipeline: codepipeline history site lists")
+    status, _, err = cli("watch", "site", "--timeout", "0.1")
+    assert status == 3 and "codepipeline explain site says what it waits for" in err
+
+
+def test_the_emulators_own_commands_have_the_same_exit_statuses(capfd):
+    assert parser.main(["event", "--nonsense"]) == parser.USAGE
+    assert parser.main(["emulator", "--port", "x"]) == parser.USAGE
+    assert parser.main(["event", "--help"]) == 0
+    assert "--port" in capfd.readouterr().err
 
 
 def test_without_an_account_it_says_what_is_missing(cli):
@@ -278,7 +292,8 @@ def test_the_emulator_is_one_flag_away(cli, monkeypatch):
     with codepipeline.Emulator() as running:
         assert {name: running.environ[name] for name in OWNER} == OWNER
         assert cli("ls", "--emulator", running.url)[2] == "no pipelines in us-east-1\n"
-    assert cli("ls", "--emulator", running.url)[0] == 4
+    status, _, err = cli("ls", "--emulator", running.url)
+    assert status == 4 and "codepipeline emulator starts one" in err
 
 
 def test_ctrl_c_ends_a_wait_and_says_that_the_execution_goes_on(site):

@@ -113,7 +113,7 @@ def test_lint_names_file_line_and_column(cli, tmp_path):
     status, out, _ = cli("lint", good, "--json")
     assert status == 1 and json.loads(out)[0]["line"] == 1
     status, _, err = cli("lint", tmp_path / "none.json")
-    assert status == 1 and "none.json" in err
+    assert status == parser.USAGE and "none.json" in err
 
 
 def test_lint_reads_yaml_and_finds_its_lines(cli, tmp_path):
@@ -146,6 +146,29 @@ def test_call_says_what_is_wrong_before_anything_is_sent(cli, emulator):
     for arguments in (["--nam", "x"], ["x"], ["--params", "[]"], ["--params", "{"], ["--version", "x", "--name", "y"]):
         status, _, err = cli("call", "get-pipeline", *arguments)
         assert status == parser.USAGE and err.startswith("codepipeline: ")
+    assert cli("call", "get-pipeline", "--name") == (parser.USAGE, "", "codepipeline: --name needs a value\n")
+    assert (
+        cli("call", "list-action-executions", "--pipeline-name")[2] == "codepipeline: --pipeline-name needs a value\n"
+    )
+
+
+def test_an_operation_that_is_none_is_told_also_without_an_account(cli):
+    status, _, err = cli("call", "get-pipelin")
+    assert status == parser.USAGE and err.startswith(
+        'codepipeline: "get-pipelin" is no operation; did you mean get-pipeline'
+    )
+    assert "docs/api.md" in cli("call", "xyzzy")[2]
+
+
+def test_a_file_that_is_not_there_is_misuse_and_not_a_finding(cli, tmp_path):
+    assert cli("lint", "nowhere.json") == (
+        parser.USAGE,
+        "",
+        'codepipeline: "nowhere.json": No such file or directory\n',
+    )
+    assert cli("call", "get-pipeline", "--params", "@nowhere.json")[0] == parser.USAGE
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe")
+    assert "no text in UTF-8" in cli("lint", tmp_path / "binary.json")[2]
 
 
 # ---- action-type ----
@@ -198,6 +221,18 @@ def test_it_is_registered_once_and_compared(cli, handlers, client):
 def test_a_handler_that_will_not_do_is_refused_with_a_reason(cli, handlers, target, why):
     status, _, err = cli("action-type", "new", target)
     assert status == parser.USAGE and why in err
+
+
+def test_what_a_module_raises_is_told_from_its_own_lines_on(cli, handlers):
+    with open("broken.py", "w") as file:
+        file.write("import json\n\njson.no_such_function()\n")
+    with open("needy.py", "w") as file:
+        file.write("import no_such_package\n")
+    status, _, err = cli("worker", "run", "broken:worker")
+    assert status == parser.USAGE and err.startswith('codepipeline: module "broken" cannot be loaded:\n')
+    assert "broken.py" in err and "line 3" in err and "no_such_function" in err
+    assert "importlib" not in err and "cli/worker.py" not in err
+    assert "No module named 'no_such_package'" in cli("action-type", "new", "needy:handler")[2]
 
 
 # ---- worker, completion, loading ----

@@ -128,8 +128,38 @@ def test_a_missing_library_is_named_with_its_package(unpacked, tmp_path):
         cwd=unpacked, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     assert done.returncode != 0
-    assert '"libcjson" (cjson/cJSON.h) was not found' in done.stdout
+    assert '"libcjson" (cjson/cJSON.h) was not found' in done.stdout and "compiler" not in done.stdout
     assert "apt-get install libcurl4-openssl-dev libssl-dev libcjson-dev" in done.stdout
+
+
+def test_on_a_bare_machine_all_that_is_missing_is_named_at_once(unpacked, tmp_path):
+    env = environment({"PKG_CONFIG": "no-pkg-config", "CC": "no-compiler -O2"})
+    done = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_ext", "--build-temp", tmp_path / "t", "--build-lib", tmp_path / "l"],
+        cwd=unpacked, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    assert 'the C compiler "no-compiler" was not found' in done.stdout
+    assert "apt-get install gcc libc6-dev pkg-config libcurl4-openssl-dev" in done.stdout
+    assert "libsqlite3-dev libexpat1-dev libmicrohttpd-dev" in done.stdout
+
+
+SETUP = """
+import setuptools, sys, sysconfig
+config = sysconfig.get_config_var
+sysconfig.get_config_var = lambda name: int(sys.argv[1]) if name == "Py_GIL_DISABLED" else config(name)
+def setup(**given):
+    (extension,) = given["ext_modules"]
+    print(extension.py_limited_api, dict(extension.define_macros).get("Py_LIMITED_API"), given["options"])
+setuptools.setup = setup
+exec(open("setup.py").read())
+"""
+
+
+def test_a_free_threaded_python_gets_a_module_of_its_own(unpacked):
+    """Before 3.15 its headers have no stable interface, and an abi3 module does not load there."""
+    assert run(sys.executable, "-c", SETUP, "1", cwd=unpacked) == "False None {}\n"
+    assert run(sys.executable, "-c", SETUP, "0", cwd=unpacked).startswith("True 0x03090000 {'bdist_wheel'")
 
 
 # ---- LuaRocks ----

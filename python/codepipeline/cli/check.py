@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 
 
 def _read(path: str) -> str:
-    if path == "-":
-        return sys.stdin.read()
-    with open(path, encoding="utf-8") as file:
-        return file.read()
+    try:
+        if path == "-":
+            return sys.stdin.read()
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError as error:
+        raise Misuse(f'"{path}": {error.strerror}') from None
+    except UnicodeDecodeError:
+        raise Misuse(f'"{path}" is no text in UTF-8') from None
 
 
 def _marks(node: Any, path: str, found: dict[str, tuple[int, int]]) -> None:
@@ -115,16 +120,18 @@ def _value(text: str) -> Any:
     return text
 
 
-def _parameters(session: Session) -> tuple[dict[str, Any], dict[str, str]]:
-    """The parameters, and those that were given as options, as they were written."""
-    rest, written = list(session.args.rest), {}
+def _parameters(session: Session) -> tuple[dict[str, Any], dict[str, str | None]]:
+    """The parameters, and those that were given as options, as they were written; None: without a value."""
+    rest: list[str] = list(session.args.rest)
+    written: dict[str, str | None] = {}
     while rest:
         option, equals, text = rest.pop(0).partition("=")
         if not option.startswith("--") or len(option) < 3:
             raise Misuse(f'"{option}" is no option; parameters are written --max-results 5')
-        if not equals:
-            text = rest.pop(0) if rest and not rest[0].startswith("--") else "true"
-        written[_member(option)] = text
+        if not equals and (not rest or rest[0].startswith("--")):
+            written[_member(option)] = None
+        else:
+            written[_member(option)] = text if equals else rest.pop(0)
     params: dict[str, Any] = {}
     if session.args.params:
         given = session.args.params
@@ -134,18 +141,24 @@ def _parameters(session: Session) -> tuple[dict[str, Any], dict[str, str]]:
             raise Misuse(f"--params: {error}") from None
         if not isinstance(params, dict):
             raise Misuse("--params: not a JSON object")
-    return {**params, **{name: _value(text) for name, text in written.items()}}, written
+    return {**params, **{name: text is None or _value(text) for name, text in written.items()}}, written
+
+
+def _operation(given: str) -> str:
+    from .. import _core
+
+    rows = {name: row[1] for row in _core.operations() for name in (row[0], row[1], row[1].replace("_", "-"))}
+    if given not in rows:
+        import difflib
+
+        close = difflib.get_close_matches(given, [name for name in rows if "-" in name], 3)
+        meant = f"did you mean {' or '.join(close)}?" if close else "docs/api.md lists them"
+        raise Misuse(f'"{given}" is no operation; {meant}')
+    return rows[given]
 
 
 def call(session: Session) -> None:
-    from .parser import complete_operations
-
-    operation, names = session.args.operation.replace("-", "_"), complete_operations()
-    if operation.replace("_", "-") not in names and operation not in session.client.meta.method_to_api_mapping.values():
-        import difflib
-
-        close = difflib.get_close_matches(session.args.operation, names, 3)
-        raise Misuse(f'"{session.args.operation}" is no operation' + (f"; {' or '.join(close)}?" if close else ""))
+    operation = _operation(session.args.operation)
     params, written = _parameters(session)
     while True:
         try:
@@ -153,6 +166,8 @@ def call(session: Session) -> None:
             return
         except exceptions.ParamValidationError as error:
             name = error.path or ""  # 5 may be a number or a text: the model knows, and nothing was sent
+            if name in written and written[name] is None:
+                raise Misuse(f"--{re.sub('([A-Z])', lambda m: '-' + m[1].lower(), name)} needs a value") from None
             if not isinstance(params.get(name), (int, bool)) or name not in written:
                 raise Misuse(str(error)) from None
             params[name] = written[name]

@@ -252,6 +252,14 @@ def _version() -> str:
     return f"codepipeline {__version__}"
 
 
+def _meant(parser: Parser, command: str, wrong: str) -> str:
+    """What an unknown option of a command may have been meant for."""
+    commands = parser._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+    known = list(commands[command]._option_string_actions)  # type: ignore[index]
+    close = difflib.get_close_matches(wrong.partition("=")[0], known, 1)
+    return f"; did you mean {close[0]}?" if close else f"; codepipeline {command} --help lists its options"
+
+
 def complete_pipelines(**given: Any) -> list[str]:
     """For the shell: the names of the pipelines, or nothing where they cannot be had."""
     from .session import Session
@@ -296,7 +304,8 @@ def _main(arguments: Sequence[str] | None) -> int:
         from .. import _core
 
         command = _core.emulator_main if given[0] == "emulator" else _core.event_main
-        return command([f"codepipeline {given[0]}", *given[1:]])
+        status = command([f"codepipeline {given[0]}", *given[1:]])
+        return USAGE if status == 2 else status
     parser = make()
     if not given and "_ARGCOMPLETE" not in os.environ:
         parser.print_help(sys.stderr)
@@ -307,7 +316,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         argcomplete.autocomplete(parser)
     known, rest = parser.parse_known_args(_with_emulator(given))
     if rest and known.command != "call":
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        parser.error(f"unrecognized arguments: {' '.join(rest)}{_meant(parser, known.command, rest[0])}")
     known.rest = rest
     from .session import run
 

@@ -113,7 +113,7 @@ def _similar(session: Session) -> str:
         names = [item["name"] for item in session.client.paginate("list_pipelines")]
     except exceptions.CodePipelineError:
         return ""
-    close = difflib.get_close_matches(getattr(session.args, "name", None) or "", names, 3, 0.4)
+    close = difflib.get_close_matches(getattr(session.args, "name", None) or "", names, 3, 0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"
     return "codepipeline ls lists those there are"
@@ -128,6 +128,10 @@ def _hint(session: Session, error: exceptions.CodePipelineError) -> str:
         return f"its stages: {', '.join(stage['stageName'] for stage in state['stageStates'])}"
     if isinstance(error, exceptions.ConfigurationError) and ("region" in str(error) or "profile" in str(error)):
         return "--region and --profile say it for this command; --emulator needs neither"
+    if isinstance(error, exceptions.NetworkError) and session.emulated:
+        return "is an emulator running there? codepipeline emulator starts one, and says where"
+    if isinstance(error, exceptions.ParamValidationError) and error.path == "pipelineExecutionId":
+        return f"codepipeline history {getattr(session.args, 'name', None) or 'NAME'} lists executions with their ids"
     if isinstance(error, (exceptions.CredentialsError, exceptions.NetworkError)):
         return "codepipeline doctor says what was looked for, and where"
     return ""
@@ -145,7 +149,9 @@ def run(command: Callable[[Session], int | None], args: Namespace) -> int:
         except Misuse as error:
             return session.out.complain(str(error), USAGE)
         except exceptions.TimeoutError as error:
-            return session.out.complain(str(error), TIMED_OUT)
+            name = getattr(args, "name", None)
+            hint = f"codepipeline explain {name} says what it waits for" if name else ""
+            return session.out.complain(str(error), TIMED_OUT, hint)
         except exceptions.CodePipelineError as error:
             told = f"{error.message} ({error.code})" if error.code else str(error)
             return session.out.complain(told, REFUSED, _hint(session, error))

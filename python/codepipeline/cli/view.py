@@ -145,7 +145,8 @@ class View:
             step = self.step(stage["name"], action["name"])
             line = self._row(f"│ {bracket}", action["name"], step, now, action["actionTypeId"]["provider"])
             if (stage["name"], action["name"]) in self.approvals and step.open:
-                line.append((f"waits for codepipeline approve {self.name}", "yellow"))
+                message = [(f": {line.pop()[0]}", "dim")] if step.message else []  # what is cut off on narrow screens
+                line += [(f"waits for codepipeline approve {self.name}", "yellow"), *message]
             yield line
 
     def _row(self, lead: str, name: str, step: Step, now: datetime, provider: str = "") -> list[tuple[str, str]]:

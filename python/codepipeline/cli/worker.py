@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 _FORGOTTEN = 60.0  # seconds without news after which a bar goes: its transfer failed
 
 
+def _unloadable(module_name: str, error: Exception) -> str:
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    aside = (ours, "<frozen", import_module.__code__.co_filename)
+    lines = traceback.format_list([frame for frame in frames if not frame.filename.startswith(aside)])
+    lines += traceback.format_exception_only(type(error), error)
+    return f'module "{module_name}" cannot be loaded:\n' + "".join(lines).rstrip()
+
+
 def load(target: str, what: str) -> Any:
     """What MODULE:NAME stands for; modules of the present folder are found too."""
     module_name, colon, name = target.partition(":")
@@ -35,8 +46,10 @@ def load(target: str, what: str) -> Any:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not (module_name + ".").startswith(error.name + "."):
-            raise
+            raise Misuse(_unloadable(module_name, error)) from None
         raise Misuse(f'there is no module "{module_name}" here, nor where Python looks for modules') from None
+    except Exception as error:  # its own fault: told as Python tells it, from its own file on
+        raise Misuse(_unloadable(module_name, error)) from None
     if not hasattr(module, name):
         raise Misuse(f'module "{module_name}" has no "{name}"')
     return getattr(module, name)
