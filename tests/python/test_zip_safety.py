@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The 82 hostile archives of the suite zip-safety, each built by its recipe or taken from a suite, and what becomes of it
-here. Every archive of libzip's and Go's suites has its verdict as well.
+"""The 82 hostile archives of the suite zip-safety, each built by its recipe or taken from a suite, and what becomes of
+it here. Every archive of libzip's and Go's suites has its verdict as well.
 
 The suite wants every symbolic link refused; artifacts may have such that stay inside. That changes:
 
-- L1, L2: a link whose target is absolute, or climbs out, is refused as the suite wants it; "link -> file" beside it is made.
-  No entry is ever written through a link, whether or not it stays inside.
+- L1, L2: a link whose target is absolute, or climbs out, is refused as the suite wants it; "link -> file" beside it is
+  made. No entry is ever written through a link, whether or not it stays inside.
 - L7: tar archives are read, so a hard link to a file that came before is made; one to anything else is refused.
 
 P14's "A" and "a" are two files where the file system has two, as here.
@@ -23,7 +23,6 @@ import sys
 import tarfile
 import threading
 import time
-import zipfile
 import zlib
 
 import pytest
@@ -138,7 +137,7 @@ def flipped_everywhere():
 HELLO = entry("hello", b"hello")
 CRC = zlib.crc32(b"hello")
 
-# id: [(archive, or a function that makes one, or a list of such, or "suite/file"; the verdict; a word of the message, or
+# id: [(archive, or a function that makes one or a list, or "suite/file"; the verdict; a word of the message, or
 # a name that is there then)]
 CASES = {
     "P1": [("zip-safety/snyk-zip-slip.zip", REFUSED, "leaves the directory")],
@@ -355,7 +354,7 @@ def errors_of_libzip(suite):
 
 
 def test_cases_s1_to_s43(suite, room):
-    """What libzip calls inconsistent is refused. One of the 43 stands for a second file, which is there by its own name."""
+    """What libzip calls inconsistent is refused. One of the 43 stands for a second file, there by its own name."""
     names = errors_of_libzip(suite)
     assert len(names) == 43
     for name in names:
@@ -499,15 +498,16 @@ def test_case_z10_a_large_entry_streams(tmp_path):
 # ---- every archive of two suites ----
 
 LIBZIP_OK = """
-    aaaaaaaa-stored bigzero-zip changing-size-muchl changing-size-muchlo changing-size-muchlonger changing-size cm-default
-    encrypt-none extra_field_align_1-0 extra_field_align_1-ef_00 extra_field_align_2-0 extra_field_align_2-ef_00
-    extra_field_align_3-0 extra_field_align_3-ef_00 extra_field_align_4-ff fileorder firstsecond-split-deflated
-    firstsecond-split-stored firstsecond foo-stored incons-central-file-comment-utf8-ascii
-    incons-ef-local-dupe-utf8comment incons-ef-local-id mtime-default mtime-dstpoint-deflated mtime-dstpoint
-    mtime-post-dstpoint-deflated mtime-post-dstpoint mtime-pre-dstpoint-deflated mtime-pre-dstpoint rename_ok
-    stored-no-eos test-cp437-fc-utf-8-filename test-cp437-fc test-utf8-unmarked test-utf8 test test2 test_open_multiple
-    testbuffer testbuffer_reopen testchanged testchangedlocal testcomment testcomment13 testcommentremoved testdeflated
-    testdeflated2 testdir testempty testfile-UTF8 testfile-cp437 testfile-ef testfile-plus-extra testfile-stored-dos
+    aaaaaaaa-stored bigzero-zip changing-size-muchl changing-size-muchlo changing-size-muchlonger changing-size
+    cm-default encrypt-none extra_field_align_1-0 extra_field_align_1-ef_00 extra_field_align_2-0
+    extra_field_align_2-ef_00 extra_field_align_3-0 extra_field_align_3-ef_00 extra_field_align_4-ff fileorder
+    firstsecond-split-deflated firstsecond-split-stored firstsecond foo-stored
+    incons-central-file-comment-utf8-ascii incons-ef-local-dupe-utf8comment incons-ef-local-id mtime-default
+    mtime-dstpoint-deflated mtime-dstpoint mtime-post-dstpoint-deflated mtime-post-dstpoint
+    mtime-pre-dstpoint-deflated mtime-pre-dstpoint rename_ok stored-no-eos test-cp437-fc-utf-8-filename
+    test-cp437-fc test-utf8-unmarked test-utf8 test test2 test_open_multiple testbuffer testbuffer_reopen
+    testchanged testchangedlocal testcomment testcomment13 testcommentremoved testdeflated testdeflated2 testdir
+    testempty testfile-UTF8 testfile-cp437 testfile-ef testfile-plus-extra testfile-stored-dos
     testfile-torrentzip-modified testfile-torrentzip testfile testfile0 testfile2014 teststdin teststored
     utf-8-standardization-output zipcmp_zip_dir
 """
