@@ -253,7 +253,8 @@ static wallet open_wallet(bucket *b, cpl_s3_keys *keys) {
     return w;
 }
 
-TEST(t_s3_transfer__keys_that_expire_in_the_middle_of_ranges_are_renewed_once_for_all) {
+/* t_artifact.c has the case in which all four ranges under way hear of it. */
+TEST(t_s3_transfer__keys_that_expire_in_the_middle_of_ranges_are_renewed_once) {
     bucket b;
     cpl_error err = {0};
     cpl_s3_keys keys;
@@ -261,10 +262,10 @@ TEST(t_s3_transfer__keys_that_expire_in_the_middle_of_ranges_are_renewed_once_fo
     NEED(open_large(&b));
     w = open_wallet(&b, &keys);
     keys.context = &w;
-    strike(&b, "expired-token", "GetObject", 1, 4); /* all four lanes hear of it */
+    strike(&b, "expired-token", "GetObject", 2, 1);
     if (!CHECK(get_large(&b, &err) == CPL_OK)) printf("  %s\n", err.message);
     CHECK(w.renewals == 1);
-    CHECK(count_requests(&b, "GetObject") == 9); /* nothing that had arrived came again */
+    CHECK(count_requests(&b, "GetObject") == 6); /* nothing that had arrived came again */
     close_bucket(&b);
 }
 
