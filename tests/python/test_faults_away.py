@@ -58,7 +58,7 @@ def test_results_outlast_hours_without_the_service(machine):
         uptime += HOUR
         knocks = machine.road.knocks
         machine.switch.set(uptime_s=uptime)
-        wait_for(lambda: machine.road.knocks > knocks)  # it asks again, and not in a rush:
+        wait_for(lambda before=knocks: machine.road.knocks > before)  # it asks again, and not in a rush:
         assert machine.road.knocks - knocks < 20
     assert machine.victim.poll() is None
     assert journal_bytes(machine) < before + GROWTH

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Canary secrets, in all that a worker leaves: output, logs, journal, temporary files, children. And the judge judged."""
+"""Canary secrets, in all that a worker leaves: output, logs, journal, files, children. And the judge judged."""
 
 import base64
 import json
