@@ -6,17 +6,26 @@
 
 static atomic_size_t alloc_count; /* since cpl_alloc_fail_at() */
 static atomic_size_t alloc_fail;  /* 0: never */
+static atomic_bool alloc_fail_on; /* and all after it */
 
 /* Costs one relaxed load when no test has asked for failures. */
 static bool alloc_fails(void) {
-    size_t fail = atomic_load_explicit(&alloc_fail, memory_order_relaxed);
+    size_t fail = atomic_load_explicit(&alloc_fail, memory_order_relaxed), count;
     if (fail == 0) return false;
-    return atomic_fetch_add(&alloc_count, 1) + 1 == fail;
+    count = atomic_fetch_add(&alloc_count, 1) + 1;
+    return count == fail || (count > fail && atomic_load(&alloc_fail_on));
 }
 
 size_t cpl_alloc_fail_at(size_t n) {
     size_t made = atomic_exchange(&alloc_count, 0);
+    atomic_store(&alloc_fail_on, false);
     atomic_store(&alloc_fail, n);
+    return made;
+}
+
+size_t cpl_alloc_fail_from(size_t n) {
+    size_t made = cpl_alloc_fail_at(n);
+    atomic_store(&alloc_fail_on, true);
     return made;
 }
 

@@ -35,6 +35,8 @@ char *cpl_strdup(cpl_str text) CPL_MUST_CHECK;
 void cpl_wipe(void *memory, size_t size);
 /* Tests only: the n-th allocation from now fails (1: the next); 0 switches it off. Returns how many were made since. */
 size_t cpl_alloc_fail_at(size_t n);
+/* The same, and all that come after it fail too. */
+size_t cpl_alloc_fail_from(size_t n);
 
 /* ---- text views ---- */
 

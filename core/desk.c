@@ -102,6 +102,7 @@ static bool is_open_ended(const cpl_error *err) {
     case CPL_PROTOCOL:
     case CPL_TOO_LARGE:
     case CPL_CANCELLED: return true;
+    case CPL_NOMEM: return err->attempts > 0; /* for the answer */
     case CPL_SERVICE: return err->http_status >= 500;
     default: return false;
     }

@@ -187,6 +187,16 @@ static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
     return status;
 }
 
+/* This one is meant now. An earlier one may have arrived all the same, and then the service says that the job is over. */
+static bool replace_owed(cpl_job *job, cpl_owed *owed) {
+    owed = cpl_job_sign(job, owed);
+    if (owed == NULL) return false;
+    owed->ambiguous = job->owed && job->owed->ambiguous;
+    cpl_owed_free(job->owed);
+    job->owed = owed;
+    return true;
+}
+
 /* The document that w holds becomes the job's result. sweep: a stored state of the job's is of no more use then. */
 static cpl_status answer(cpl_job *job, cpl_verdict verdict, cpl_writer *w, bool sweep, const cpl_wait *wait,
                          cpl_error *err) {
@@ -194,9 +204,7 @@ static cpl_status answer(cpl_job *job, cpl_verdict verdict, cpl_writer *w, bool 
     cpl_status status = cpl_writer_text(w, &params, err);
     if (status == CPL_OK) status = cpl_job_claim(job, err);
     if (status != CPL_OK) return status;
-    cpl_owed_free(job->owed); /* an earlier answer that did not arrive; this one is meant now */
-    job->owed = cpl_job_sign(job, cpl_owed_new(&job->origin, verdict, params));
-    if (job->owed == NULL) return cpl_fail_nomem(err);
+    if (!replace_owed(job, cpl_owed_new(&job->origin, verdict, params))) return cpl_fail_nomem(err);
     if (sweep) cpl_job_sweep(job, job->owed, true);
     return deliver(job, wait, err);
 }
@@ -309,10 +317,11 @@ static cpl_status send_back(cpl_job *job, const cpl_wait *wait, cpl_error *err) 
     const char *token = cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN);
     cpl_status status = cpl_job_claim(job, err);
     if (status != CPL_OK) return status;
-    cpl_owed_free(job->owed);
-    job->owed = cpl_job_sign(job, cpl_owed_continuation(&job->origin, cpl_job_text(job, CPL_JOB_ID),
-                                                        token ? token : CPL_CONTINUATION_AFRESH));
-    return job->owed ? deliver(job, wait, err) : cpl_fail_nomem(err);
+    if (!replace_owed(job, cpl_owed_continuation(&job->origin, cpl_job_text(job, CPL_JOB_ID),
+                                                 token ? token : CPL_CONTINUATION_AFRESH))) {
+        return cpl_fail_nomem(err);
+    }
+    return deliver(job, wait, err);
 }
 
 cpl_status cpl_job_hand_over(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
