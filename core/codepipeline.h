@@ -619,6 +619,8 @@ bool cpl_job_cancelled(const cpl_job *job);
 cpl_status cpl_job_wait_cancelled(cpl_job *job, const cpl_wait *wait, bool *cancelled, cpl_error *err);
 /* Until its guard reports it failed; -1: it has none. */
 int64_t cpl_job_remaining_ms(const cpl_job *job);
+/* What it was answered with, by its guard too: "succeeded", "failed" or "continued"; static; NULL: nothing yet. */
+const char *cpl_job_outcome(const cpl_job *job);
 /* One of these answers was accepted. */
 bool cpl_job_answered(const cpl_job *job);
 /*
@@ -768,6 +770,25 @@ cpl_status cpl_runtime_next(cpl_runtime *runtime, const cpl_wait *wait, cpl_invo
 cpl_status cpl_runtime_answer(cpl_runtime *runtime, cpl_str answer, const cpl_wait *wait, cpl_error *err);
 /* The invocation failed; before the first of them: the function could not start. type: "Runtime.NoSuchHandler". */
 cpl_status cpl_runtime_fail(cpl_runtime *runtime, cpl_str type, cpl_str message, const cpl_wait *wait, cpl_error *err);
+
+typedef struct cpl_function_options {
+    cpl_worker_options jobs; /* work_dir and artifact_limit count */
+    int64_t margin_ms;       /* of the function's time, kept for reporting that it was not enough; default 3000 */
+} cpl_function_options;
+
+/*
+ * For a function of CodePipeline's alone: the next job that Lambda hands to it, with a guard that reports it failed
+ * before Lambda ends the function. Invocations that need no handler are answered on the way: an event that is none of
+ * CodePipeline's or malformed, a continuation before its time. Errors are those of cpl_runtime_next(); with them a
+ * function ends.
+ */
+cpl_status cpl_runtime_next_job(cpl_runtime *runtime, cpl_client *client, const cpl_function_options *options,
+                                const cpl_wait *wait, cpl_job **out, cpl_error *err);
+/*
+ * Frees the job and answers its invocation with its outcome. One without an answer fails; one whose answer did not get
+ * through is an error of the invocation, and Lambda makes it again.
+ */
+cpl_status cpl_runtime_end_job(cpl_runtime *runtime, cpl_job *job, const cpl_wait *wait, cpl_error *err);
 
 /* ---- runs ---------------------------------------------------------------------------------------------------- */
 

@@ -249,6 +249,7 @@ bool cpl_job_expired(const cpl_job *job) {
 static cpl_status expire(cpl_job *job, cpl_error *err) {
     cpl_owed_free(job->owed);
     job->owed = cpl_owed_failure(&job->origin, cpl_job_text(job, CPL_JOB_ID), TIME_IS_UP);
+    job->outcome = "failed";
     cpl_job_close(job, CPL_JOB_ANSWERED);
     return cpl_fail(err, CPL_STATE, REPORTED);
 }
@@ -257,6 +258,7 @@ cpl_status cpl_job_claim(cpl_job *job, cpl_error *err) {
     if (cpl_job_rehearsed_expired(job)) return expire(job, err);
     if (job->guard == NULL || cpl_guard_claim(job->guard)) return CPL_OK;
     if (cpl_guard_reported(job->guard)) {
+        job->outcome = "failed";
         cpl_job_close(job, CPL_JOB_ANSWERED);
         return cpl_fail(err, CPL_STATE, REPORTED);
     }
@@ -273,6 +275,10 @@ cpl_status cpl_job_check_open(cpl_job *job, cpl_error *err) {
 
 const char *cpl_job_warning(const cpl_job *job) {
     return job->warning[0] ? job->warning : NULL;
+}
+
+const char *cpl_job_outcome(const cpl_job *job) {
+    return job->outcome;
 }
 
 bool cpl_job_answered(const cpl_job *job) {

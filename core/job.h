@@ -59,6 +59,7 @@ struct cpl_job {
     bool rehearsal;       /* nothing of it goes to the network */
     cpl_rehearsed rehearsed;
     cpl_job_answer answer;
+    const char *outcome; /* static; NULL: none was accepted */
     cpl_owed *owed; /* a result that was made and not accepted yet */
     cpl_guard *guard;
     char warning[400]; /* see cpl_job_warning() */

@@ -235,6 +235,7 @@ cpl_status cpl_job_succeed(cpl_job *job, const cpl_result *result, const cpl_wai
     if (status == CPL_OK) status = cpl_job_send_outputs(job, wait, err);
     if (status == CPL_OK) status = cpl_pace_rest(&pace, &rest, err);
     if (status == CPL_OK) status = answer(job, CPL_VERDICT_SUCCESS, w, !cpl_job_state_is_replaced(job), &rest, err);
+    if (status == CPL_OK) job->outcome = "succeeded";
     cpl_writer_free(w);
     return status;
 }
@@ -254,6 +255,7 @@ cpl_status cpl_job_fail(cpl_job *job, cpl_str type, cpl_str message, cpl_str ext
     cpl_write_end(w);
     cpl_write_end(w);
     status = answer(job, CPL_VERDICT_FAILURE, w, true, wait, err);
+    if (status == CPL_OK) job->outcome = "failed";
     cpl_writer_free(w);
     return status;
 }
@@ -300,6 +302,7 @@ cpl_status cpl_job_later(cpl_job *job, cpl_str state, double after_s, const cpl_
     if (result) write_details(w, result);
     cpl_write_end(w);
     status = answer(job, CPL_VERDICT_SUCCESS, w, !large, &rest, err);
+    if (status == CPL_OK) job->outcome = "continued";
     if (status == CPL_OK && job->rehearsal) {
         cpl_buf_addv(&job->rehearsed.state, state);
         job->rehearsed.after_s = after_s;
@@ -321,7 +324,9 @@ static cpl_status send_back(cpl_job *job, const cpl_wait *wait, cpl_error *err) 
                                                  token ? token : CPL_CONTINUATION_AFRESH))) {
         return cpl_fail_nomem(err);
     }
-    return deliver(job, wait, err);
+    status = deliver(job, wait, err);
+    if (status == CPL_OK) job->outcome = "continued";
+    return status;
 }
 
 cpl_status cpl_job_hand_over(cpl_job *job, const cpl_wait *wait, cpl_error *err) {

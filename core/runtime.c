@@ -12,6 +12,7 @@
 #define ANSWER_TIMEOUT_MS 10000
 #define EVENT_MAX ((size_t)6 << 20) /* what Lambda allows, in both directions */
 #define ID_MAX 128
+#define TRACE_ID "_X_AMZN_TRACE_ID"
 
 struct cpl_runtime {
     cpl_http *http;
@@ -102,6 +103,18 @@ static cpl_status post(cpl_runtime *runtime, const message *m, const cpl_wait *w
 
 /* ---- invocations ---- */
 
+/* Where whoever makes requests looks for it; see trace.h. */
+static void name_trace(cpl_str id) {
+    char text[1024];
+    if (id.n >= sizeof text) id.n = 0;
+    CPL_COPY(text, id);
+    if (id.n > 0) {
+        (void)setenv(TRACE_ID, text, 1);
+    } else {
+        (void)unsetenv(TRACE_ID);
+    }
+}
+
 static cpl_status read_invocation(cpl_runtime *runtime, cpl_invocation *out, cpl_error *err) {
     cpl_str id = cpl_http_header(&runtime->invocation, "lambda-runtime-aws-request-id");
     cpl_str deadline = cpl_http_header(&runtime->invocation, "lambda-runtime-deadline-ms");
@@ -116,6 +129,7 @@ static cpl_status read_invocation(cpl_runtime *runtime, cpl_invocation *out, cpl
         if (!plain) id.n = 0;
     }
     if (id.n == 0 || id.n >= ID_MAX) return cpl_fail(err, CPL_PROTOCOL, "an invocation without a usable request id");
+    name_trace(out->trace_id);
     CPL_COPY(runtime->id, id);
     out->request_id = runtime->id;
     if (cpl_str_integer(deadline, &deadline_ms)) {

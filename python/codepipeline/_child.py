@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The program that runs one handler in a process of its own; the worker starts it (see _isolation.py).
 
-It imports the modules of the handler and of its hooks, in which a Worker is idle, and gives the handler a Job whose core
-is at the other end of two pipes: one JSON line there, one back.
+It imports the modules of the handler and of its hooks, in which a Worker is idle, and gives the handler a Job whose
+core is at the other end of two pipes: one JSON line there, one back.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ TEST(t_runtime__an_invocation_is_taken_and_answered) {
     CHECK_STR(got.request_id, "8476a536-e9f4");
     CHECK(cpl_str_is(got.event, "{\"a\":1}") && cpl_str_is(got.function_arn, "arn:aws:lambda:x:function"));
     CHECK(cpl_str_is(got.trace_id, "Root=1") && got.remaining_ms > 1000000000);
+    CHECK_STR(getenv("_X_AMZN_TRACE_ID"), "Root=1");
     CHECK(strstr(fault_server_request(server, 0), "GET /2018-06-01/runtime/invocation/next "));
     CHECK(cpl_runtime_next(runtime, NULL, &got, &err) == CPL_STATE);
     CHECK(cpl_runtime_answer(runtime, CPL_LIT("\"succeeded\""), NULL, &err) == CPL_OK);

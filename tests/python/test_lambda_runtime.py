@@ -76,7 +76,7 @@ class Api:
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
-    def run(self, folder, handler, *events):
+    def run(self, folder, handler, *events, command=("lua5.4", ROOT / "lua/bin/codepipeline-lambda")):
         """Serves these events; what was posted, and the process that ended because there were no more."""
         self.events = list(events)
         environ = {
@@ -85,7 +85,6 @@ class Api:
             "LAMBDA_TASK_ROOT": str(folder),
             "_HANDLER": handler,
         }
-        command = ["lua5.4", ROOT / "lua/bin/codepipeline-lambda"]
         done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
         posted = []
         while not self.posted.empty():

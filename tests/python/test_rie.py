@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""codepipeline-lambda below AWS's own runtime interface emulator, which its container images are tried with."""
+"""Functions in Lua and in C below AWS's own runtime interface emulator, which its container images are tried with."""
 
 import json
 import os
@@ -12,6 +12,7 @@ import urllib.request
 import pytest
 
 from conftest import ROOT
+from lambda_packages import package
 from test_emulator_functions import checked, next_of, start
 
 __all__ = ["start"]
@@ -44,25 +45,35 @@ def free_port():
         return listening.getsockname()[1]
 
 
+def in_lua(folder):
+    (folder / "check.lua").write_text(HANDLER)
+    bootstrap = folder / "bootstrap"
+    bootstrap.write_text(f"#!/bin/sh\nexec lua5.4 {ROOT}/lua/bin/codepipeline-lambda\n")
+    bootstrap.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(params=["Lua", "C"])
+def language(request):
+    return request.param
+
+
 @pytest.fixture
-def invoke(emulator, tmp_path):
+def invoke(emulator, tmp_path, language):
     """invoke(event): what the function answers, as text."""
     if not RIE.exists():
         pytest.skip("no aws-lambda-rie; ./dev rie builds it, with Go")
-    (tmp_path / "check.lua").write_text(HANDLER)
-    bootstrap = tmp_path / "bootstrap"
-    bootstrap.write_text(f"#!/bin/sh\nexec lua5.4 {ROOT}/lua/bin/codepipeline-lambda\n")
-    bootstrap.chmod(0o755)
+    task = in_lua(tmp_path) if language == "Lua" else package("tests/python/lambda_function.c")
     port = free_port()
     environ = {
         **os.environ,
         "_HANDLER": "check",
-        "LAMBDA_TASK_ROOT": str(tmp_path),
+        "LAMBDA_TASK_ROOT": str(task),
         "AWS_LAMBDA_FUNCTION_TIMEOUT": "5",
         "AWS_LAMBDA_FUNCTION_NAME": "check",
     }
     command = [RIE, "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
-    command += ["--runtime-api-address", f"127.0.0.1:{free_port()}", str(bootstrap), "check"]
+    command += ["--runtime-api-address", f"127.0.0.1:{free_port()}", f"{task}/bootstrap", "check"]
     log = open(tmp_path / "rie.log", "wb")
     running = subprocess.Popen(command, env=environ, cwd=tmp_path, stdout=log, stderr=subprocess.STDOUT)
 
@@ -93,13 +104,13 @@ def event_of(emulator):
     return event
 
 
-def test_a_job_is_done(emulator, client, start, invoke):
+def test_a_job_is_done(emulator, client, start, invoke, language):
     emulator.function("check")
     run = start()
     assert invoke(event_of(emulator)) == '"succeeded"'
     assert run.wait(timeout=10).status == "Succeeded"
     output = client.list_action_executions(pipelineName="site")["actionExecutionDetails"][0]["output"]
-    assert output["outputVariables"] == {"said": "nil", "language": "Lua"}
+    assert output["outputVariables"] == {"said": "nil", "language": language}
 
 
 def test_a_handler_that_raises_fails_the_job_and_not_the_function(emulator, client, start, invoke):

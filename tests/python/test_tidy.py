@@ -30,7 +30,7 @@ FLOORS = """
     desk transfer doctor run+follow+explain+approval+metrics
     guard
     job+result+artifact+state+rehearsal+isolate
-    worker+polling+offers+recovery+handover event+event_main
+    worker+polling+offers+recovery+handover event+event_main function
 """
 EMULATOR_MAY_KNOW = "codepipeline base err buf clock thread json digest checksum xml model sigv4 archives sqlite"
 
@@ -89,7 +89,7 @@ ALL_PYTHON = (
     "core/**/*.py",
 )
 ALL_LUA = ("lua/**/*.lua", "lua/bin/*", "tests/lua/*.lua", "bench/**/*.lua", "examples/**/*.lua")
-ALL_SHELL = ("dev", ".ci/run")
+ALL_SHELL = ("dev", ".ci/run", "examples/lambda/build-c")
 ALL_CODE = (*ALL_C, *ALL_PYTHON, *ALL_LUA, *ALL_SHELL, "Makefile", "*.rockspec", "tests/js/*.*js")
 DOCUMENTS = ("*.md", "docs/**/*.md", "core/**/*.md", "bench/*.md", "examples/**/*.md")
 ALL_TEXT = (*ALL_CODE, *DOCUMENTS, "core/**/*.api", "examples/**/*.json", "*.toml")
