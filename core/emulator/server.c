@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 #include "server.h"
 
+#include <limits.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "../clock.h"
 #include "../err.h"
+#include "../thread.h"
 #include "doors.h"
 
 /*
- * One daemon of the library for the process, with a fixed pool of threads and no listening socket of its own:
- * docs/adr/0032. Whom doors.c takes in, it gets; each connection then knows its server.
+ * A few threads for the process, each with a daemon of the library that has neither a thread nor a listening socket of
+ * its own: docs/adr/0032. Whom doors.c takes in, one of them gets; each connection then knows its server.
  */
 
 #define THREADS 4
@@ -43,9 +47,27 @@ struct emu_server {
     bool closing;
 };
 
+/* Somebody who was taken in and whom no thread looks after yet. */
+typedef struct newcomer {
+    struct newcomer *next;
+    uint64_t door;
+    int socket;
+    socklen_t size;
+    struct sockaddr_storage from;
+} newcomer;
+
+typedef struct worker {
+    pthread_t thread;
+    struct MHD_Daemon *daemon; /* whose connections this thread alone looks after */
+    int wake;
+    newcomer *newcomers; /* under the house's lock */
+    uint64_t door;       /* by which the one came that the library is given right now */
+} worker;
+
 /* One that the library holds, from the moment it begins until it ends. */
 struct connection {
     emu_server *server; /* NULL: of one that was stopped, or has too many */
+    const worker *by;   /* who looks after it */
     struct MHD_Connection *handle;
     int socket;
     connection *next, *before;               /* of its server */
@@ -69,15 +91,16 @@ typedef struct exchange {
 static struct house {
     pthread_mutex_t life; /* around its beginning and end */
     size_t users;
-    struct MHD_Daemon *daemon;
+    worker workers[THREADS];
+    size_t worker_count; /* that run */
+    atomic_bool closing;
     emu_doors *doors;
     pthread_mutex_t lock; /* around what is below; taken after an emulator's lock, and before the library's own */
     pthread_cond_t ended; /* some connection has */
     emu_server *servers;
     connection *parked;
     uint64_t last_door;
-    uint64_t *came_by; /* which door, by socket: from the moment somebody is let in until the library has begun */
-    size_t came_by_room;
+    size_t turn; /* whose it is to get the next newcomer */
 } house = {.life = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER, .ended = PTHREAD_COND_INITIALIZER};
 
 /* ---- connections that the library leaves alone for a while ---- */
@@ -88,6 +111,7 @@ static void unpark(connection *c) {
     if (c->next_parked) c->next_parked->before_parked = c->before_parked;
     c->parked = false;
     MHD_resume_connection(c->handle);
+    eventfd_write(c->by->wake, 1); /* the library's own signal may be read before it looks who is resumed */
 }
 
 /* With the lock, on the thread that the library serves the connection on. */
@@ -163,17 +187,16 @@ static int socket_of(struct MHD_Connection *handle) {
 }
 
 /* With the lock. NULL: it was stopped meanwhile. */
-static emu_server *server_of(int socket) {
-    uint64_t door = (size_t)socket < house.came_by_room ? house.came_by[socket] : 0;
+static emu_server *server_of(uint64_t door) {
     emu_server *server = house.servers;
     while (server && server->door != door) server = server->next;
     return server;
 }
 
-static void begin_connection(connection *c) {
+static void begin_connection(connection *c, uint64_t door) {
     emu_server *server;
     pthread_mutex_lock(&house.lock);
-    server = server_of(c->socket);
+    server = server_of(door);
     if (server && !server->closing && server->count < CONNECTIONS_MAX) {
         c->server = server;
         c->next = server->first;
@@ -200,42 +223,52 @@ static void end_connection(connection *c) {
 
 static void on_connection(void *context, struct MHD_Connection *handle, void **state,
                           enum MHD_ConnectionNotificationCode what) {
+    const worker *by = context;
     connection *c = *state;
-    (void)context;
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
         if (c) end_connection(c);
         return;
     }
     *state = c = cpl_calloc(1, sizeof *c); /* NULL: every request of it is refused */
     if (c == NULL) return;
+    c->by = by;
     c->handle = handle;
     c->socket = socket_of(handle);
-    begin_connection(c);
+    begin_connection(c, by->door);
 }
 
-/* With the lock. */
-static bool make_room(size_t socket) {
-    size_t room = 2 * socket + 64;
-    uint64_t *more;
-    if (socket < house.came_by_room) return true;
-    more = cpl_realloc(house.came_by, room * sizeof *more);
-    if (more == NULL) return false;
-    house.came_by = more;
-    house.came_by_room = room;
-    return true;
-}
+/* ---- newcomers ---- */
 
 static void admit(void *context, uint64_t door, int socket, const struct sockaddr *from, socklen_t size) {
-    bool known;
+    newcomer *added = cpl_malloc(sizeof *added);
+    worker *to;
     (void)context;
-    pthread_mutex_lock(&house.lock);
-    known = make_room((size_t)socket);
-    if (known) house.came_by[socket] = door;
-    pthread_mutex_unlock(&house.lock);
-    if (known) {
-        MHD_add_connection(house.daemon, socket, from, size); /* which closes it when it cannot */
-    } else {
+    if (added == NULL) {
         close(socket);
+        return;
+    }
+    *added = (newcomer){.door = door, .socket = socket, .size = size};
+    memcpy(&added->from, from, size);
+    pthread_mutex_lock(&house.lock);
+    to = &house.workers[house.turn++ % THREADS];
+    added->next = to->newcomers;
+    to->newcomers = added;
+    pthread_mutex_unlock(&house.lock);
+    eventfd_write(to->wake, 1);
+}
+
+/* On the worker's thread, as the library wants it. It closes the socket when it cannot take it. */
+static void take_newcomers(worker *by) {
+    newcomer *list, *next;
+    pthread_mutex_lock(&house.lock);
+    list = by->newcomers;
+    by->newcomers = NULL;
+    pthread_mutex_unlock(&house.lock);
+    for (; list; list = next) {
+        next = list->next;
+        by->door = list->door;
+        MHD_add_connection(by->daemon, list->socket, (struct sockaddr *)&list->from, list->size);
+        cpl_free(list);
     }
 }
 
@@ -487,21 +520,54 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *handle, 
 
 /* ---- the house ---- */
 
-/* The threads start with all signals blocked: those belong to the program. */
-static struct MHD_Daemon *start_daemon(void) {
-    unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC |
-                     MHD_ALLOW_SUSPEND_RESUME;
-    struct MHD_Daemon *daemon;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, NULL, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
-                              MHD_OPTION_CONNECTION_LIMIT, (unsigned)ALL_CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                              (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
-                              MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-                              NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_END);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return daemon;
+static struct MHD_Daemon *make_daemon(worker *for_whom) {
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+                            on_request, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)ALL_CONNECTIONS_MAX,
+                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                            CONNECTION_MEMORY, MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL,
+                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+                            on_connection, for_whom, MHD_OPTION_END);
+}
+
+static int epoll_of(const worker *w) {
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(w->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    return info ? info->epoll_fd : -1;
+}
+
+static int wait_of(const worker *w) {
+    MHD_UNSIGNED_LONG_LONG ms;
+    if (MHD_get_timeout(w->daemon, &ms) != MHD_YES) return -1;
+    return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
+/*
+ * We wait, and not the library (0.9.75), which fetches 128 events at a time: when there are just as many, it waits for
+ * more before it looks after any. Told to run, it never waits.
+ */
+static void *work(void *context) {
+    worker *w = context;
+    struct pollfd at[] = {{.fd = epoll_of(w), .events = POLLIN}, {.fd = w->wake, .events = POLLIN}};
+    eventfd_t count;
+    while (!atomic_load(&house.closing)) {
+        poll(at, CPL_COUNT(at), wait_of(w));
+        if (at[1].revents != 0 && eventfd_read(w->wake, &count) == 0) take_newcomers(w);
+        MHD_run(w->daemon);
+    }
+    return NULL;
+}
+
+static void leave_worker(worker *w) {
+    take_newcomers(w);
+    if (w->daemon) MHD_stop_daemon(w->daemon);
+    if (w->wake >= 0) close(w->wake);
+}
+
+static bool start_worker(worker *w) {
+    *w = (worker){.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+    if (w->wake >= 0) w->daemon = make_daemon(w);
+    if (w->daemon && cpl_thread_start(&w->thread, work, w)) return true;
+    leave_worker(w);
+    return false;
 }
 
 static void before_fork(void) {
@@ -518,7 +584,7 @@ static void after_fork(void) {
 static void after_fork_in_child(void) {
     static const pthread_cond_t fresh = PTHREAD_COND_INITIALIZER;
     house.users = 0;
-    house.daemon = NULL;
+    house.worker_count = 0;
     house.doors = NULL;
     house.servers = NULL;
     house.parked = NULL;
@@ -531,22 +597,26 @@ static void mind_forks(void) {
 }
 
 /* With house.life. */
-static bool close_house(void) {
+static void close_house(void) {
     emu_doors_free(house.doors);
-    if (house.daemon) MHD_stop_daemon(house.daemon);
-    cpl_free(house.came_by);
     house.doors = NULL;
-    house.daemon = NULL;
-    house.came_by = NULL;
-    house.came_by_room = 0;
-    return false;
+    atomic_store(&house.closing, true);
+    for (size_t i = 0; i < house.worker_count; i++) eventfd_write(house.workers[i].wake, 1);
+    for (size_t i = 0; i < house.worker_count; i++) {
+        pthread_join(house.workers[i].thread, NULL);
+        leave_worker(&house.workers[i]);
+    }
+    house.worker_count = 0;
 }
 
 static bool open_house(void) {
     static const emu_porter porter = {.admit = admit, .tick = look_after_parked};
-    house.daemon = start_daemon();
-    if (house.daemon) house.doors = emu_doors_new(&porter);
-    return house.doors ? true : close_house();
+    atomic_store(&house.closing, false);
+    while (house.worker_count < THREADS && start_worker(&house.workers[house.worker_count])) house.worker_count++;
+    if (house.worker_count == THREADS) house.doors = emu_doors_new(&porter);
+    if (house.doors) return true;
+    close_house();
+    return false;
 }
 
 static bool move_in(void) {
