@@ -1,11 +1,12 @@
 # Compiles; nothing else. ./dev calls it after installing what is missing, and so does `luarocks make`.
 #
 #   make                                the static library and both extension modules
-#   make lib python lua ctests benches  one of them
+#   make lib python lua ctests fuzzers benches  one of them
 #   make rock                           the Lua module for LuaRocks, in build/rock
 #   make rock CPL_EMULATOR=0 CPL_JOURNAL=0
 #                                       the same without these parts, and their libraries
 #   make O=build/asan SAN=1 ctests      another tree, with AddressSanitizer and UBSan (TSAN=1: ThreadSanitizer)
+#   make O=build/libfuzzer FUZZ=1 fuzzers   with libFuzzer, by clang; without FUZZ each runs once over its corpus
 #   make O=build/lean STATIC=1 all      the libraries are linked into the modules (packaging/ makes lean ones)
 #
 # CC, CFLAGS, CPPFLAGS, LDFLAGS, LIBFLAG, LUA_INCDIR, PYTHON and PKG_CONFIG are the caller's. Everything is compiled
@@ -64,10 +65,18 @@ endif
 ifdef TSAN
 SANITIZE = -fsanitize=thread
 endif
+FUZZ_DRIVER = $(O)/tests/fuzz/driver.o
+ifdef FUZZ
+CC = clang
+SANITIZE = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+FUZZ_LINK = -fsanitize=fuzzer
+FUZZ_DRIVER =
+endif
 
 PY_SRC = $(wildcard python/src/*.c)
 LUA_SRC = $(wildcard lua/src/*.c)
 CTEST_SRC = $(wildcard tests/c/t_*.c)
+FUZZ_SRC = $(wildcard tests/fuzz/f_*.c)
 BENCH_SRC = $(wildcard bench/*.c bench/contestants/*.c)
 
 objects = $(1:%.c=$(O)/%.o)
@@ -75,9 +84,10 @@ LIB = $(O)/libcodepipeline.a
 PY_MODULE ?= python/codepipeline/_core.abi3.so
 LUA_MODULE = $(O)/lua/codepipeline/core.so
 CTESTS = $(CTEST_SRC:tests/c/%.c=$(O)/tests/%)
+FUZZERS = $(FUZZ_SRC:tests/fuzz/%.c=$(O)/fuzz/%)
 BENCHES = $(BENCH_SRC:%.c=$(O)/%)
 
-.PHONY: all lib python lua rock ctests benches clean
+.PHONY: all lib python lua rock ctests fuzzers benches clean
 .SECONDARY:
 .DELETE_ON_ERROR:
 all: lib python lua
@@ -87,6 +97,7 @@ lua: $(LUA_MODULE)
 rock:
 	+$(MAKE) -j$(call once,JOBS,nproc 2>/dev/null || echo 2) O=build/rock lua
 ctests: $(CTESTS)
+fuzzers: $(FUZZERS)
 benches: $(BENCHES)
 
 $(LIB): $(call objects,$(CORE))
@@ -101,6 +112,10 @@ $(PY_MODULE) $(LUA_MODULE):
 
 $(O)/tests/%: $(O)/tests/c/%.o $(LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(O)/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_DRIVER) $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(SANITIZE) $(FUZZ_LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $(O)/bench/%: $(O)/bench/%.o $(LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -118,4 +133,4 @@ $(O)/%.o: %.c Makefile $(wildcard $(O)/parts)
 clean:
 	rm -rf $(O) $(PY_MODULE)
 
--include $(patsubst %.c,$(O)/%.d,$(CORE) $(PY_SRC) $(LUA_SRC) $(CTEST_SRC) $(BENCH_SRC))
+-include $(patsubst %.c,$(O)/%.d,$(CORE) $(PY_SRC) $(LUA_SRC) $(CTEST_SRC) $(FUZZ_SRC) tests/fuzz/driver.c $(BENCH_SRC))

@@ -30,6 +30,13 @@ void cpl_copy_text(char *to, size_t size, cpl_str text) {
     to[n] = '\0';
 }
 
+void cpl_clean_text(char *text) {
+    if (cpl_utf8_valid(cpl_str_of(text))) return;
+    for (char *p = text; *p; p++) {
+        if (*p & 0x80) *p = '?';
+    }
+}
+
 static cpl_status fill(cpl_error *err, cpl_status status, const char *path, const char *format, va_list args) {
     char message[sizeof err->message + 4]; /* room to see where a long one was cut */
     if (err == NULL) return status;
@@ -40,6 +47,8 @@ static cpl_status fill(cpl_error *err, cpl_status status, const char *path, cons
     err->status = status;
     CPL_COPY(err->path, cpl_str_of(at));
     CPL_COPY(err->message, cpl_str_of(message));
+    cpl_clean_text(err->path);
+    cpl_clean_text(err->message);
     return status;
 }
 

@@ -8,7 +8,7 @@
 
 #include "base.h"
 
-/* Sets status, message, and clears the rest; returns status, so that a caller can return it. */
+/* Sets status, message (UTF-8), and clears the rest; returns status, so that a caller can return it. */
 cpl_status cpl_fail(cpl_error *err, cpl_status status, const char *format, ...) CPL_PRINTF(3, 4);
 /* The same with the path of the member at fault; the message should not repeat it. */
 cpl_status cpl_fail_at(cpl_error *err, cpl_status status, const char *path, const char *format, ...) CPL_PRINTF(4, 5);
@@ -21,6 +21,8 @@ void cpl_error_clear(cpl_error *err);
 void cpl_error_prefix(cpl_error *err, const char *what);
 /* Copies text into a fixed-size array, cut at a character boundary. */
 void cpl_copy_text(char *to, size_t size, cpl_str text);
+/* Makes it UTF-8 if it is not: then every byte that is not ASCII becomes '?'. What strangers sent goes through this. */
+void cpl_clean_text(char *text);
 #define CPL_COPY(array, text) cpl_copy_text((array), sizeof(array), (text))
 
 #endif

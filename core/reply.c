@@ -176,6 +176,7 @@ static cpl_status read_error(const cpl_http_response *response, cpl_error *err) 
         snprintf(found.message, sizeof found.message, "the service answered %d without a message", response->status);
     }
     cpl_fail(err, CPL_SERVICE, "%s", found.message);
+    cpl_clean_text(found.code);
     if (err) CPL_COPY(err->code, cpl_str_of(found.code));
     return CPL_SERVICE;
 }
@@ -187,13 +188,16 @@ cpl_status cpl_reply_judge(cpl_reply *reply, cpl_error *err) {
     cpl_status status;
     for (size_t i = 0; i < CPL_COUNT(id_headers) && id.n == 0; i++) id = cpl_http_header(response, id_headers[i]);
     CPL_COPY(reply->request_id, id);
+    cpl_clean_text(reply->request_id);
     status = response->status >= 200 && response->status < 300 ? take_document(reply, err) : read_error(response, err);
     if (status && err) {
         err->http_status = response->status;
-        CPL_COPY(err->request_id, id);
+        CPL_COPY(err->request_id, cpl_str_of(reply->request_id));
         reply->shape = cpl_model_error_shape(cpl_str_of(status == CPL_SERVICE ? err->code : ""));
         CPL_COPY(err->cloudfront_id, cpl_http_header(response, "x-amz-cf-id"));
         CPL_COPY(err->extended_id, cpl_http_header(response, "x-amz-id-2"));
+        cpl_clean_text(err->cloudfront_id);
+        cpl_clean_text(err->extended_id);
     }
     return status;
 }

@@ -259,14 +259,9 @@ static void dispatch(emu *e, cpl_str name, cpl_str input, outcome *o, cpl_buf *o
 
 /* A message cut within a character, or quoting bytes that are no text, must not spoil the document. */
 static void add_message(cpl_buf *out, char *message) {
-    cpl_str text = cpl_str_of(message);
-    text.n = cpl_utf8_cut(text, sizeof((outcome *)0)->message - 4);
-    if (!cpl_utf8_valid(text)) {
-        for (size_t i = 0; i < text.n; i++) {
-            if (message[i] & 0x80) message[i] = '?';
-        }
-    }
-    cpl_json_quote(out, text);
+    message[cpl_utf8_cut(cpl_str_of(message), sizeof((outcome *)0)->message - 4)] = '\0';
+    cpl_clean_text(message);
+    cpl_json_quote(out, cpl_str_of(message));
 }
 
 static void write_error(outcome *o, cpl_buf *out) {

@@ -36,7 +36,7 @@ static bool check_md5(s3_call *c) {
 }
 
 static cpl_str trailer_value(const s3_call *c, const char *name) {
-    const char *at = c->trailer.p, *end = at + c->trailer.n;
+    const char *at = c->trailer.p, *end = at ? at + c->trailer.n : NULL;
     while (at < end) {
         cpl_str value = cpl_str_of(at + strlen(at) + 1);
         if (cpl_str_is_nocase(cpl_str_of(at), name)) return value;

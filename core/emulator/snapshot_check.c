@@ -311,15 +311,31 @@ static cpl_status check_versions(checker *c, cpl_json *versions) {
     return status;
 }
 
+/* A version says itself which one it is, and of which pipeline. */
+static cpl_status check_names(checker *c, const cpl_json *versions, const char *pipeline) {
+    for (const cpl_json *i = cpl_json_first(versions); i; i = cpl_json_next(i)) {
+        int64_t number;
+        size_t before = down(c, ".%s", cpl_json_key(i).p);
+        if (!cpl_str_integer(cpl_json_key(i), &number) || (double)number != cpl_json_get_number(i, "version", 0))
+            return wrong(c, "does not have the version it stands for");
+        if (!emu_is(i, "name", pipeline)) return wrong(c, "is of another pipeline");
+        up(c, before);
+    }
+    return CPL_OK;
+}
+
 static cpl_status check_pipeline(checker *c, cpl_json *document, const char *key) {
     size_t before = down(c, ".versions");
     cpl_status status = check_versions(c, cpl_json_get(document, "versions"));
     up(c, before);
     if (status == CPL_OK) status = check_rules(c, document, completed_rules);
     if (status) return status;
+    before = down(c, ".versions");
+    status = check_names(c, cpl_json_get(document, "versions"), key);
+    up(c, before);
+    if (status) return status;
     before = down(c, ".latest");
     if (emu_pipeline_latest(document) == NULL) return wrong(c, "names no version");
-    if (!emu_is(emu_pipeline_latest(document), "name", key)) return wrong(c, "names a version of another pipeline");
     up(c, before);
     return CPL_OK;
 }
