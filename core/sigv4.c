@@ -24,8 +24,8 @@ typedef struct slot {
  */
 struct cpl_signer {
     atomic_flag busy;
-    slot slots[SLOTS];
-    size_t next; /* the slot to fill next */
+    slot *slots[SLOTS]; /* NULL: not yet needed */
+    size_t next;        /* the slot to fill next */
 };
 
 cpl_signer *cpl_signer_new(void) {
@@ -36,7 +36,10 @@ cpl_signer *cpl_signer_new(void) {
 
 void cpl_signer_free(cpl_signer *signer) {
     if (signer == NULL) return;
-    cpl_wipe(signer, sizeof *signer);
+    for (size_t i = 0; i < SLOTS && signer->slots[i]; i++) {
+        cpl_wipe(signer->slots[i], sizeof *signer->slots[i]);
+        cpl_free(signer->slots[i]);
+    }
     cpl_free(signer);
 }
 
@@ -66,31 +69,45 @@ static bool slot_is(const slot *s, const key_id *id) {
 static bool find_key(cpl_signer *signer, const key_id *id, unsigned char *key) {
     bool found = false;
     if (!try_lock(signer)) return false;
-    for (size_t i = 0; i < SLOTS && !found; i++) {
-        found = slot_is(&signer->slots[i], id);
-        if (found) memcpy(key, signer->slots[i].key, CPL_SHA256_SIZE);
+    for (size_t i = 0; i < SLOTS && signer->slots[i] && !found; i++) {
+        found = slot_is(signer->slots[i], id);
+        if (found) memcpy(key, signer->slots[i]->key, CPL_SHA256_SIZE);
     }
     unlock(signer);
     return found;
 }
 
-static void keep_key(cpl_signer *signer, const key_id *id, const unsigned char *key) {
-    size_t n = 0;
-    slot *s;
-    for (size_t i = 0; i < CPL_COUNT(id->part); i++) {
-        if (id->part[i].n >= ID_MAX - n) return; /* too long to keep, never too long to use */
-        n += id->part[i].n + 1;
-    }
-    if (!try_lock(signer)) return;
-    s = &signer->slots[signer->next++ % SLOTS];
-    cpl_wipe(s, sizeof *s);
+static void fill(slot *s, const key_id *id, const unsigned char *key) {
     for (size_t i = 0; i < CPL_COUNT(id->part); i++) {
         if (id->part[i].n > 0) memcpy(s->id + s->id_n, id->part[i].p, id->part[i].n);
         s->id_n += id->part[i].n;
         s->id[s->id_n++] = '\n';
     }
     memcpy(s->key, key, CPL_SHA256_SIZE);
+}
+
+/* The slot that was filled longest ago, emptied; NULL when out of memory. */
+static slot *next_slot(cpl_signer *signer) {
+    slot **place = &signer->slots[signer->next % SLOTS];
+    if (*place == NULL) *place = cpl_calloc(1, sizeof **place);
+    if (*place == NULL) return NULL;
+    signer->next++;
+    cpl_wipe(*place, sizeof **place);
+    return *place;
+}
+
+static cpl_status keep_key(cpl_signer *signer, const key_id *id, const unsigned char *key, cpl_error *err) {
+    size_t n = 0;
+    slot *s;
+    for (size_t i = 0; i < CPL_COUNT(id->part); i++) {
+        if (id->part[i].n >= ID_MAX - n) return CPL_OK; /* too long to keep, never too long to use */
+        n += id->part[i].n + 1;
+    }
+    if (!try_lock(signer)) return CPL_OK;
+    s = next_slot(signer);
+    if (s) fill(s, id, key);
     unlock(signer);
+    return s ? CPL_OK : cpl_fail_nomem(err);
 }
 
 static cpl_status derive_key(const key_id *id, unsigned char *key, cpl_error *err) {
@@ -119,8 +136,7 @@ static cpl_status signing_key(cpl_signer *signer, const cpl_sigv4_scope *scope, 
     cpl_status status;
     if (signer && find_key(signer, &id, key)) return CPL_OK;
     status = derive_key(&id, key, err);
-    if (status == CPL_OK && signer) keep_key(signer, &id, key);
-    return status;
+    return status == CPL_OK && signer ? keep_key(signer, &id, key, err) : status;
 }
 
 /* ---- what signing gives ---- */

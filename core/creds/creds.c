@@ -58,7 +58,7 @@ struct cpl_creds {
     int64_t until_s; /* current is good before; 0: always */
     int64_t next_s;  /* no refresh before */
     unsigned failures;
-    cpl_error last; /* the latest of them */
+    cpl_error *last; /* the latest of them; made with the first, for few clients ever have one */
 };
 
 static cpl_status check_given(const cpl_credentials *given, cpl_error *err) {
@@ -134,6 +134,7 @@ void cpl_creds_free(cpl_creds *creds) {
     cpl_creds_drop(creds->current);
     cpl_creds_line_release(&creds->line);
     if (creds->options.source.release) creds->options.source.release(creds->options.source.context);
+    cpl_free(creds->last);
     cpl_free(creds->region);
     cpl_free(creds);
 }
@@ -290,7 +291,8 @@ static bool keep_old(cpl_creds *creds, int64_t now_s, const cpl_error *why) {
         good = true;
     } else {
         creds->failures++;
-        creds->last = *why;
+        if (creds->last == NULL) creds->last = cpl_malloc(sizeof *creds->last);
+        if (creds->last) *creds->last = *why;
     }
     gate_open(&creds->door);
     return good;
@@ -319,10 +321,10 @@ static cpl_status await(cpl_creds *creds, int64_t now_s, const cpl_wait *wait, g
     int64_t limit_ms = wait ? wait->timeout_ms : 0;
     int64_t until_ms = limit_ms > 0 ? cpl_clock_monotonic_ms() + limit_ms : INT64_MAX;
     unsigned failures = seen->failures;
-    cpl_error last;
+    cpl_status status;
     while (seen->need == NOW &&
            atomic_load_explicit(&creds->refreshing, memory_order_relaxed) == (int)cpl_fork_mark()) {
-        cpl_status status = cpl_clock_sleep(WAIT_MS, wait, err);
+        status = cpl_clock_sleep(WAIT_MS, wait, err);
         if (status) return status;
         if (cpl_clock_monotonic_ms() >= until_ms)
             return cpl_fail(err, CPL_TIMEOUT, "no credentials within %lld ms", (long long)limit_ms);
@@ -331,10 +333,10 @@ static cpl_status await(cpl_creds *creds, int64_t now_s, const cpl_wait *wait, g
     look_again(creds, now_s, seen);
     if (seen->need != NOW || seen->failures == failures) return CPL_OK;
     gate_shut(&creds->door);
-    last = creds->last;
+    status = creds->last ? creds->last->status : CPL_NOMEM;
+    if (creds->last && err) *err = *creds->last;
     gate_open(&creds->door);
-    if (err) *err = last;
-    return last.status;
+    return status == CPL_NOMEM ? cpl_fail_nomem(err) : status;
 }
 
 static cpl_status settle(cpl_creds *creds, int64_t now_s, const cpl_wait *wait, glance *seen, cpl_error *err) {
