@@ -39,6 +39,7 @@ build = {
       ["codepipeline.event"] = "lua/codepipeline/event.lua",
       ["codepipeline.run"] = "lua/codepipeline/run.lua",
       ["codepipeline.check"] = "lua/codepipeline/check.lua",
+      ["codepipeline.artifacts"] = "lua/codepipeline/artifacts.lua",
       ["codepipeline.child"] = "lua/codepipeline/child.lua",
       ["codepipeline.handlers"] = "lua/codepipeline/handlers.lua",
       ["codepipeline.rehearsal"] = "lua/codepipeline/rehearsal.lua",

@@ -104,7 +104,7 @@ typedef struct cpl_wait {
     int (*tick)(void *context); /* NULL: never asked */
     void *context;
     int64_t timeout_ms; /* 0: the object's own limit */
-    /* What moves an artifact keeps this up to date for the tick, which also sees the end; NULL: nobody wants to know. */
+    /* What moves an artifact keeps this up to date for the tick, which sees the end, too; NULL: nobody wants it. */
     cpl_progress *progress;
 } cpl_wait;
 

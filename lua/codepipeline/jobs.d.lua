@@ -178,6 +178,10 @@ function Job:output(name) end
 ---@return codepipeline.Error err
 function Job:work_dir() end
 
+---Has a function told how far the artifacts are, in bytes; total is nil until it is known. What it raises stops that.
+---@param watch? fun(artifact: string, done: integer, total: integer?)
+function Job:on_progress(watch) end
+
 ---Whether the handler should come to an end.
 ---@return boolean
 function Job:cancelled() end

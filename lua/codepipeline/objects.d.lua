@@ -91,6 +91,7 @@ function codepipeline.emulator(options) end
 ---@field regions? string[] Polls these too.
 ---@field third_party? boolean The action types are of owner ThirdParty.
 ---@field client_token? fun(client_id: string): string? The client token of a customer; for third-party jobs.
+---@field progress? fun(job: codepipeline.Job, artifact: string, done: integer, total: integer?) As artifacts move.
 
 ---Makes a worker. Without a client it opens one.
 ---@param client? codepipeline.Client
@@ -298,16 +299,21 @@ function Client:close() end
 ---@param path string
 ---@param bucket string
 ---@param key string
+---@param options? codepipeline.TransferOptions
 ---@return true? done
 ---@return codepipeline.Error err
-function Client:upload_file(path, bucket, key) end
+function Client:upload_file(path, bucket, key, options) end
+
+---@class codepipeline.TransferOptions
+---@field progress? fun(done: integer, total: integer?) Bytes; total is nil until it is known. An error stops it.
 
 ---@param bucket string
 ---@param key string
 ---@param path string
+---@param options? codepipeline.TransferOptions
 ---@return true? done
 ---@return codepipeline.Error err
-function Client:download_file(bucket, key, path) end
+function Client:download_file(bucket, key, path, options) end
 
 ---@class codepipeline.RunOptions
 ---@field poll_interval? number Seconds; default 5.

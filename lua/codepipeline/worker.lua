@@ -13,60 +13,13 @@
 -- A handler that raises fails its job, with the message; the worker goes on.
 
 local core = require "codepipeline.core"
+local artifacts = require "codepipeline.artifacts"
 local check = require "codepipeline.check"
 local child = require "codepipeline.child"
 local event = require "codepipeline.event"
 local handlers = require "codepipeline.handlers"
 local rehearsal = require "codepipeline.rehearsal"
 local resuming = require "codepipeline.resuming"
-
---- An input artifact of a job.
-local Input = {}
-Input.__index = Input
-
---- The downloaded archive's path; it goes with the job.
-function Input:path()
-  return self.job.core:input_path(self.name)
-end
-
---- Unpacks into directory (default: a folder that goes with the job) and returns its path.
-function Input:extract(directory)
-  return self.job.core:input_extract(self.name, directory)
-end
-
---- The archive's bytes.
-function Input:read()
-  local path, err = self:path()
-  if not path then
-    return nil, err
-  end
-  local file <close> = assert(io.open(path, "rb"))
-  return file:read "a"
-end
-
---- An output artifact of a job. It is sent when the handler has returned.
-local Output = {}
-Output.__index = Output
-
---- Zips a folder's contents, or one file.
-function Output:pack(path)
-  return self.job.core:output_pack(self.name, path)
-end
-
---- Takes the bytes as they are.
-function Output:write(bytes)
-  return self.job.core:output_write(self.name, bytes)
-end
-
---- Takes a file's bytes as they are, an archive of the handler's own making for instance.
-function Output:file(path)
-  return self.job.core:output_file(self.name, path)
-end
-
---- SHA-256 of what was packed or written, in hexadecimal.
-function Output:digest()
-  return self.job.core:output_digest(self.name)
-end
 
 --- A job, as its handler sees it: id, nonce, account_id, category, provider, version, pipeline, pipeline_arn,
 -- execution_id, stage, action, action_execution_id, continuation_token, user_parameters (texts or nil), configuration
@@ -121,12 +74,12 @@ end
 
 --- The input artifact of that name; without a name, the only one.
 function Job:input(name)
-  return part(self, Input, self.inputs, name)
+  return part(self, artifacts.Input, self.inputs, name)
 end
 
 --- The output artifact of that name; without a name, the only one.
 function Job:output(name)
-  return part(self, Output, self.outputs, name)
+  return part(self, artifacts.Output, self.outputs, name)
 end
 
 --- A folder of the job's own, removed with it.
