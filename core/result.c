@@ -187,7 +187,9 @@ static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
     return status;
 }
 
-/* This one is meant now. An earlier one may have arrived all the same, and then the service says that the job is over. */
+/*
+ * This one is meant now. An earlier one may have arrived all the same, and then the service says that the job is over.
+ */
 static bool replace_owed(cpl_job *job, cpl_owed *owed) {
     owed = cpl_job_sign(job, owed);
     if (owed == NULL) return false;

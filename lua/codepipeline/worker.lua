@@ -616,6 +616,11 @@ local function options_for(options, given, clock)
   return more
 end
 
+local TEST_OPTIONS = {
+  "inputs", "outputs", "configuration", "state", "event", "to", "clock", "timeout", "remaining", "margin",
+  "cancelled_after",
+}
+
 --- Runs a handler once, with the worker's hooks, for a unit test: nothing goes to the network.
 -- @param options inputs (folders or archives by the names of the artifacts), outputs (a list of names), configuration,
 --   state, or an event in place of the last three; to (a folder that the outputs, which are archives then, are
@@ -628,7 +633,7 @@ end
 --   that follows a continuation, and finish(limit), which goes on so to the end
 function Worker:test(handler, options)
   check.type(handler, "a handler", "function")
-  check.options(options, { "inputs", "outputs", "configuration", "state", "event", "to" })
+  check.options(options, TEST_OPTIONS)
   options = options or {}
   local given = options.event and core.decode(event.text(options.event)) or rehearsal.event(options)
   local bound, clock = bind(self, handler), options.clock or rehearsal.clock()
@@ -717,7 +722,8 @@ Worker.__close = Worker.close
 local worker = {}
 
 local OPTIONS = { "poll_interval", "work_dir", "artifact_limit", "journal", "grace" }
-table.move({ "log", "regions", "third_party", "client_token" }, 1, 4, #OPTIONS + 1, OPTIONS)
+local OWN = { "log", "regions", "third_party", "client_token", "progress" } -- the core knows nothing of these
+table.move(OWN, 1, #OWN, #OPTIONS + 1, OPTIONS)
 
 local FORGETFUL = "no journal is named: what runs or is owed is forgotten if this process is killed"
 
@@ -749,7 +755,7 @@ function worker.new(client, options)
     end
   end
   self.progress = not child.here and settings.progress or nil
-  for _, own in ipairs { "log", "regions", "third_party", "client_token", "progress" } do
+  for _, own in ipairs(OWN) do
     settings[own] = nil
   end
   local handle, err
