@@ -97,14 +97,16 @@ class Disk:
 class Host:
     """An emulator, a road to it, and one worker process after another; closed, it is judged."""
 
-    def __init__(self, folder, shim=None, *, language="python", small_disk=False, started=True, **environ):
+    def __init__(
+        self, folder, shim=None, *, language="python", small_disk=False, repeats="refuse", started=True, **environ
+    ):
         self.folder, self.shim, self.language, self.environ = folder, shim, language, environ
         self.third_party = bool(environ.get("THIRD_PARTY"))
         self.stack = contextlib.ExitStack()
         self.disk = Disk(folder, small_disk)
         self.stack.callback(self.disk.close)
         self.switch = Switch(folder / "switch")
-        self.bench = self.stack.enter_context(Workbench(folder, self.third_party, started=started))
+        self.bench = self.stack.enter_context(Workbench(folder, self.third_party, started, repeats))
         self.road = self.stack.enter_context(Road(to(self.bench.emulator.url)))
         self.victim, self.heard, self.ends, self.timers = None, [], [], []
         self.runs_file = folder / "runs"
@@ -222,7 +224,7 @@ class Host:
         """All of I1 to I6 on what the processes left."""
         for status in self.ends:
             judge.check_end(status, str(self.ends).encode() + self.said, statuses)
-        owed = judge.check_results(self.bench.emulator.ledger(), [self.disk.folder / "jobs.db"])
+        owed = judge.check_results(self.bench.emulator.ledger(), [self.disk.folder / "jobs.db"], self.bench.repeats)
         judge.expect(not owed, "I1", "still owed:", owed)
         runs = self.runs()
         judge.check_runs(runs)

@@ -33,9 +33,12 @@ def is_result(entry):
     return operation.startswith("Put") and operation.endswith("Result") and "Job" in operation
 
 
-def accepted(ledger):
-    """The job ids of the results that the service took, each as often as it took one."""
-    return [entry["job_id"] for entry in ledger if is_result(entry) and entry["status"] == 200]
+def accepted(ledger, repeats="accept"):
+    """The job ids of the results that the service took. The very same one may be repeated, if it accepts that."""
+    taken = [entry for entry in ledger if is_result(entry) and entry["status"] == 200]
+    if repeats == "refuse":
+        return [entry["job_id"] for entry in taken]
+    return [id for id, _, _ in {(e["job_id"], e["operation"], e.get("continuation_token")) for e in taken}]
 
 
 def acknowledged(ledger):
@@ -51,9 +54,9 @@ def journal_rows(path):
         return dict(db.execute("SELECT id, state FROM job"))
 
 
-def check_results(ledger, journals=()):
+def check_results(ledger, journals=(), repeats="refuse"):
     """I1: every acknowledged job has exactly one accepted result, or stands in a journal as owed. Answers these."""
-    results = accepted(ledger)
+    results = accepted(ledger, repeats)
     owed = {id for path in journals for id, state in journal_rows(path).items() if state < DELIVERED}
     for id in acknowledged(ledger):
         count = results.count(id)

@@ -36,13 +36,13 @@ def journal_bytes(machine):
 
 
 def leave_before_results(machine):
-    """All jobs have been handed out; the service goes away with the first result that is offered to it."""
-    running = threading.Barrier(JOBS)
+    """The service goes away when all jobs have come to their results, and no result has arrived."""
+    ready = threading.Barrier(JOBS)
 
     def watch(name, when, sender):
-        if name == "running":
-            running.wait(20)
-        machine.road.away = machine.road.away or (name.startswith("PutJob") and when == "before")
+        if name.startswith("PutJob") and not machine.road.away:
+            ready.wait(20)
+            machine.road.away = True
 
     machine.road.watch = watch
 

@@ -42,6 +42,8 @@ class FirstPoll:
 class ByLibrary:
     """Kills at the n-th call of the preloaded library; None: finds out what points there are."""
 
+    repeats = "refuse"
+
     def __init__(self, shim, point):
         self.shim, self.point = shim, point
 
@@ -55,7 +57,7 @@ class ByLibrary:
 class ByStrace:
     """The same with strace, at system calls."""
 
-    shim = None
+    shim, repeats = None, "accept"
 
     def __init__(self, point):
         self.point = point  # (name of a system call, n)
@@ -80,7 +82,7 @@ class ByStrace:
 def run_cycle(folder, killer):
     """The action's status, and how the processes ended."""
     folder.mkdir()
-    with Host(folder, killer.shim, PHASES="") as machine:
+    with Host(folder, killer.shim, repeats=killer.repeats, PHASES="") as machine:
         machine.road.watch = FirstPoll(lambda: killer.begin(machine))
         machine.spawn()
         machine.wait(1)

@@ -26,8 +26,8 @@ def token_of(customer):
 class Workbench:
     """An emulator, its owner's client, and the pipeline "p" with the action "Make", begun."""
 
-    def __init__(self, folder, third_party=False, started=True):
-        self.third_party, self.folder = third_party, folder
+    def __init__(self, folder, third_party=False, started=True, repeats="refuse"):
+        self.third_party, self.folder, self.repeats = third_party, folder, repeats
         self.names = []
         self.open()
         self.world = World(self.emulator, self.client, folder)
@@ -45,7 +45,10 @@ class Workbench:
 
     def open(self):
         self.emulator = codepipeline.Emulator(
-            path=self.folder / "service.db", access_key_id="AKIACANARYOWNER00000", secret_access_key=OWNER_SECRET
+            path=self.folder / "service.db",
+            access_key_id="AKIACANARYOWNER00000",
+            secret_access_key=OWNER_SECRET,
+            repeats=self.repeats,
         )
         self.client = self.emulator.client()
 
