@@ -64,7 +64,9 @@ def all_cells():
 
 
 def is_daily(cell):
-    return cell.way is NETWORK["ways"][0] and cell.kind["by"] == "emulator" and cell.times == 1
+    return (
+        cell.way is NETWORK["ways"][0] and cell.kind["by"] == "emulator" and cell.times == 1 and "slow" not in cell.kind
+    )
 
 
 def chosen():
@@ -116,7 +118,7 @@ def strike(bench, cell, road):
 def options_of(cell, bench, road, certificates):
     tls = {"ca_bundle": certificates.bundle} if cell.kind.get("tls") else {}
     if cell.kind["by"] == "emulator":
-        return {}
+        return {"read_timeout": 0.3} if cell.kind.get("slow") else {}
     return {"endpoint_url": road.url, "s3_endpoint_url": road.url, "connect_timeout": 0.3, **tls}
 
 
@@ -196,7 +198,7 @@ def test_a_job_ends_in_one_result_whatever_happens_to_a_call(cell, tmp_path, cer
 def lua_cells():
     """Each kind of the emulator's, on one call after another, of custom and third-party jobs."""
     ways = [way for way in NETWORK["ways"] if way["handler"] == "succeed"]
-    kinds = [kind for kind in NETWORK["kinds"] if kind["by"] == "emulator"]
+    kinds = [kind for kind in NETWORK["kinds"] if kind["by"] == "emulator" and "slow" not in kind]
     calls = [(way, call) for way in ways for call in way["calls"]]
     cells = [Cell(number, kind, *calls[(number * 4) % len(calls)], 1 + number % 3) for number, kind in enumerate(kinds)]
     return cells if NIGHTLY else cells[1::3]
