@@ -15,7 +15,8 @@
  * - one execution is in a stage at a time (not in PARALLEL mode); success, failure and stopping unlock the stage;
  * - in front of a stage a newer execution supersedes an older one (SUPERSEDED), or waits behind it (QUEUED);
  * - parallel actions of a group end by themselves when one of them fails; then the stage fails;
- * - when the pipeline was edited, running actions complete, then their stage and execution fail;
+ * - when the pipeline was edited, running actions complete, then their stage and execution are Cancelled, as the API
+ *   reference of PipelineExecution and StageExecution has it;
  * - conditions are checked when the stage has been entered, before its first action, and when its actions have ended.
  */
 
@@ -168,7 +169,7 @@ static progress try_to_enter(emu_engine *engine, emu_line *line, cpl_json *execu
     if (!transitions_open(engine, execution)) return STILL;
     if (follow_edit(engine, execution)) return enter(engine, line, execution);
     if (!cpl_json_set_cstr(execution, "statusSummary", EDITED)) return NO_MEMORY;
-    emu_execution_finish(engine, execution, "Failed");
+    emu_execution_finish(engine, execution, "Cancelled");
     return MOVED;
 }
 
@@ -213,8 +214,8 @@ static stage_view view_stage(const cpl_json *execution, const cpl_json *stage) {
 static progress start_group(emu_engine *engine, cpl_json *execution, const cpl_json *stage, int run_order) {
     const cpl_json *started = cpl_json_get(stage_record(execution), "actions");
     for (const cpl_json *i = cpl_json_first(cpl_json_get(stage, "actions")); i; i = cpl_json_next(i)) {
-        if ((int)cpl_json_get_number(i, "runOrder", 1) != run_order || cpl_json_get(started, EMU_GET(i, "name")))
-            continue;
+        const char *id = cpl_json_get_cstr(started, EMU_GET(i, "name"), NULL);
+        if ((int)cpl_json_get_number(i, "runOrder", 1) != run_order || (id && emu_record_get(execution, id))) continue;
         if (!emu_action_start(engine, execution, i)) return NO_MEMORY;
     }
     emu_execution_touch(engine, execution);
@@ -296,7 +297,7 @@ static progress step(emu_engine *engine, cpl_json *execution) {
         if (!cpl_json_set_cstr(execution, "statusSummary", EDITED)) {
             return NO_MEMORY;
         }
-        return end_here(engine, execution, "Failed");
+        return end_here(engine, execution, "Cancelled");
     }
     if (!begun && !emu_condition_run(engine, execution, stage, EMU_BEFORE_ENTRY, &result)) return NO_MEMORY;
     if (result[0] == '\0' && view.next > 0) return start_group(engine, execution, stage, view.next);

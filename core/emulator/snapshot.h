@@ -33,5 +33,7 @@ cpl_status emu_snapshot_read(emu *e, cpl_json *state, cpl_error *err);
  * objects where lists belong are made lists, because not every language tells them apart.
  */
 cpl_status emu_snapshot_check(cpl_json *state, cpl_error *err);
+/* The same for documents that somebody may have written into a file. */
+cpl_status emu_snapshot_check_store(emu_store *store, cpl_error *err);
 
 #endif

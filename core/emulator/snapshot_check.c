@@ -349,33 +349,37 @@ static cpl_status check_contents(checker *c, emu_table table, cpl_json *document
 
 /* ---- lists ---- */
 
-static cpl_status check_key(checker *c, size_t table, cpl_json *entry) {
-    static const rule text = {.kind = 's'};
-    const char *key = EMU_GET(entry, "key");
-    cpl_status status = check_path(c, entry, CPL_LIT("key"), &text);
-    if (status) return status;
-    if (emu_index_get(&c->keys[table], key)) {
-        down(c, ".key");
-        return wrong(c, "stands twice");
-    }
-    return emu_index_set(&c->keys[table], key, entry) ? CPL_OK : cpl_fail_nomem(c->err);
-}
-
-static cpl_status check_entry(checker *c, size_t table, cpl_json *entry) {
-    const rule kind = {.kind = table == EMU_TABLE_COUNT ? 's' : '{'};
-    const char *id = tables[table].id, *name = kind.kind == 's' ? "base64" : "document";
-    cpl_json *document = cpl_json_get(entry, name);
-    cpl_status status = check_key(c, table, entry);
-    if (status == CPL_OK) status = check_path(c, entry, cpl_str_of(name), &kind);
-    if (status || kind.kind == 's') return status;
+static cpl_status check_document(checker *c, size_t table, const char *key, cpl_json *document) {
+    const char *id = tables[table].id;
+    cpl_status status = CPL_OK;
     down(c, ".document");
     status = check_rules(c, document, tables[table].rules);
-    if (status == CPL_OK) status = check_contents(c, (emu_table)table, document, EMU_GET(entry, "key"));
-    if (status == CPL_OK && id && !emu_is(document, id, EMU_GET(entry, "key"))) {
+    if (status == CPL_OK) status = check_contents(c, (emu_table)table, document, key);
+    if (status == CPL_OK && id && !emu_is(document, id, key)) {
         down(c, ".%s", id);
         status = wrong(c, "not the key");
     }
     return status;
+}
+
+static cpl_status check_key(checker *c, size_t table, cpl_json *entry) {
+    static const rule text = {.kind = 's'};
+    cpl_status status = check_path(c, entry, CPL_LIT("key"), &text);
+    if (status) return status;
+    if (emu_index_get(&c->keys[table], EMU_GET(entry, "key")) == NULL) return CPL_OK;
+    down(c, ".key");
+    return wrong(c, "stands twice");
+}
+
+static cpl_status check_entry(checker *c, size_t table, cpl_json *entry) {
+    const rule kind = {.kind = table == EMU_TABLE_COUNT ? 's' : '{'};
+    const char *name = kind.kind == 's' ? "base64" : "document", *key = EMU_GET(entry, "key");
+    cpl_status status = check_key(c, table, entry);
+    if (status == CPL_OK) status = check_path(c, entry, cpl_str_of(name), &kind);
+    if (status == CPL_OK && !emu_index_set(&c->keys[table], key, cpl_json_get(entry, name)))
+        status = cpl_fail_nomem(c->err);
+    if (status || kind.kind == 's') return status;
+    return check_document(c, table, key, cpl_json_get(entry, name));
 }
 
 static cpl_status check_list(checker *c, size_t table, cpl_json *state) {
@@ -395,7 +399,7 @@ static cpl_status check_list(checker *c, size_t table, cpl_json *state) {
 /* ---- what refers to what ---- */
 
 static cpl_json *document_of(checker *c, emu_table table, const char *key) {
-    return cpl_json_get(emu_index_get(&c->keys[table], key), "document");
+    return emu_index_get(&c->keys[table], key);
 }
 
 /* The engine starts what has no action execution, and would go on for ever with one that is named and not there. */
@@ -467,9 +471,7 @@ static cpl_status check_upload_refers(checker *c, const cpl_json *document, cons
     return status;
 }
 
-static cpl_status check_entry_refers(checker *c, size_t table, const cpl_json *entry) {
-    const cpl_json *document = cpl_json_get(entry, "document");
-    const char *key = EMU_GET(entry, "key");
+static cpl_status check_document_refers(checker *c, size_t table, const char *key, const cpl_json *document) {
     down(c, ".document");
     if (table == EMU_EXECUTION) return check_execution_refers(c, document);
     if (table == EMU_JOB) return check_job_refers(c, document);
@@ -485,7 +487,7 @@ static cpl_status check_refers(checker *c, size_t table, const cpl_json *state) 
     for (const cpl_json *i = cpl_json_first(cpl_json_get(state, tables[table].list)); i && status == CPL_OK;
          i = cpl_json_next(i), n++) {
         down(c, "%s[%d]", tables[table].list, n);
-        status = check_entry_refers(c, table, i);
+        status = check_document_refers(c, table, EMU_GET(i, "key"), cpl_json_get(i, "document"));
         up(c, 0);
     }
     return status;
@@ -524,12 +526,53 @@ static cpl_status check_version(checker *c, const cpl_json *state) {
     return wrong(c, "%g, and this reads %d", version, EMU_SNAPSHOT_VERSION);
 }
 
+static void release(checker *c) {
+    for (size_t i = 0; i < CPL_COUNT(tables); i++) emu_index_release(&c->keys[i], NULL);
+}
+
 cpl_status emu_snapshot_check(cpl_json *state, cpl_error *err) {
     checker c = {.err = err};
     cpl_status status = check_head(&c, state);
     if (status == CPL_OK) status = check_version(&c, state);
     for (size_t i = 0; i < CPL_COUNT(tables) && status == CPL_OK; i++) status = check_list(&c, i, state);
     for (size_t i = 0; i < EMU_TABLE_COUNT && status == CPL_OK; i++) status = check_refers(&c, i, state);
-    for (size_t i = 0; i < CPL_COUNT(tables); i++) emu_index_release(&c.keys[i], NULL);
+    release(&c);
+    return status;
+}
+
+/* ---- a file ---- */
+
+static cpl_status index_store(checker *c, emu_store *store) {
+    const char *key;
+    for (size_t table = 0; table < EMU_TABLE_COUNT; table++) {
+        cpl_json *document;
+        for (size_t i = 0; (document = emu_store_at(store, (emu_table)table, i, &key)) != NULL; i++) {
+            if (!emu_index_set(&c->keys[table], key, document)) return cpl_fail_nomem(c->err);
+        }
+    }
+    for (size_t i = 0; emu_blob_at(store, i, &key).p; i++) {
+        if (!emu_index_set(&c->keys[EMU_TABLE_COUNT], key, store)) return cpl_fail_nomem(c->err);
+    }
+    return CPL_OK;
+}
+
+static cpl_status check_table(checker *c, emu_store *store, size_t table, bool refers) {
+    cpl_status status = CPL_OK;
+    const char *key;
+    cpl_json *document;
+    for (size_t i = 0; status == CPL_OK && (document = emu_store_at(store, (emu_table)table, i, &key)) != NULL; i++) {
+        down(c, "%s[%zu]", tables[table].list, i);
+        status = refers ? check_document_refers(c, table, key, document) : check_document(c, table, key, document);
+        up(c, 0);
+    }
+    return status;
+}
+
+cpl_status emu_snapshot_check_store(emu_store *store, cpl_error *err) {
+    checker c = {.err = err};
+    cpl_status status = index_store(&c, store);
+    for (size_t i = 0; i < EMU_TABLE_COUNT && status == CPL_OK; i++) status = check_table(&c, store, i, false);
+    for (size_t i = 0; i < EMU_TABLE_COUNT && status == CPL_OK; i++) status = check_table(&c, store, i, true);
+    release(&c);
     return status;
 }

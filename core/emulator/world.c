@@ -70,6 +70,13 @@ static cpl_status read_state(cpl_str text, cpl_json **out, cpl_error *err) {
 static cpl_status open_store(emu *e, cpl_str path, cpl_error *err) {
     char *copy = cpl_strdup(path);
     cpl_status status = copy ? emu_store_open(&e->store, copy, err) : cpl_fail_nomem(err);
+    cpl_error found;
+    if (status == CPL_OK && path.n > 0) {
+        status = emu_snapshot_check_store(e->store, &found);
+        if (status)
+            status = cpl_fail_at(err, status == CPL_INVALID ? CPL_IO : status, found.path, "\"%s\" is damaged: %s",
+                                 copy, found.message);
+    }
     cpl_free(copy);
     return status;
 }

@@ -202,15 +202,16 @@ TEST(t_modes__parallel_executions_do_not_wait_and_are_limited) {
     close_story();
 }
 
-TEST(t_modes__editing_fails_what_ran_once_its_actions_are_done) {
+TEST(t_modes__editing_cancels_what_ran_once_its_actions_are_done) {
     const char *first;
     begin(PIPELINE("p", SOURCE "," STAGE("Build", DO("A", "")) "," STAGE("Ask", APPROVAL("Ok"))));
     first = latest_id("p");
     CHECK_STR(run("UpdatePipeline", "%s", PIPELINE("p", SOURCE "," STAGE("Build", DO("A", "")))), "");
     CHECK_STR(execution_status("p", first), "InProgress");
     CHECK_STR(succeed(next_job()), "");
-    CHECK_STR(execution_status("p", first), "Failed");
+    CHECK_STR(execution_status("p", first), "Cancelled");
     CHECK(strstr(text("pipelineExecution.statusSummary"), "updated"));
+    CHECK_STR(stage_status("p", 1), "Cancelled");
     CHECK_STR(action_status("p", 1, 0), "Succeeded");
     CHECK_STR(
         run("RetryStageExecution",

@@ -189,6 +189,40 @@ TEST(t_snapshot__a_file_is_replaced_as_a_whole) {
     unlink(path);
 }
 
+/* As somebody does who edits the file. */
+static void spoil_stage(const char *path) {
+    emu_store *store = NULL;
+    const char *key;
+    cpl_json *execution;
+    NEED(emu_store_open(&store, path, NULL) == CPL_OK);
+    for (size_t i = 0; (execution = emu_store_at(store, EMU_EXECUTION, i, &key)) != NULL; i++) {
+        cpl_json *stage = cpl_json_first(cpl_json_get(execution, "stages"));
+        cpl_json_set_cstr(cpl_json_get(stage, "actions"), "Fetch", "nobody");
+        emu_store_touch(store, EMU_EXECUTION, key);
+    }
+    CHECK(emu_store_commit(store, NULL) == CPL_OK);
+    emu_store_close(store);
+}
+
+TEST(t_snapshot__a_file_whose_documents_are_damaged_is_refused_with_the_place) {
+    char path[] = "/tmp/t_snapshot_XXXXXX";
+    cpl_emulator_options options = {.path = cpl_str_of(path)};
+    cpl_error err = {0};
+    close(mkstemp(path));
+    unlink(path);
+    NEED(open_story(path));
+    put_source("src", "app.zip", "one");
+    CHECK_STR(run("CreatePipeline", "%s", PIPELINE("p", SOURCE "," STAGE("Ask", APPROVAL("Ok")))), "");
+    close_story();
+    NEED(open_story(path)); /* as it was it is fine */
+    close_story();
+    spoil_stage(path);
+    CHECK(emu_new(&story, &options, &err) == CPL_IO && story == NULL);
+    CHECK(strstr(err.message, path) && strstr(err.message, "is damaged"));
+    CHECK_STR(err.path, "executions[0].document.stages.Source.actions.Fetch");
+    unlink(path);
+}
+
 TEST(t_snapshot__what_a_script_has_put_off_happens_in_its_time) {
     char *state;
     begin_all();
