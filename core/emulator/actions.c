@@ -242,7 +242,8 @@ static bool run_script(const emu_context *at) {
 }
 
 static bool run_function(const emu_context *at) {
-    if (!emu_function_known(emu_functions_of(at->engine->e), emu_function_of(at->record))) return run_script(at);
+    const emu *e = at->engine->e;
+    if (!emu_function_known(emu_functions_of(e), emu_function_of(e, at->record))) return run_script(at);
     return set_deadline(at, JOB_MINUTES) &&
            emu_job_invoke(at->engine, at->execution, at->record, NULL, emu_now_ms(at->engine->e));
 }

@@ -69,9 +69,13 @@ static cpl_str plain_name(cpl_str configured) {
     return cpl_str_sub(configured, 0, cpl_str_find(configured, ':'));
 }
 
-cpl_str emu_function_of(const cpl_json *record) {
-    const cpl_json *configuration = cpl_json_get_path(record, "input.resolvedConfiguration");
-    return plain_name(cpl_json_get_str(configuration, "FunctionName"));
+cpl_str emu_function_of(const emu *e, const cpl_json *record) {
+    static const char arn[] = "executor.configuration.lambdaExecutorConfiguration.lambdaFunctionArn";
+    const cpl_json *input = cpl_json_get(record, "input");
+    emu_kind kind;
+    if (emu_kind_find(emu_engine_of(e), cpl_json_get(input, "actionTypeId"), &kind) && kind.declaration)
+        return plain_name(cpl_json_str(cpl_json_get_path(kind.declaration, arn)));
+    return plain_name(cpl_json_get_str(cpl_json_get(input, "resolvedConfiguration"), "FunctionName"));
 }
 
 bool emu_function_known(const emu_functions *functions, cpl_str name) {

@@ -14,8 +14,8 @@ typedef struct emu_functions emu_functions;
 emu_functions *emu_functions_new(void);
 void emu_functions_free(emu_functions *functions);
 
-/* The name of the function that an Invoke action's execution calls. */
-cpl_str emu_function_of(const cpl_json *record);
+/* The name of the function that an action's execution calls: its executor's, or that of its configuration. */
+cpl_str emu_function_of(const emu *e, const cpl_json *record);
 bool emu_function_known(const emu_functions *functions, cpl_str name);
 bool emu_function_add(emu_functions *functions, cpl_str name); /* false: out of memory */
 

@@ -72,15 +72,20 @@ static bool is_of(const cpl_json *job, const char *owner) {
     return cpl_str_is(cpl_str_sub(type, 0, cpl_str_find(type, ':')), owner);
 }
 
+/* Its job is a function's, which reports as a worker of custom actions does. */
+static bool is_invoked(const cpl_json *job) {
+    return cpl_json_get(job, "function") != NULL;
+}
+
 /* In the service's words. */
 static void no_result(emu_engine *engine, cpl_json *execution, cpl_json *record) {
     const emu_context at = {engine, execution, record, NULL};
-    cpl_str name = emu_function_of(record);
+    const char *name = EMU_GET(job_get(engine, EMU_GET(record, "jobId")), "function");
     emu_job_close(engine, EMU_GET(record, "jobId"), "TimedOut");
     emu_action_fail(&at, "JobFailed",
-                    "The AWS Lambda function %.*s failed to return a result. Check the function to verify that it has "
+                    "The AWS Lambda function %s failed to return a result. Check the function to verify that it has "
                     "permission to call the PutJobSuccessResult action and that it made a call to PutJobSuccessResult.",
-                    (int)name.n, name.p);
+                    name);
 }
 
 void emu_job_expire(emu_engine *engine, const char *id) {
@@ -89,7 +94,7 @@ void emu_job_expire(emu_engine *engine, const char *id) {
     cpl_json *record = emu_record_get(execution, EMU_GET(job, "actionExecutionId"));
     emu_line *line = emu_line_find(engine, EMU_GET(execution, "pipeline"));
     if (line == NULL || record == NULL || emu_job_over(job)) return;
-    if (is_of(job, "AWS")) {
+    if (is_invoked(job)) {
         no_result(engine, execution, record);
     } else {
         emu_action_timeout(engine, execution, record);
@@ -167,16 +172,24 @@ static cpl_json *event_of(emu_engine *engine, const cpl_json *job) {
     return NULL;
 }
 
-static bool invoke(emu_engine *engine, const cpl_json *record, const cpl_json *job) {
-    int64_t due_ms = (int64_t)cpl_json_get_number(job, "deadline", 0) - LAMBDA_MS;
-    return emu_function_invoke(engine->e, emu_function_of(record), EMU_GET(job, "id"), event_of(engine, job), due_ms);
+static bool invoke(emu_engine *engine, const cpl_json *job) {
+    return emu_function_invoke(engine->e, cpl_json_get_str(job, "function"), EMU_GET(job, "id"), event_of(engine, job),
+                               (int64_t)cpl_json_get_number(job, "due", 0));
+}
+
+/* From when it is invoked on, a function has as long as its action type says, or twenty minutes. */
+static bool set_call(const emu_engine *engine, cpl_json *job, const cpl_json *record, int64_t due_ms) {
+    double deadline = cpl_json_get_number(job, "deadline", 0), now = (double)emu_now_ms(engine->e);
+    return cpl_json_set_str(job, "function", emu_function_of(engine->e, record)) &&
+           cpl_json_set_number(job, "due", (double)due_ms) &&
+           cpl_json_set_number(job, "deadline", (double)due_ms + (deadline > 0 ? deadline - now : LAMBDA_MS));
 }
 
 bool emu_job_invoke(emu_engine *engine, const cpl_json *execution, cpl_json *record, const char *token,
                     int64_t due_ms) {
     cpl_json *job = make_job(engine, execution, record, token);
-    return job && cpl_json_set_number(job, "deadline", (double)(due_ms + LAMBDA_MS)) &&
-           emu_job_change(engine, job, "InProgress") && watch_limit(engine, job) && invoke(engine, record, job);
+    return job && set_call(engine, job, record, due_ms) && emu_job_change(engine, job, "InProgress") &&
+           watch_limit(engine, job) && invoke(engine, job);
 }
 
 void emu_job_invoked(emu_engine *engine, const char *id) {
@@ -189,11 +202,9 @@ void emu_job_invoked(emu_engine *engine, const char *id) {
 bool emu_jobs_invoke_again(emu_engine *engine) {
     emu_store *store = emu_store_of(engine->e);
     for (size_t i = 0; i < emu_store_size(store, EMU_JOB); i++) {
-        const cpl_json *job = emu_store_at(store, EMU_JOB, i, NULL), *record;
-        if (!is_of(job, "AWS") || emu_job_over(job) || cpl_json_get_bool(job, "invoked", false)) continue;
-        record =
-            emu_record_get(emu_execution_get(engine, EMU_GET(job, "executionId")), EMU_GET(job, "actionExecutionId"));
-        if (!invoke(engine, record, job)) return false;
+        const cpl_json *job = emu_store_at(store, EMU_JOB, i, NULL);
+        if (!is_invoked(job) || emu_job_over(job) || cpl_json_get_bool(job, "invoked", false)) continue;
+        if (!invoke(engine, job)) return false;
     }
     return true;
 }
@@ -300,7 +311,7 @@ cpl_json *emu_job_need(emu_call *call, const char *owner) {
     const char *id = EMU_GET(call->in, "jobId");
     cpl_json *job = job_get(emu_engine_of(call->e), id);
     /* the same operations serve custom actions and functions */
-    if (job && (is_of(job, owner) || (strcmp(owner, "Custom") == 0 && is_of(job, "AWS"))) &&
+    if (job && (is_invoked(job) ? strcmp(owner, "Custom") == 0 : is_of(job, owner)) &&
         emu_execution_get(emu_engine_of(call->e), EMU_GET(job, "executionId")))
         return job;
     emu_refuse(call, "JobNotFoundException", "Account '%s' does not have a job with id '%s'", emu_account_id(call->e),
@@ -397,7 +408,7 @@ static bool end_job(emu_engine *engine, const result *at, const char *status, co
 /* The job is done, its action is not: a new job goes on where this one says. */
 static bool continue_later(emu_engine *engine, const result *at, const char *token) {
     int64_t due_ms = emu_now_ms(engine->e) + CONTINUE_MS;
-    bool lambda = is_of(at->job, "AWS");
+    bool lambda = is_invoked(at->job);
     emu_job_close(engine, EMU_GET(at->job, "id"), "Succeeded");
     emu_execution_touch(engine, at->execution);
     return cpl_json_set_number(at->record, "updated", emu_now_s(engine->e)) &&

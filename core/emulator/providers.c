@@ -155,13 +155,13 @@ static bool find_custom(const emu_engine *engine, const cpl_json *type_id, emu_k
     return true;
 }
 
-/* A type that UpdateActionType made; nobody here runs the Lambda function of one. */
+/* A type that UpdateActionType made. */
 static bool find_provided(const emu_engine *engine, const char *key, emu_kind *out) {
     cpl_json *document = emu_store_get(emu_store_of(engine->e), EMU_ACTION_TYPE, key);
     const cpl_json *declaration = cpl_json_get(document, "declaration");
     bool worker = emu_is(cpl_json_get(declaration, "executor"), "type", "JobWorker");
     if (document == NULL) return false;
-    *out = (emu_kind){worker ? EMU_RUN_JOB : EMU_RUN_NOTHING, false, cpl_json_get(document, "actionType"), declaration};
+    *out = (emu_kind){worker ? EMU_RUN_JOB : EMU_RUN_LAMBDA, false, cpl_json_get(document, "actionType"), declaration};
     return true;
 }
 

@@ -95,6 +95,83 @@ def test_a_workers_handler_takes_the_job_and_the_pipeline_goes_on(emulator, clie
     assert details[0]["output"]["outputVariables"] == {"verdict": "fine"}
 
 
+SCANNER = {"category": "Test", "owner": "ThirdParty", "provider": "Scanner", "version": "1"}
+
+
+@pytest.fixture
+def scan(emulator, client):
+    """Makes the pipeline "site" with an action whose type has a Lambda executor; the run of it."""
+    emulator.create_bucket("source")
+    emulator.create_bucket("artifacts")
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:scanner"
+    lambda_executor = {"lambdaExecutorConfiguration": {"lambdaFunctionArn": arn}}
+    client.update_action_type(
+        actionType={
+            "id": SCANNER,
+            "executor": {"type": "Lambda", "configuration": lambda_executor, "jobTimeout": 60},
+            "inputArtifactDetails": {"minimumCount": 0, "maximumCount": 1},
+            "outputArtifactDetails": {"minimumCount": 0, "maximumCount": 1},
+            "properties": [{"name": "Depth", "optional": False, "key": True, "noEcho": False}],
+        }
+    )
+    emulator.script("succeed", provider="CodeCommit")
+
+    def begin():
+        fetch = {"RepositoryName": "site", "BranchName": "main"}
+        source = action("Fetch", "Source", "CodeCommit", configuration=fetch, outputArtifacts=[{"name": "Source"}])
+        check = {"name": "Check", "actionTypeId": SCANNER, "configuration": {"Depth": "3"}}
+        client.create_pipeline(
+            pipeline={
+                "name": "site",
+                "roleArn": "arn:aws:iam::123456789012:role/pipeline",
+                "artifactStore": {"type": "S3", "location": "artifacts"},
+                "stages": [
+                    {"name": "Source", "actions": [source]},
+                    {"name": "Check", "actions": [{**check, "inputArtifacts": [{"name": "Source"}]}]},
+                ],
+            }
+        )
+        return client.run("site", poll_interval=0.02)
+
+    return begin
+
+
+def test_an_action_type_with_a_lambda_executor_calls_that_function(emulator, client, scan):
+    seen = []
+
+    def scanner(event, context):
+        data = event["CodePipeline.job"]["data"]
+        seen.append((data["actionConfiguration"]["configuration"], data.get("continuationToken")))
+        job = {"jobId": event["CodePipeline.job"]["id"]}
+        if len(seen) == 1:
+            job["continuationToken"] = "half"
+        client.put_job_success_result(**job)
+
+    emulator.function("scanner", scanner)
+    run = scan()
+    until_reported(emulator)
+    emulator.clock.advance(seconds=31)  # a continuation calls again half a minute later
+    assert run.wait(timeout=10).status == "Succeeded"
+    assert seen == [({"Depth": "3"}, None), ({"Depth": "3"}, "half")]
+    with pytest.raises(codepipeline.exceptions.ActionTypeNotFoundException):
+        client.poll_for_third_party_jobs(actionTypeId=SCANNER)
+
+
+def test_the_job_of_such_a_type_has_the_time_that_the_type_gives(emulator, client, scan):
+    emulator.function("scanner", lambda event, context: None)
+    run = scan()
+    emulator.clock.advance(seconds=59)
+    assert run.status == "InProgress"
+    emulator.clock.advance(seconds=2)
+    assert run.wait(timeout=10).status == "Failed"
+    assert "The AWS Lambda function scanner failed to return a result" in checked(client)["errorDetails"]["message"]
+
+
+def test_such_an_action_whose_function_nobody_knows_fails(emulator, client, scan):
+    assert scan().wait(timeout=10).status == "Failed"
+    assert checked(client)["errorDetails"]["code"] == "NotEmulated"
+
+
 def test_the_event_is_lambdas_and_so_is_the_context(emulator, client, start):
     told = threading.Event()
     seen = []
