@@ -2,6 +2,7 @@
 """Ours beside boto3, the AWS SDK for JavaScript and libcurl's own signer, on one loopback server, in one run.
 
     ./dev bench compare.py
+    BENCH_SHORT=1 ./dev bench compare.py         one round of each, to see that all of it runs
 
 Contestants take their turns, several rounds of it, so that a slow moment of the machine hits all alike; what is printed
 are medians. All samples go to build/bench/compare.jsonl. README.md tells what each number means.
@@ -17,13 +18,14 @@ import sys
 import tempfile
 from collections import defaultdict
 
+from contestants import tables
 from contestants.servers import job_server, web_server
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 BUILT = os.path.join(ROOT, "build", "bench", "contestants")
 SPAWN, JOBS = os.path.join(BUILT, "spawn"), os.path.join(BUILT, "jobs")
-CALL_ROUNDS, COLD_ROUNDS, WORK_ROUNDS = 7, 11, 3
+CALL_ROUNDS, COLD_ROUNDS, WORK_ROUNDS = (1, 1, 1) if os.environ.get("BENCH_SHORT") else (7, 11, 3)
 
 BOTO3, JS, CURL, UNSIGNED = "boto3", "SDK for JavaScript", "libcurl --aws-sigv4 + cJSON", "libcurl, unsigned"
 C, PYTHON, LUA = "ours, C", "ours, Python", "ours, Lua"
@@ -164,21 +166,17 @@ class Bench:
             if "cpu_us" in line:
                 self.samples.add("sign", line.pop("who"), line)
 
+    def emulator(self):
+        for line in self.run([os.path.join(ROOT, "build", "bench", "emulator")]):
+            self.samples.add("emulator", line.pop("what"), line)
+
 
 # ---- what is printed ----
 
 
-def table(title, columns, rows):
-    print(f"\n### {title}\n")
-    print("| " + " | ".join(["", *columns]) + " |")
-    print("|---" + "|---:" * len(columns) + "|")
-    for row in rows:
-        print("| " + " | ".join(str(cell) for cell in row) + " |")
-
-
 def report(samples):
     m = samples.median
-    table(
+    tables.table(
         "One call, CPU us (ratio to ours in Python)",
         ["small, 1.4 KB", "medium, 6 KB", "large, 150 KB"],
         [
@@ -190,7 +188,7 @@ def report(samples):
             for who in COMMANDS
         ],
     )
-    table(
+    tables.table(
         "A whole process with one call: start to end, ms; CPU ms; peak memory, MB",
         ["bare interpreter", "HTTP", "HTTPS", "HTTP, CPU", "peak memory", "of the bare interpreter"],
         [
@@ -206,7 +204,7 @@ def report(samples):
             for who in (*COMMANDS, *ELSEWHERE)
         ],
     )
-    table(
+    tables.table(
         "A worker whose handler does nothing, 8 at once (ours in Lua: one)",
         ["jobs a second", "CPU us a job", "peak memory, MB"],
         [
@@ -219,7 +217,7 @@ def report(samples):
             for who in (BOTO3, JS, PYTHON, LUA)
         ],
     )
-    table(
+    tables.table(
         "Other",
         [""],
         [
@@ -285,16 +283,10 @@ def goals(samples):
     yield "worker, Python: ours / boto3, jobs a second", 10, 16, per_s(PYTHON), True
     yield "worker, Lua: ours / boto3, jobs a second", 8, 16, per_s(LUA), True
     yield "100 more clients, MB", 1, 0.2, m("clients", PYTHON, "made_kb") / 1024, False
-
-
-def report_goals(samples):
-    rows = []
-    for what, must, moonshot, value, more in goals(samples):
-        reached = [name for name, bound in (("must", must), ("moonshot", moonshot)) if (value >= bound) == more]
-        rows.append(
-            [what, f"{'>=' if more else '<='} {must}", moonshot, f"{value:.2f}", reached[-1] if reached else "missed"]
-        )
-    table("Goals", ["must", "moonshot", "measured", "reached"], rows)
+    start, polls, jobs = "start to first answer", "PollForJobs, one client", "jobs"
+    yield f"emulator, {start}, ms", 20, 5, m("emulator", start, "ms"), False
+    yield f"emulator, {polls}, a second", 10000, 20000, m("emulator", polls, "per_s"), True
+    yield f"emulator, {jobs} a second", 5000, 10000, m("emulator", jobs, "per_s"), True
 
 
 def main():
@@ -304,13 +296,13 @@ def main():
     try:
         with web_server(folder) as ports:
             bench = Bench(folder, ports, samples)
-            for part in (bench.cold, bench.calls, bench.work, bench.memory, bench.signing):
+            for part in (bench.cold, bench.calls, bench.work, bench.memory, bench.signing, bench.emulator):
                 print(f"{part.__name__} ...", file=sys.stderr, flush=True)
                 part()
     finally:
         shutil.rmtree(folder)
     report(samples)
-    report_goals(samples)
+    tables.goals(goals(samples))
 
 
 if __name__ == "__main__":
