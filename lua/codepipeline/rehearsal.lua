@@ -2,7 +2,9 @@
 --- What worker:test() is made of: events for jobs that nobody sent, a clock that is turned by hand, what is told of the
 -- answer.
 
+local check = require "codepipeline.check"
 local core = require "codepipeline.core"
+local event = require "codepipeline.event"
 local resuming = require "codepipeline.resuming"
 
 local rehearsal = {}
@@ -49,7 +51,7 @@ end
 local ID = "00000000-0000-0000-0000-000000000000"
 
 --- The event of a job for a unit test.
-function rehearsal.event(options)
+local function event_for(options)
   local function artifacts(artifact_names)
     local list = {}
     for i, name in ipairs(artifact_names) do
@@ -73,7 +75,7 @@ function rehearsal.event(options)
 end
 
 --- What a unit test is told of the answer, and the state as text.
-function rehearsal.told(handle, folder)
+local function told_by(handle, folder)
   local answer = core.decode(assert(handle:rehearsed_answer()))
   local failure, details = answer.failureDetails, answer.executionDetails or {}
   local token, state = answer.continuationToken, handle:rehearsed_state()
@@ -99,6 +101,93 @@ function rehearsal.told(handle, folder)
     assert(core.extract(handle:rehearsed_output(name), told.outputs[name]))
   end
   return told, state
+end
+
+--- The seconds that a handler was registered with.
+local function timeout_of(worker, handler)
+  for index, known in pairs(worker.handlers) do
+    if known == handler then
+      local plan = worker.plans[index]
+      return plan and plan.timeout or worker.timeouts[index]
+    end
+  end
+end
+
+--- The shorter of the times that a handler has in a unit test; nil: there is no limit.
+local function limit_of(worker, handler, options)
+  local limit = options.timeout or timeout_of(worker, handler)
+  local remaining = options.remaining and math.max(options.remaining - (options.margin or 3), 0.001)
+  return limit and remaining and math.min(limit, remaining) or limit or remaining
+end
+
+--- Options for the next job of the same unit test.
+local function options_for(options, given, clock)
+  local more = { event = given, clock = clock }
+  for _, name in ipairs { "inputs", "to", "timeout", "remaining", "margin", "cancelled_after" } do
+    more[name] = options[name]
+  end
+  return more
+end
+
+local TEST_OPTIONS = {
+  "inputs", "outputs", "configuration", "state", "event", "to", "clock", "timeout", "remaining", "margin",
+  "cancelled_after",
+}
+
+--- Runs a handler once, with the worker's hooks, for a unit test: nothing goes to the network.
+-- @param options inputs (folders or archives by the names of the artifacts), outputs (a list of names), configuration,
+--   state, or an event in place of the last three; to (a folder that the outputs, which are archives then, are
+--   unpacked to); clock (a codepipeline.manual_clock(): time stands still unless it is turned; job:wait_cancelled()
+--   turns it), timeout (seconds that the handler has, default: what it was registered with), remaining and margin (of a
+--   Lambda function's time), cancelled_after (seconds until the worker is shut down and the job cancelled)
+-- @return what became of it: outcome ("succeeded", "failed" or "continued"), variables, message, failure_type, summary,
+--   external_execution_id, percent_complete, state, after (seconds that it asked to wait), clock, outputs (folders by
+--   name), answer (all of it, as the service's operation calls it), resume(), which turns the clock and runs the job
+--   that follows a continuation, and finish(limit), which goes on so to the end
+local function test(worker, tools, handler, options)
+  check.type(handler, "a handler", "function")
+  check.options(options, TEST_OPTIONS)
+  options = options or {}
+  local given = options.event and core.decode(event.text(options.event)) or event_for(options)
+  local bound, clock = tools.bind(worker, handler), options.clock or rehearsal.clock()
+  local limit = limit_of(worker, bound, options)
+  local handle <close> = assert(core.job_from_event(worker.client, event.text(given), worker.job_options))
+  handle:rehearse(limit, options.cancelled_after)
+  for name, path in pairs(options.inputs or {}) do
+    assert(handle:rehearse_input(name, path))
+  end
+  local _ <close> = clock:of(handle)
+  worker:run_handler(handle, limit and tools.within(handle, limit, bound) or bound)
+  local told, state = told_by(handle, options.to)
+  told.clock = clock
+  told.resume = function()
+    if told.outcome ~= "continued" then
+      error("the job is over: it " .. told.outcome, 2)
+    end
+    clock:advance(told.after)
+    given["CodePipeline.job"].data.continuationToken = "cpl1:0:" .. state -- a large one too, here
+    return worker:test(handler, options_for(options, given, clock))
+  end
+  told.finish = function(most)
+    local last = told
+    for _ = 1, most or 100 do
+      if last.outcome ~= "continued" then
+        return last
+      end
+      last = last.resume()
+    end
+    error("the handler has not come to an end in so many jobs", 2)
+  end
+  return told
+end
+
+--- Gives the class of workers its method test().
+-- @param bind, within what the worker makes of a handler: with its hooks; with a time limit
+function rehearsal.give_test(class, bind, within)
+  local tools = { bind = bind, within = within }
+  function class:test(handler, options)
+    return test(self, tools, handler, options)
+  end
 end
 
 return rehearsal
