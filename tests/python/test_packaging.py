@@ -162,6 +162,36 @@ def test_a_free_threaded_python_gets_a_module_of_its_own(unpacked):
     assert run(sys.executable, "-c", SETUP, "0", cwd=unpacked).startswith("True 0x03090000 {'bdist_wheel'")
 
 
+THREADS = """
+import threading, warnings
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore") # the interpreter says that it turns its GIL on
+    import codepipeline
+    codepipeline.Client
+with codepipeline.Emulator() as emulator:
+    client, calls = emulator.client(), []
+    def call():
+        for _ in range(50):
+            calls.append(client.list_pipelines()["pipelines"])
+    threads = [threading.Thread(target=call) for _ in range(8)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    print(len(calls))
+"""
+FREE_THREADED = next(filter(None, map(shutil.which, ("python3.14t", "python3.13t"))), None)
+
+
+@pytest.mark.skipif(FREE_THREADED is None, reason="no free-threaded Python")
+def test_threads_share_a_client_in_a_free_threaded_python(sdist, tmp_path):
+    run(FREE_THREADED, "-m", "venv", tmp_path / "v")
+    python = tmp_path / "v/bin/python"
+    run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "setuptools>=77", "wheel")
+    run(python, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", sdist)
+    (module,) = tmp_path.glob("v/lib/*/site-packages/codepipeline/_core*.so")
+    assert "abi3" not in module.name and "t-" in module.name
+    assert run(python, "-c", THREADS, env=ELSEWHERE, cwd=tmp_path) == "400\n"
+
+
 # ---- LuaRocks ----
 
 
