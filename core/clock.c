@@ -2,6 +2,7 @@
 #include "clock.h"
 
 #include <errno.h>
+#include <math.h>
 #include <time.h>
 
 #include "err.h"
@@ -63,14 +64,10 @@ static int64_t days_from_civil(int64_t y, int m, int d) {
     return era * 146097 + day_of_era - 719468;
 }
 
-typedef struct civil {
-    int year, month, day, hour, minute, second, weekday; /* weekday: 0 is Sunday */
-} civil;
-
-static civil civil_from_seconds(int64_t seconds) {
+static cpl_civil civil_from_seconds(int64_t seconds) {
     int64_t days = seconds / DAY, rest = seconds % DAY;
     int64_t era, day_of_era, year_of_era, day_of_year, month;
-    civil c;
+    cpl_civil c = {.microsecond = 0};
     if (rest < 0) {
         rest += DAY;
         days--;
@@ -91,6 +88,19 @@ static civil civil_from_seconds(int64_t seconds) {
     return c;
 }
 
+bool cpl_civil_of(double seconds, cpl_civil *out) {
+    double whole, rest = modf(seconds, &whole) * 1e6;
+    rest = nearbyint(rest);
+    if (rest < 0 || rest >= 1e6) {
+        whole += rest < 0 ? -1 : 1;
+        rest += rest < 0 ? 1e6 : -1e6;
+    }
+    if (!(whole >= -62135596800.0 && whole <= 253402300799.0)) return false;
+    *out = civil_from_seconds((int64_t)whole);
+    out->microsecond = (int)rest;
+    return true;
+}
+
 /* Writes width digits of value; the caller keeps it in range. */
 static char *digits(char *to, int value, int width) {
     for (int i = width - 1; i >= 0; i--) {
@@ -101,7 +111,7 @@ static char *digits(char *to, int value, int width) {
 }
 
 void cpl_time_basic(int64_t seconds, char out[CPL_TIME_BASIC_SIZE]) {
-    civil c = civil_from_seconds(seconds);
+    cpl_civil c = civil_from_seconds(seconds);
     char *p = digits(digits(digits(out, c.year, 4), c.month, 2), c.day, 2);
     *p++ = 'T';
     p = digits(digits(digits(p, c.hour, 2), c.minute, 2), c.second, 2);
@@ -110,7 +120,7 @@ void cpl_time_basic(int64_t seconds, char out[CPL_TIME_BASIC_SIZE]) {
 }
 
 void cpl_time_iso(int64_t seconds, char out[CPL_TIME_ISO_SIZE]) {
-    civil c = civil_from_seconds(seconds);
+    cpl_civil c = civil_from_seconds(seconds);
     static const char marks[] = "--T::Z";
     const int parts[] = {c.year, c.month, c.day, c.hour, c.minute, c.second};
     char *p = out;
@@ -125,7 +135,7 @@ static const char day_names[] = "SunMonTueWedThuFriSat";
 static const char month_names[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
 void cpl_time_http(int64_t seconds, char out[CPL_TIME_HTTP_SIZE]) {
-    civil c = civil_from_seconds(seconds);
+    cpl_civil c = civil_from_seconds(seconds);
     snprintf(out, CPL_TIME_HTTP_SIZE, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", day_names + (size_t)c.weekday * 3,
              (unsigned)c.day % 100, month_names + (size_t)(c.month - 1) * 3, (unsigned)c.year % 10000,
              (unsigned)c.hour % 100, (unsigned)c.minute % 100, (unsigned)c.second % 100);
@@ -170,7 +180,7 @@ static int read_month_name(reader *r) {
     return 1;
 }
 
-static bool to_seconds(const civil *c, double *out) {
+static bool to_seconds(const cpl_civil *c, double *out) {
     if (c->month < 1 || c->month > 12 || c->day < 1 || c->day > 31 || c->hour > 24 || c->minute > 59 ||
         c->second > 60) {
         return false;
@@ -181,7 +191,7 @@ static bool to_seconds(const civil *c, double *out) {
 
 static bool parse_http(cpl_str text, double *out) {
     reader r = {cpl_str_sub(text, 5, text.n), false};
-    civil c = {0};
+    cpl_civil c = {0};
     if (text.n < 5 || text.p[3] != ',') return false;
     c.day = read_digits(&r, 2);
     need(&r, ' ');
@@ -223,7 +233,7 @@ static int read_zone(reader *r) {
 
 static bool parse_iso(cpl_str text, double *out) {
     reader r = {text, false};
-    civil c = {0};
+    cpl_civil c = {0};
     double fraction;
     int zone;
     bool extended;

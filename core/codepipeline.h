@@ -190,6 +190,14 @@ cpl_token cpl_cursor_next(cpl_cursor *cursor);
 cpl_token cpl_cursor_skip(cpl_cursor *cursor);
 void cpl_cursor_release(cpl_cursor *cursor);
 
+/* A point in time in the calendar and in UTC. */
+typedef struct cpl_civil {
+    int year, month, day, hour, minute, second, weekday; /* month and day count from 1; weekday: 0 is Sunday */
+    int microsecond;
+} cpl_civil;
+/* What a CPL_TOKEN_TIMESTAMP is, rounded to even. False: not in the years 1 to 9999. */
+bool cpl_civil_of(double seconds, cpl_civil *out);
+
 /* ---- the model ----------------------------------------------------------------------------------------------- */
 
 /* One of the 44 operations. All texts are static. */

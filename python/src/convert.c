@@ -3,7 +3,6 @@
 #include "module.h"
 
 #include <math.h>
-#include <time.h>
 
 /* ---- Python to JSON ---- */
 
@@ -284,35 +283,25 @@ static PyObject *read_array(const source *from) {
     return list;
 }
 
-/* Microseconds are rounded as datetime.fromtimestamp() does. False: not in the years 1 to 9999. */
-static bool split_time(double seconds, struct tm *out, long *microseconds) {
-    double whole, rest = modf(seconds, &whole) * 1e6;
-    rest = nearbyint(rest);
-    if (rest < 0 || rest >= 1e6) {
-        whole += rest < 0 ? -1 : 1;
-        rest += rest < 0 ? 1e6 : -1e6;
-    }
-    *microseconds = (long)rest;
-    if (!(whole >= -62135596800.0 && whole <= 253402300799.0)) return false;
-    time_t moment = (time_t)whole;
-    return gmtime_r(&moment, out) != NULL;
-}
-
 /*
  * Made the way pickle makes one, of ten bytes and the zone: a quarter of what fromtimestamp() takes, and an answer has
  * two in every row.
  */
 static PyObject *read_timestamp(const source *from) {
-    struct tm tm;
-    long us;
+    cpl_civil c;
     if (!need_datetime(from->state)) return NULL;
-    if (!split_time(from->cursor->number, &tm, &us))
+    if (!cpl_civil_of(from->cursor->number, &c))
         return error_raise(&(cpl_error){.status = CPL_PROTOCOL, .message = "a timestamp outside the years 1 to 9999"});
-    int year = tm.tm_year + 1900;
-    const unsigned char packed[10] = {
-        (unsigned char)(year >> 8), (unsigned char)year,      (unsigned char)(tm.tm_mon + 1), (unsigned char)tm.tm_mday,
-        (unsigned char)tm.tm_hour,  (unsigned char)tm.tm_min, (unsigned char)tm.tm_sec,       (unsigned char)(us >> 16),
-        (unsigned char)(us >> 8),   (unsigned char)us};
+    const unsigned char packed[10] = {(unsigned char)(c.year >> 8),
+                                      (unsigned char)c.year,
+                                      (unsigned char)c.month,
+                                      (unsigned char)c.day,
+                                      (unsigned char)c.hour,
+                                      (unsigned char)c.minute,
+                                      (unsigned char)c.second,
+                                      (unsigned char)(c.microsecond >> 16),
+                                      (unsigned char)(c.microsecond >> 8),
+                                      (unsigned char)c.microsecond};
     PyObject *bytes = PyBytes_FromStringAndSize((const char *)packed, sizeof packed);
     PyObject *moment =
         bytes ? PyObject_CallFunctionObjArgs(from->state->datetime, bytes, from->state->utc, NULL) : NULL;

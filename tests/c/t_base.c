@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <math.h>
 #include "../../core/buf.h"
 #include "../../core/clock.h"
 #include "../../core/err.h"
+
 #include "test.h"
 
 TEST(t_buf__keeps_a_nul_behind_what_was_added) {
@@ -121,6 +123,26 @@ TEST(t_clock__writes_and_reads_the_three_forms) {
     CHECK_STR(iso, "2038-01-19T03:14:08Z");
     cpl_time_iso(1709164800, iso);
     CHECK_STR(iso, "2024-02-29T00:00:00Z");
+}
+
+TEST(t_clock__seconds_in_the_calendar_are_rounded_to_even_microseconds) {
+    static const struct {
+        double seconds;
+        cpl_civil want;
+    } rows[] = {{0, {1970, 1, 1, 0, 0, 0, 4, 0}},
+                {1440938160.25, {2015, 8, 30, 12, 36, 0, 0, 250000}},
+                {-0.5, {1969, 12, 31, 23, 59, 59, 3, 500000}},
+                {1709164799.9999999, {2024, 2, 29, 0, 0, 0, 4, 0}},
+                {5e-7, {1970, 1, 1, 0, 0, 0, 4, 0}},
+                {1.5e-6, {1970, 1, 1, 0, 0, 0, 4, 2}},
+                {-62135596800.0, {1, 1, 1, 0, 0, 0, 1, 0}},
+                {253402300799.0, {9999, 12, 31, 23, 59, 59, 5, 0}}};
+    cpl_civil got;
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        CHECK(cpl_civil_of(rows[i].seconds, &got) && memcmp(&got, &rows[i].want, sizeof got) == 0);
+    }
+    CHECK(!cpl_civil_of(-62135596801.0, &got) && !cpl_civil_of(253402300800.0, &got));
+    CHECK(!cpl_civil_of((double)NAN, &got) && !cpl_civil_of((double)INFINITY, &got));
 }
 
 TEST(t_clock__refuses_what_is_no_time) {
