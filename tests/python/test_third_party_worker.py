@@ -68,6 +68,26 @@ def test_a_third_party_job_runs_like_any_other(world):
     assert len(asked) == 1
 
 
+def test_artifact_credentials_that_end_in_the_middle_are_renewed(emulator, world):
+    start(world, outputs=["Report"])
+
+    def details():
+        return [entry.get("operation") for entry in emulator.ledger()].count("GetThirdPartyJobDetails")
+
+    def handler(job):
+        emulator.fault("expired-token", "GetObject")
+        before = details()
+        job.input().extract()
+        assert details() == before + 1
+        emulator.clock.advance(seconds=3601)  # what they live for
+        job.output().write(b"fine")
+        counts.append(details())
+
+    counts = []
+    assert partner_worker(world, handler).run_once(timeout=10) == "succeeded"
+    assert details() == counts[0] + 1
+
+
 def test_a_generator_goes_on_in_the_next_job(world):
     start(world)
     seen = []
