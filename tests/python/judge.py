@@ -189,8 +189,16 @@ def check_empty(folder):
     expect(not os.listdir(folder), "I6", "left in", folder, os.listdir(folder))
 
 
+def check_memory(runs, per_job):
+    """I7: from half of the jobs to their end, memory grew by no more than so many bytes a job."""
+    heaps = [run["heap"] for run in runs]
+    jobs = len(heaps) // 2
+    grown = (heaps[-1] - heaps[-1 - jobs]) / jobs
+    expect(grown <= per_job, "I7", "the heap grew by", grown, "bytes a job:", heaps)
+
+
 def heap_bytes():
-    """I7: what malloc has given out and not got back."""
+    """What malloc has given out and not got back; None where that is not told."""
 
     class Mallinfo2(ctypes.Structure):
         names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()

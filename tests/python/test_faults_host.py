@@ -11,6 +11,7 @@ import time
 import pytest
 
 import host
+import judge
 from conftest import ROOT
 from host import DAY, Host
 
@@ -147,6 +148,20 @@ def run_cell(fault, phase, folder, library):
         machine.stop()
         machine.judge((0, -signal.SIGKILL) if fault.get("dies") else (0,))
         return first
+
+
+@pytest.mark.skipif(judge.heap_bytes() is None, reason="malloc does not tell what it has given out")
+def test_memory_is_as_before_after_many_jobs_in_trouble(tmp_path):
+    with Host(tmp_path, HEAP=1, PHASES="") as machine:
+        machine.bench.emulator.fault("reset", times=None, probability=0.1, seed=3)
+        machine.spawn()
+        for number in range(1, 61):
+            machine.wait(number)
+            machine.bench.client.start_pipeline_execution(name="p")
+        machine.wait(61)
+        machine.stop()
+        machine.judge()
+        judge.check_memory(machine.runs(), 512)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from workbench import CUSTOMER, Workbench, token_of
 
 NETWORK = json.loads((ROOT / "tests/scenarios/faults/network.json").read_text())
 NIGHTLY = bool(os.environ.get("NIGHTLY"))
-ONE_IN = 61  # cells is in the normal run, which spreads them over kinds, calls and times; beside those of daily()
+ONE_IN = 61  # of so many cells one is in the normal run, beside those of is_daily()
 
 
 class Cell:

@@ -114,6 +114,12 @@ def test_what_stays_open_is_noticed(monkeypatch):
         os.close(one)
 
 
+def test_memory_that_grows_is_noticed():
+    judge.check_memory([{"heap": 1000 + n * 10} for n in range(10)], 10)
+    with pytest.raises(judge.Broken, match="I7"):
+        judge.check_memory([{"heap": 1000 + n * 11} for n in range(10)], 10)
+
+
 def test_an_end_that_may_not_be_is_noticed():
     judge.check_end(-9, b"", (0, -9))
     for status, errors in ((1, b""), (0, b"AddressSanitizer: heap-use-after-free")):
