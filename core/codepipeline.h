@@ -956,6 +956,7 @@ typedef struct cpl_emulator_options {
     cpl_str secret_access_key;
     cpl_str state; /* of cpl_emulator_export(): where it begins, instead of what path held */
     bool ui;       /* a page for people at URL/_emulator/ */
+    bool demo;     /* begin with five pipelines and four weeks of their past; not with state, nor where path has some */
     /*
      * What a result or an acknowledgement gets that a worker repeats for a job that is over, which nobody could see in
      * the real service. "refuse" (default): InvalidJobStateException, and for an acknowledgement InvalidNonceException.

@@ -334,7 +334,7 @@ static cpl_status random_ahead(unsigned char *out, size_t n, cpl_error *err) {
     return status;
 }
 
-static void write_uuid(unsigned char bytes[16], char out[CPL_UUID_SIZE]) {
+void cpl_uuid_of(unsigned char bytes[16], char out[CPL_UUID_SIZE]) {
     static const char digits[] = "0123456789abcdef";
     char *to = out;
     bytes[6] = (bytes[6] & 0x0f) | 0x40; /* version 4 */
@@ -350,14 +350,14 @@ static void write_uuid(unsigned char bytes[16], char out[CPL_UUID_SIZE]) {
 cpl_status cpl_uuid(char out[CPL_UUID_SIZE], cpl_error *err) {
     unsigned char bytes[16];
     cpl_status status = cpl_random(bytes, sizeof bytes, err);
-    if (status == CPL_OK) write_uuid(bytes, out);
+    if (status == CPL_OK) cpl_uuid_of(bytes, out);
     return status;
 }
 
 cpl_status cpl_uuid_for_logs(char out[CPL_UUID_SIZE], cpl_error *err) {
     unsigned char bytes[16];
     cpl_status status = random_ahead(bytes, sizeof bytes, err);
-    if (status == CPL_OK) write_uuid(bytes, out);
+    if (status == CPL_OK) cpl_uuid_of(bytes, out);
     return status;
 }
 

@@ -56,6 +56,8 @@ cpl_status cpl_random(void *out, size_t n, cpl_error *err);
 cpl_status cpl_uuid(char out[CPL_UUID_SIZE], cpl_error *err);
 /* One that only tells things apart in logs: of bytes fetched ahead, which a copy of a whole machine would have too. */
 cpl_status cpl_uuid_for_logs(char out[CPL_UUID_SIZE], cpl_error *err);
+/* The one that these random bytes make. */
+void cpl_uuid_of(unsigned char bytes[16], char out[CPL_UUID_SIZE]);
 /* Standard base64 with padding. */
 void cpl_base64(cpl_buf *out, const void *bytes, size_t n);
 void cpl_base64_text(const void *bytes, size_t n, char *out); /* 4 characters for each 3 bytes begun, and NUL */

@@ -47,7 +47,7 @@ static bool place_outputs(const emu_context *at, cpl_json *list) {
     const cpl_json *store = store_of(at);
     for (const cpl_json *i = cpl_json_first(cpl_json_get(at->action, "outputArtifacts")); i; i = cpl_json_next(i)) {
         char tail[8], key[64];
-        if (!emu_random_text(tail, 7, alphabet)) return false;
+        if (!emu_random_text(at->engine->e, tail, 7, alphabet)) return false;
         snprintf(key, sizeof key, "%.20s/%.10s/%s", pipeline, EMU_GET(i, "name"), tail);
         if (!push_artifact(list, EMU_GET(i, "name"), EMU_GET(store, "location"), key)) return false;
     }

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include "../digest.h"
 #include "engine.h"
 
 bool emu_is(const cpl_json *object, const char *key, const char *text) {
@@ -28,11 +27,11 @@ bool emu_copy(cpl_json *to, const char *key, const cpl_json *from, const char *f
     return value == NULL || cpl_json_set(to, key, cpl_json_clone(value));
 }
 
-bool emu_random_text(char *out, size_t n, const char *alphabet) {
+bool emu_random_text(emu *e, char *out, size_t n, const char *alphabet) {
     size_t letters = strlen(alphabet);
     unsigned char bytes[256];
     assert(n <= sizeof bytes);
-    if (cpl_random(bytes, n, NULL) != CPL_OK) return false;
+    if (!emu_random(e, bytes, n)) return false;
     for (size_t i = 0; i < n; i++) out[i] = alphabet[bytes[i] % letters];
     out[n] = '\0';
     return true;

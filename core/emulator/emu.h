@@ -114,6 +114,9 @@ cpl_status emu_set_repeats(emu *e, cpl_str policy, cpl_error *err);
 cpl_status emu_repeats_read(cpl_str policy, bool *accepted, cpl_error *err);
 /* Replaces the state by an exported one, given as text. */
 cpl_status emu_restore(emu *e, cpl_str text, cpl_error *err);
+/* Random bytes; false when out of entropy. After emu_seed() they are the same every time: for demo.c, not for keys. */
+bool emu_random(emu *e, void *out, size_t n);
+void emu_seed(emu *e, uint64_t seed);
 /* A new UUID; false when out of entropy. */
 bool emu_uuid(emu *e, char out[CPL_UUID_SIZE]);
 

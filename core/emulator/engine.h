@@ -69,7 +69,7 @@ cpl_json *emu_array_at(cpl_json *object, const char *key);
 /* Copies a member if the source has it; false: out of memory. */
 bool emu_copy(cpl_json *to, const char *key, const cpl_json *from, const char *from_key);
 /* n characters of alphabet and NUL; false: out of entropy. */
-bool emu_random_text(char *out, size_t n, const char *alphabet);
+bool emu_random_text(emu *e, char *out, size_t n, const char *alphabet);
 /* Who changes things, for the answers that name someone. */
 void emu_owner_arn(const emu *e, cpl_buf *out);
 

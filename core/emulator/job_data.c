@@ -19,7 +19,7 @@ static bool allow(cpl_json *list, const cpl_json *artifacts) {
 
 static bool fill_grant(emu_engine *engine, const cpl_json *job, const cpl_json *record, cpl_json *grant) {
     char secret[41], token[241];
-    return emu_random_text(secret, 40, mixed) && emu_random_text(token, 240, mixed) &&
+    return emu_random_text(engine->e, secret, 40, mixed) && emu_random_text(engine->e, token, 240, mixed) &&
            cpl_json_set_cstr(grant, "secret", secret) && cpl_json_set_cstr(grant, "token", token) &&
            cpl_json_set_number(grant, "expires", emu_now_s(engine->e) + GRANT_SECONDS) &&
            emu_copy(grant, "jobId", job, "id") &&
@@ -32,7 +32,7 @@ bool emu_grant_make(emu_engine *engine, const cpl_json *job, const cpl_json *rec
     cpl_json *grant = cpl_json_new_object(), *credentials = emu_object_at(data, "artifactCredentials");
     int64_t expires_ms = emu_now_ms(engine->e) + GRANT_SECONDS * 1000;
     emu_timer timer = {.at = expires_ms + EMU_GRANT_KNOWN_MS, .due = EMU_DUE_GRANT, .id = "ASIA"};
-    if (!emu_random_text(timer.id + 4, 16, letters) || !fill_grant(engine, job, record, grant) ||
+    if (!emu_random_text(engine->e, timer.id + 4, 16, letters) || !fill_grant(engine, job, record, grant) ||
         !cpl_json_set_cstr(credentials, "accessKeyId", timer.id) ||
         !emu_copy(credentials, "secretAccessKey", grant, "secret") ||
         !emu_copy(credentials, "sessionToken", grant, "token")) {

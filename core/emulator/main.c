@@ -13,7 +13,7 @@
 static const char usage[] =
     "usage: codepipeline-emulator [--host ADDRESS] [--port N] [--path FILE] [--region NAME] [--account-id DIGITS]\n"
     "                             [--events FILE|URL] [--import FILE] [--export FILE] [--repeats refuse|accept]\n"
-    "                             [--ui]\n";
+    "                             [--demo] [--ui]\n";
 
 static const char help[] =
     "\n"
@@ -29,6 +29,7 @@ static const char help[] =
     "  --import FILE        begin with the state in this file, which --export wrote\n"
     "  --export FILE        write the state into this file at the end\n"
     "  --repeats POLICY     a result repeated for a job that is over: refuse (default), or accept if it says the same\n"
+    "  --demo               begin with five pipelines and four weeks of their past\n"
     "  --ui                 serve a page that shows pipelines, executions and jobs, at the URL's /_emulator/\n"
     "  --help, --version\n"
     "\n"
@@ -66,6 +67,7 @@ static outcome read_option(int option, settings *out) {
     case 'i': out->import = optarg; return RUN;
     case 'o': out->export = optarg; return RUN;
     case 'R': out->emulator.repeats = value; return RUN;
+    case 'd': out->emulator.demo = true; return RUN;
     case 'u': out->emulator.ui = true; return RUN;
     case '?': printf("%s%s", usage, help); return DONE;
     case 'v': printf("codepipeline-emulator %s\n", CPL_VERSION); return DONE;
@@ -83,6 +85,7 @@ static outcome read_options(int argc, char **argv, settings *out) {
                                             {"import", required_argument, NULL, 'i'},
                                             {"export", required_argument, NULL, 'o'},
                                             {"repeats", required_argument, NULL, 'R'},
+                                            {"demo", no_argument, NULL, 'd'},
                                             {"ui", no_argument, NULL, 'u'},
                                             {"help", no_argument, NULL, 'H'},
                                             {"version", no_argument, NULL, 'v'},

@@ -173,7 +173,7 @@ static bool note_revision(const emu_context *at, const cpl_json *script) {
     char drawn[41] = "";
     bool good;
     if (!emu_is(type, "category", "Source")) return true;
-    if (named == NULL && !emu_random_text(drawn, 40, "0123456789abcdef")) return false;
+    if (named == NULL && !emu_random_text(at->engine->e, drawn, 40, "0123456789abcdef")) return false;
     revision = cpl_json_new_object();
     good = cpl_json_set_cstr(revision, "revision", named ? named : drawn) &&
            cpl_json_set_cstr(revision, "changeIdentifier", named ? named : drawn) &&

@@ -95,7 +95,7 @@ static cpl_json *new_document(const emu_call *call, const cpl_json *definition, 
     char token[TOKEN_SIZE], arn[256];
     snprintf(arn, sizeof arn, "arn:aws:codepipeline:%s:%s:webhook:%s", emu_region(call->e), emu_account_id(call->e),
              EMU_GET(definition, "name"));
-    if (emu_random_text(token, TOKEN_SIZE - 1, letters) &&
+    if (emu_random_text(call->e, token, TOKEN_SIZE - 1, letters) &&
         cpl_json_set(document, "definition", cpl_json_clone(definition)) && cpl_json_set_cstr(document, "arn", arn) &&
         cpl_json_set_cstr(document, "token", cpl_json_get_cstr(old, "token", token)) &&
         emu_copy(document, "lastTriggered", old, "lastTriggered")) {

@@ -2,6 +2,7 @@
 /* An emulator without its server: who it is, its clock, and what holds its state. */
 #include "../digest.h"
 #include "auth.h"
+#include "demo.h"
 #include "engine.h"
 #include "feed.h"
 #include "functions.h"
@@ -25,6 +26,7 @@ struct emu {
     int64_t ahead_ms; /* how far the clock is ahead of the machine's; behind it once it was frozen */
     bool frozen;
     bool accepts_repeats;
+    uint64_t seed; /* 0: what is random really is */
     char url[300];
 };
 
@@ -56,6 +58,7 @@ static cpl_status check_options(const cpl_emulator_options *o, cpl_error *err) {
     if (!is_region(o->region))
         return cpl_fail_at(err, CPL_INVALID, "region", "\"%.*s\" is not a region", (int)cpl_utf8_cut(o->region, 100),
                            o->region.p);
+    if (o->demo && o->state.p) return cpl_fail_at(err, CPL_INVALID, "demo", "demo and state are one too many");
     if ((o->access_key_id.n > 0) != (o->secret_access_key.n > 0))
         return cpl_fail_at(err, CPL_INVALID, "access_key_id", "a key needs a secret, and a secret a key");
     return emu_repeats_read(o->repeats, &accepted, err);
@@ -81,11 +84,27 @@ static cpl_status open_store(emu *e, cpl_str path, cpl_error *err) {
     return status;
 }
 
+/* Not beside what is there: a file that was opened again keeps what became of the first demo. */
+static cpl_status begin_with_demo(emu *e, cpl_error *err) {
+    static const emu_table tables[] = {EMU_PIPELINE, EMU_ACTION_TYPE, EMU_BUCKET};
+    cpl_status status;
+    cpl_buf text;
+    for (size_t i = 0; i < CPL_COUNT(tables); i++) {
+        if (emu_store_size(e->store, tables[i]) > 0) return CPL_OK;
+    }
+    cpl_buf_init(&text, (size_t)1 << 26);
+    status = emu_demo_write(cpl_str_of(e->region), cpl_str_of(e->account_id), e->now_ms, &text, err);
+    if (status == CPL_OK) status = emu_restore(e, cpl_buf_str(&text), err);
+    cpl_buf_release(&text);
+    return status;
+}
+
 static cpl_status open_all(emu *e, const cpl_emulator_options *o, cpl_json *state, cpl_error *err) {
     cpl_status status = open_store(e, o->path, err);
     if (status) return status;
     e->engine = emu_engine_new(e);
     if (e->engine == NULL || !emu_jobs_invoke_again(e->engine)) return cpl_fail_nomem(err);
+    if (o->demo) return begin_with_demo(e, err);
     return state ? emu_snapshot_read(e, state, err) : CPL_OK;
 }
 
@@ -272,9 +291,28 @@ cpl_signer *emu_signer(const emu *e) {
     return e->signer;
 }
 
+void emu_seed(emu *e, uint64_t seed) {
+    e->seed = seed;
+}
+
+/* Seeded: splitmix64. */
+bool emu_random(emu *e, void *out, size_t n) {
+    unsigned char *to = out;
+    if (e->seed == 0) return cpl_random(out, n, NULL) == CPL_OK;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t z = e->seed += 0x9e3779b97f4a7c15u;
+        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+        to[i] = (unsigned char)(z >> 56);
+    }
+    return true;
+}
+
 bool emu_uuid(emu *e, char out[CPL_UUID_SIZE]) {
-    (void)e;
-    return cpl_uuid(out, NULL) == CPL_OK;
+    unsigned char bytes[16];
+    if (!emu_random(e, bytes, sizeof bytes)) return false;
+    cpl_uuid_of(bytes, out);
+    return true;
 }
 
 cpl_status emu_restore(emu *e, cpl_str text, cpl_error *err) {

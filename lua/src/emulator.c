@@ -11,14 +11,18 @@ typedef struct lua_emulator {
     cpl_relay_report report; /* the relay's last word */
 } lua_emulator;
 
+static bool is_set(lua_State *L, const char *option) {
+    return !lua_isnoneornil(L, 1) && lua_getfield(L, 1, option) != LUA_TNIL && lua_toboolean(L, -1);
+}
+
 /*
- * start{port=, host=, path=, region=, account_id=, access_key_id=, secret_access_key=, events=, state=, ui=, repeats=}
- * -> emulator | nil, err
+ * start{port=, host=, path=, region=, account_id=, access_key_id=, secret_access_key=, events=, state=, ui=, repeats=,
+ * demo=} -> emulator | nil, err
  */
 static int emulator_start(lua_State *L) {
     static const char *const names[] = {
-        "port",   "host",  "path", "region",  "account_id", "access_key_id", "secret_access_key",
-        "events", "state", "ui",   "repeats", NULL};
+        "port",  "host", "path",    "region", "account_id", "access_key_id", "secret_access_key", "events",
+        "state", "ui",   "repeats", "demo",   NULL};
     cpl_str events;
     cpl_emulator_options options = {0};
     lua_emulator *self;
@@ -33,7 +37,8 @@ static int emulator_start(lua_State *L) {
     options.secret_access_key = field_str(L, 1, "secret_access_key");
     options.state = field_str(L, 1, "state");
     options.repeats = field_str(L, 1, "repeats");
-    options.ui = !lua_isnoneornil(L, 1) && lua_getfield(L, 1, "ui") != LUA_TNIL && lua_toboolean(L, -1);
+    options.ui = is_set(L, "ui");
+    options.demo = is_set(L, "demo");
     events = field_str(L, 1, "events");
     self = lua_newuserdatauv(L, sizeof *self, 0);
     memset(self, 0, sizeof *self);

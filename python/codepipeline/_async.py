@@ -179,7 +179,7 @@ class AsyncClient:
         ...     async with codepipeline.AsyncClient() as client:
         ...         return len((await client.list_pipelines())["pipelines"])
         >>> asyncio.run(count())
-        3
+        5
     """
 
     def __init__(self, region=None, **options):

@@ -120,7 +120,7 @@ class Client:
         >>> client.get_pipeline(name="docs")["pipeline"]["version"]
         2
         >>> [pipeline["name"] for pipeline in client.paginate("list_pipelines")]
-        ['docs', 'library', 'site']
+        ['assets', 'docs', 'library', 'payments', 'site']
     """
 
     _hooks = None  # those who look on, see on()

@@ -277,6 +277,7 @@ class Emulator:
         state: str | bytes | None = ...,
         ui: bool = ...,
         repeats: str | None = ...,
+        demo: bool = ...,
     ) -> Emulator: ...
     @property
     def closed(self) -> bool: ...

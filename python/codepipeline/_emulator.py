@@ -92,7 +92,8 @@ class Emulator:
                  dropped, relayed tells how many, and close() warns
     state        what export() answered, or that as JSON: where it begins, also with the region and account of it, and
                  instead of what path held
-
+    demo         begin with five pipelines and four weeks of their past, for notebooks and for a look around; the same
+                 every time, ids and all. Not with state; where path has something, that is kept
     ui           serve a page for people at url + "/_emulator/": pipelines, executions and jobs as they move, the clock,
                  faults, the latest requests
     repeats      what a worker gets that repeats a result or an acknowledgement for a job that is over, which nobody
@@ -121,6 +122,7 @@ class Emulator:
         state: dict[str, Any] | str | None = None,
         ui: bool = False,
         repeats: Literal["refuse", "accept"] = "refuse",
+        demo: bool = False,
     ) -> None:
         self._functions: list[Function] = []
         self._events = None if events is None else os.fspath(events)
@@ -135,6 +137,7 @@ class Emulator:
             events=None if events is None else os.fsencode(events),
             ui=ui,
             repeats=repeats,
+            demo=demo,
             state=_text(state),
         )
 

@@ -25,7 +25,7 @@ class Durations:
     them the seconds are None.
 
         >>> codepipeline.metrics(client, "docs").total.duration.count
-        3
+        18
     """
 
     def __init__(self, details: dict[str, Any] | None) -> None:
@@ -49,7 +49,7 @@ class ActionMetrics:
 
     >>> stage = codepipeline.metrics(client, "library").pipelines["library"].stages[1]
     >>> [(action.action, action.failed) for action in stage.actions]
-    [('Unit', 1)]
+    [('Unit', 4)]
     """
 
     def __init__(self, stage: str, details: dict[str, Any]) -> None:
@@ -97,8 +97,8 @@ class PipelineMetrics:
     stages               a list of StageMetrics, in the order in which they ran
 
         >>> library = codepipeline.metrics(client, "library").pipelines["library"]
-        >>> library.deployments, library.failure_rate, library.broken_since is None
-        (0, 1.0, False)
+        >>> library.deployments, round(library.failure_rate, 2), library.broken_since is None
+        (20, 0.09, False)
     """
 
     def __init__(self, details: dict[str, Any]) -> None:
@@ -133,7 +133,7 @@ class Metrics:
 
         >>> report = codepipeline.metrics(client, since=datetime.timedelta(days=7))
         >>> sorted(report.pipelines)
-        ['docs', 'library', 'site']
+        ['assets', 'docs', 'library', 'payments', 'site']
     """
 
     def __init__(self, details: dict[str, Any]) -> None:
@@ -204,9 +204,9 @@ def metrics(
 
         >>> report = codepipeline.metrics(client, "site")
         >>> report.pipelines["site"].deployments
-        1
-        >>> report.total.failure_rate
-        0.0
+        6
+        >>> round(report.total.failure_rate, 2)
+        0.33
     """
     names = [pipelines] if isinstance(pipelines, str) else None if pipelines is None else list(pipelines)
     return Metrics(_core.metrics(client._core, names, _seconds(since)))

@@ -23,15 +23,17 @@ static PyObject *environ_of(const cpl_emulator *handle) {
 }
 
 static bool parse_options(PyObject *args, PyObject *kwargs, cpl_emulator_options *o, cpl_str *events) {
-    int ui = 0;
-    static char *names[] = {"port",   "path",  "host", "region",  "account_id", "access_key_id", "secret_access_key",
-                            "events", "state", "ui",   "repeats", NULL};
+    int ui = 0, demo = 0;
+    static char *names[] = {
+        "port",  "path", "host",    "region", "account_id", "access_key_id", "secret_access_key", "events",
+        "state", "ui",   "repeats", "demo",   NULL};
     bool good = PyArg_ParseTupleAndKeywords(
-        args, kwargs, "|$iz#z#z#z#z#z#z#z#pz#:Emulator", names, &o->port, &o->path.p, &o->path.n, &o->host.p,
+        args, kwargs, "|$iz#z#z#z#z#z#z#z#pz#p:Emulator", names, &o->port, &o->path.p, &o->path.n, &o->host.p,
         &o->host.n, &o->region.p, &o->region.n, &o->account_id.p, &o->account_id.n, &o->access_key_id.p,
         &o->access_key_id.n, &o->secret_access_key.p, &o->secret_access_key.n, &events->p, &events->n, &o->state.p,
-        &o->state.n, &ui, &o->repeats.p, &o->repeats.n);
+        &o->state.n, &ui, &o->repeats.p, &o->repeats.n, &demo);
     o->ui = ui;
+    o->demo = demo;
     return good;
 }
 

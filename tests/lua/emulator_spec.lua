@@ -258,6 +258,20 @@ describe("the emulator", function()
     end
   end)
 
+  it("begins with a demo's pipelines and their past", function()
+    local emulator <close> = assert(codepipeline.emulator { demo = true })
+    local client <close> = assert(emulator:client())
+    local names = {}
+    for _, one in ipairs(assert(client:list_pipelines()).pipelines) do
+      names[#names + 1] = one.name
+    end
+    assert.same({ "assets", "docs", "library", "payments", "site" }, names)
+    assert.equal(1, #assert(client:approvals "site"))
+    local bad, err = codepipeline.emulator { demo = true, state = "{}" }
+    assert.is_nil(bad)
+    assert.equal("demo", err.path)
+  end)
+
   it("writes its events into a file", function()
     local path = helper.path()
     local emulator = assert(codepipeline.emulator { events = path })

@@ -284,11 +284,13 @@ def test_doctor_finds_an_emulator_healthy(cli, emulator):
 
 def test_the_emulator_is_one_flag_away(cli, monkeypatch):
     status, out, _ = cli("--emulator", "ls")
-    assert status == 0 and [line.split()[:2] for line in out.splitlines()[1:]] == [
+    assert status == 0 and [line.split()[:2] for line in out.splitlines()[2:]] == [
         ["docs", "Succeeded"],
         ["library", "Failed"],
+        ["payments", "InProgress"],
         ["site", "InProgress"],
     ]
+    assert out.splitlines()[1].startswith("assets")  # which is under way
     with codepipeline.Emulator() as running:
         assert {name: running.environ[name] for name in OWNER} == OWNER
         assert cli("ls", "--emulator", running.url)[2] == "no pipelines in us-east-1\n"

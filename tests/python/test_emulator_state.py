@@ -213,3 +213,25 @@ def test_the_command_refuses_a_file_that_is_no_state(tmp_path, name, text, said)
         [sys.executable, "-c", code, "--import", str(path)], capture_output=True, text=True, timeout=30
     )
     assert done.returncode in (1, 2) and said in done.stderr and done.stdout == ""
+
+
+# ---- the demo ----
+
+
+def test_a_demo_has_weeks_of_past_and_is_the_same_every_time():
+    with codepipeline.Emulator(demo=True) as one, codepipeline.Emulator(demo=True, region="eu-west-1") as two:
+        ids = [[execution["key"] for execution in each.export(objects=False)["executions"]] for each in (one, two)]
+        assert ids[0] == ids[1] and len(ids[0]) > 50
+        began = min(run["startTime"] for run in one.client().paginate("list_pipeline_executions", pipelineName="docs"))
+        assert 20 < (one.clock.now() - began).days < 30
+        assert list(one.events()) == []
+        assert [approval.message for approval in two.client(region="eu-west-1").approvals("site")] == ["look twice"]
+    with pytest.raises(codepipeline.ParamValidationError, match="demo"):
+        codepipeline.Emulator(demo=True, state="{}")
+
+
+def test_the_command_begins_with_a_demo():
+    def tell(client):
+        assert len(client.list_pipelines()["pipelines"]) == 5
+
+    command("--demo", tell=tell)

@@ -62,4 +62,4 @@ def test_frames_and_plots_are_there(notebook):
 
 
 def test_a_cell_can_await(notebook):
-    assert shown(notebook, "import asyncio", "text/plain") == "['docs', 'library', 'site']"
+    assert shown(notebook, "import asyncio", "text/plain") == "['assets', 'docs', 'library', 'payments', 'site']"
