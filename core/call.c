@@ -145,8 +145,8 @@ static cpl_status make_request(call *c, const cpl_credentials *credentials, int6
                                     .body_limit = client->response_limit,
                                     .wait = &c->limit,
                                     .limits = &client->limits};
-    return cpl_observe_request(&(cpl_observed){c->observer, c->operation, client->url, c->sent + 1}, headers, count,
-                               c->request.body, c->err);
+    return cpl_observe_request(&(cpl_observed){c->wait.observer, client->whose, c->operation, client->url, c->sent + 1},
+                               headers, count, c->request.body, c->err);
 }
 
 /* What the answer tells of the service's clock. True when the error is due to ours. */
@@ -211,8 +211,9 @@ cpl_status cpl_call_answer(cpl_call *c, cpl_status status) {
     if (status == CPL_INVALID) return status; /* nothing left */
     c->sent++;
     if (status == CPL_OK) status = judge(c);
-    ended = cpl_observe_response(&(cpl_observed){c->observer, c->operation, c->client->url, c->sent}, c->reply,
-                                 cpl_clock_monotonic_ms() - c->begin_ms, status, c->err);
+    ended =
+        cpl_observe_response(&(cpl_observed){c->wait.observer, c->client->whose, c->operation, c->client->url, c->sent},
+                             c->reply, cpl_clock_monotonic_ms() - c->begin_ms, status, c->err);
     if (ended != status) c->class = CPL_RETRY_NEVER;
     note_rate(c, ended);
     return ended;
@@ -300,7 +301,6 @@ cpl_status cpl_call_begin(cpl_call *c, cpl_client *client, const cpl_operation *
     cpl_status status;
     *c = (cpl_call){.client = client, .operation = operation, .err = err};
     c->wait = options->wait;
-    c->observer = options->observer;
     if (c->wait.timeout_ms > 0) c->deadline_ms = cpl_clock_monotonic_ms() + c->wait.timeout_ms;
     cpl_buf_init(&c->body, PARAMS_MAX);
     cpl_signature_init(&c->signature);
@@ -312,7 +312,7 @@ cpl_status cpl_call_begin(cpl_call *c, cpl_client *client, const cpl_operation *
     c->reply = cpl_reply_new(operation->output);
     if (c->reply == NULL) return cpl_fail_nomem(err);
     c->reply->operation = operation->info.name;
-    c->reply->unchecked = (options->flags & CPL_CALL_UNCHECKED) && options->observer == NULL;
+    c->reply->unchecked = (options->flags & CPL_CALL_UNCHECKED) && options->wait.observer == NULL;
     return CPL_OK;
 }
 

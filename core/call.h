@@ -13,9 +13,8 @@
 typedef struct cpl_call {
     cpl_client *client;
     const cpl_operation *operation;
-    cpl_wait wait;       /* the caller's tick; timeout_ms is the caller's for all of it */
+    cpl_wait wait;       /* the caller's tick and observer; timeout_ms is the caller's for all of it */
     int64_t deadline_ms; /* monotonic; 0: none */
-    const cpl_observer *observer;
     cpl_buf body;
     char target[96];
     char id[CPL_UUID_SIZE]; /* the same for all attempts, so that the service's logs show what belongs together */

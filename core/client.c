@@ -247,6 +247,7 @@ cpl_status cpl_client_new(cpl_client **out, const cpl_client_options *options, c
     if (client == NULL) return cpl_fail_nomem(err);
     atomic_init(&client->references, 1);
     client->root = client;
+    client->whose = client;
     status = set_up(client, options ? options : &defaults, err);
     if (status == CPL_OK) {
         *out = client;
@@ -390,6 +391,7 @@ cpl_status cpl_client_with(cpl_client **out, cpl_client *client, const cpl_clien
     atomic_init(&view->references, 1);
     view->parent = client;
     view->root = client->root;
+    view->whose = view;
     cpl_client_retain(client);
     status = set_up_view(view, client, overrides ? overrides : &none, err);
     if (status == CPL_OK) {

@@ -15,9 +15,10 @@
 #include "watch.h"
 
 struct cpl_client {
-    cpl_client *parent; /* of a view: what it was made from, kept alive; NULL otherwise */
-    cpl_client *root;   /* whose connections, quota and clock this one uses: itself, unless it is a view */
-    cpl_config *config; /* the root's; so are signer and http */
+    cpl_client *parent;      /* of a view: what it was made from, kept alive; NULL otherwise */
+    cpl_client *root;        /* whose connections, quota and clock this one uses: itself, unless it is a view */
+    const cpl_client *whose; /* as observers are told: itself, unless a worker made this view */
+    cpl_config *config;      /* the root's; so are signer and http */
     cpl_creds *creds;
     bool own_creds;
     cpl_signer *signer;

@@ -96,6 +96,8 @@ typedef struct cpl_progress {
     const char *name;    /* of the artifact, which lives as long as its job; NULL for what a client moves */
 } cpl_progress;
 
+typedef struct cpl_observer cpl_observer;
+
 /*
  * A long call asks this function every 100 ms or sooner, always on the calling thread; anything but 0 makes the call
  * return CPL_CANCELLED. Bindings let Ctrl-C through here. It must not call back into the object that is waiting.
@@ -106,6 +108,7 @@ typedef struct cpl_wait {
     int64_t timeout_ms; /* 0: the object's own limit */
     /* What moves an artifact keeps this up to date for the tick, which sees the end, too; NULL: nobody wants it. */
     cpl_progress *progress;
+    const cpl_observer *observer; /* looks on at what is asked of the service meanwhile; NULL: nobody does */
 } cpl_wait;
 
 /* ---- JSON in ------------------------------------------------------------------------------------------------- */
@@ -322,6 +325,7 @@ typedef enum cpl_call_stage { CPL_CALL_REQUEST, CPL_CALL_RESPONSE } cpl_call_sta
 /* One attempt, before it is sent or after it ended. All of it lives until the observer returns. */
 typedef struct cpl_call_event {
     cpl_call_stage stage;
+    const cpl_client *client; /* whose call it is; of a view that a worker made, the client that it made it from */
     const char *operation;
     const char *url;
     int attempt;  /* from 1 */
@@ -343,19 +347,20 @@ typedef struct cpl_call_event {
 bool cpl_call_event_header(const cpl_call_event *event, size_t i, cpl_str *name, cpl_str *value);
 
 /*
- * Looks on: is called on the calling thread before each attempt and after it. Anything but 0 makes the call return
- * CPL_CANCELLED. It must not call back into the object that is waiting.
+ * Looks on: is called on the waiting thread before each attempt of each call that is made while it waits, and after it:
+ * by an operation, a run, approvals, metrics, a worker, a job. Anything but 0 makes that call CPL_CANCELLED; a worker
+ * makes it again later. It must not call back into the object that is waiting. What a thread of the core's own asked (a
+ * job's guard) is told when the worker or the job is waited for the next time, and cannot be stopped.
  */
-typedef struct cpl_observer {
+struct cpl_observer {
     int (*event)(void *context, const cpl_call_event *event);
     void *context;
-} cpl_observer;
+};
 
 typedef struct cpl_call_options {
     unsigned flags;
     cpl_wait wait;
     cpl_reply **refusal; /* not NULL: gets the answer that was CPL_SERVICE, which the caller owns; NULL without one */
-    const cpl_observer *observer; /* NULL: nobody looks on */
 } cpl_call_options;
 
 /*
@@ -399,8 +404,8 @@ cpl_status cpl_queue_new(cpl_queue **out, cpl_client *client, size_t limit, cpl_
 void cpl_queue_free(cpl_queue *queue);
 /*
  * cpl_client_call() without the waiting. What is wrong with params is CPL_INVALID here, and nothing was accepted; the
- * same for CPL_STATE, of a closed client and in a child after fork. Of options, wait.timeout_ms counts from now, the
- * observer must live until the call is handed out (cpl_queue_next() calls it), wait.tick and refusal have no part.
+ * same for CPL_STATE, of a closed client and in a child after fork. Of options, wait.timeout_ms counts from now,
+ * wait.observer must live until the call is handed out (cpl_queue_next() calls it), wait.tick and refusal have no part.
  */
 cpl_status cpl_queue_submit(cpl_queue *queue, cpl_str operation, cpl_str params, const cpl_call_options *options,
                             uint64_t *id, cpl_error *err);

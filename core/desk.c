@@ -186,7 +186,8 @@ cpl_status cpl_desk_new(cpl_desk **out, cpl_client *client, const cpl_worker_opt
     desk->work_dir = cpl_strdup(folder);
     desk->clients = cpl_calloc(1, sizeof *desk->clients);
     desk->customers = cpl_customers_new();
-    if (desk->work_dir == NULL || desk->clients == NULL || desk->customers == NULL ||
+    desk->backlog = cpl_backlog_new();
+    if (desk->work_dir == NULL || desk->clients == NULL || desk->customers == NULL || desk->backlog == NULL ||
         pthread_mutex_init(&desk->lock, NULL) != 0)
         goto nomem;
     if (!cpl_clock_condition(&desk->changed)) {
@@ -198,6 +199,7 @@ cpl_status cpl_desk_new(cpl_desk **out, cpl_client *client, const cpl_worker_opt
     *out = desk;
     return CPL_OK;
 nomem:
+    cpl_backlog_free(desk->backlog);
     cpl_customers_free(desk->customers);
     cpl_free(desk->clients);
     cpl_free(desk->work_dir);
@@ -222,6 +224,7 @@ void cpl_desk_drop(cpl_desk *desk) {
     cpl_journal_close(desk->journal);
     for (size_t i = 0; i < desk->client_count; i++) cpl_client_free(desk->clients[i]);
     cpl_free(desk->clients);
+    cpl_backlog_free(desk->backlog);
     cpl_customers_free(desk->customers);
     cpl_free(desk->work_dir);
     cpl_free(desk);
@@ -260,6 +263,7 @@ cpl_status cpl_desk_client_in(cpl_desk *desk, cpl_str region, cpl_client **out, 
     if (*out) return CPL_OK;
     status = cpl_client_with(out, desk->client, &overrides, err);
     if (status != CPL_OK) return status;
+    (*out)->whose = desk->client->whose;
     status = cpl_desk_add_client(desk, *out, err);
     cpl_client_free(*out); /* the desk has it now, or nobody has */
     return status;

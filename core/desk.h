@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "backlog.h"
 #include "client.h"
 #include "customers.h"
 #include "journal.h"
@@ -74,6 +75,7 @@ typedef struct cpl_desk {
     atomic_bool cancelled; /* its jobs should end */
     atomic_int references;
     atomic_int running;     /* jobs handed out and not yet answered */
+    cpl_backlog *backlog;   /* what the jobs' guards asked, for who waits */
     pthread_mutex_t lock;   /* of owed and of changed */
     pthread_cond_t changed; /* a slot became free, or something is owed; waits by the monotonic clock */
     cpl_owed *owed;

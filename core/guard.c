@@ -33,10 +33,11 @@ static bool wait_until_due(cpl_guard *guard) {
 
 /* The client makes its own attempts. A job that came as an event has no time for more, and nobody to make them. */
 static bool report(cpl_guard *guard) {
+    const cpl_wait wait = {.observer = cpl_backlog_observer(guard->desk->backlog)}; /* this thread calls nobody */
     cpl_error err;
     cpl_status status;
     cpl_desk_record(guard->desk, guard->failure);
-    status = cpl_desk_send(guard->desk, guard->failure, NULL, &err);
+    status = cpl_desk_send(guard->desk, guard->failure, &wait, &err);
     if (status == CPL_OK) {
         (void)cpl_leftover_remove(guard->failure->leftover, NULL); /* nobody is there to be told */
         return true;

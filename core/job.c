@@ -143,7 +143,7 @@ static void give_up(cpl_job *job) {
     if (owed == NULL) {
         owed = cpl_job_sign(job, cpl_owed_failure(&job->origin, cpl_job_text(job, CPL_JOB_ID), GIVEN_UP));
     }
-    cpl_job_sweep(job, owed, false);
+    cpl_job_sweep(job, owed, false, NULL);
     if (owed) cpl_desk_owe(job->desk, owed); /* without memory for it, the service's own time limit ends the job */
     cpl_job_close(job, CPL_JOB_LOST);
 }
@@ -237,7 +237,7 @@ cpl_status cpl_job_guard(cpl_job *job, int64_t after_ms, cpl_error *err) {
         return CPL_OK;
     }
     failure = cpl_job_sign(job, cpl_owed_failure(&job->origin, cpl_job_text(job, CPL_JOB_ID), TIME_IS_UP));
-    cpl_job_sweep(job, failure, false);
+    cpl_job_sweep(job, failure, false, NULL);
     return cpl_guard_new(&job->guard, job->desk, failure, after_ms, err);
 }
 

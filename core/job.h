@@ -60,7 +60,7 @@ struct cpl_job {
     cpl_rehearsed rehearsed;
     cpl_job_answer answer;
     const char *outcome; /* static; NULL: none was accepted */
-    cpl_owed *owed; /* a result that was made and not accepted yet */
+    cpl_owed *owed;      /* a result that was made and not accepted yet */
     cpl_guard *guard;
     char warning[400]; /* see cpl_job_warning() */
     char *work_dir;
@@ -108,8 +108,8 @@ cpl_status cpl_job_keep_state(cpl_job *job, cpl_str state, char digest[CPL_SHA25
 bool cpl_job_state_is_replaced(const cpl_job *job);
 /* The stored state, as what is to go; NULL when there is none, or no memory. (state.c) */
 cpl_leftover *cpl_job_leftover(const cpl_job *job);
-/* When this result is accepted, the stored state is to go, if there is one. may_ask: the service, briefly. (state.c) */
-void cpl_job_sweep(cpl_job *job, cpl_owed *owed, bool may_ask);
+/* When this result is accepted, the stored state is to go, if there is one. may_ask: the service, briefly; wait: who looks on. (state.c) */
+void cpl_job_sweep(cpl_job *job, cpl_owed *owed, bool may_ask, const cpl_wait *wait);
 
 /* An object of the artifact store, in and out, with credentials that are renewed when they expired. (artifact.c) */
 cpl_status cpl_job_get_object(cpl_job *job, const cpl_artifact *where, int fd, int64_t limit, const cpl_wait *wait,

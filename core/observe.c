@@ -10,6 +10,7 @@ static cpl_status tell(const cpl_observed *observed, cpl_call_event *event, cpl_
     int stop;
     cpl_buf_init(&text, 2 * CPL_REDACT_MAX + (64u << 10));
     if (document.n > 0) cpl_redact(&text, document, shape);
+    event->client = observed->client;
     event->operation = observed->operation->info.name;
     event->url = observed->url;
     event->attempt = observed->attempt;
@@ -49,7 +50,7 @@ static bool is_secret_header(cpl_str name) {
 
 bool cpl_call_event_header(const cpl_call_event *event, size_t i, cpl_str *name, cpl_str *value) {
     const cpl_header *sent = event->sent;
-    if (event->stage == CPL_CALL_RESPONSE) {
+    if (event->reply) {
         if (!cpl_reply_header(event->reply, i, name, value)) return false;
     } else {
         if (i >= event->sent_count) return false;

@@ -8,6 +8,7 @@
 
 typedef struct cpl_observed {
     const cpl_observer *observer; /* NULL: nobody looks, and both functions do nothing */
+    const cpl_client *client;
     const cpl_operation *operation;
     const char *url;
     int attempt;

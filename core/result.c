@@ -199,15 +199,29 @@ static bool replace_owed(cpl_job *job, cpl_owed *owed) {
     return true;
 }
 
+/* Whoever looks on hears what the guard asked before the job's thread hears that it did. */
+static cpl_status tell_guarded(cpl_job *job, cpl_status status, const cpl_wait *wait) {
+    cpl_backlog_tell(job->desk->backlog, wait);
+    return status;
+}
+
+static cpl_status check_open(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
+    return tell_guarded(job, cpl_job_check_open(job, err), wait);
+}
+
+static cpl_status claim(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
+    return tell_guarded(job, cpl_job_claim(job, err), wait);
+}
+
 /* The document that w holds becomes the job's result. sweep: a stored state of the job's is of no more use then. */
 static cpl_status answer(cpl_job *job, cpl_verdict verdict, cpl_writer *w, bool sweep, const cpl_wait *wait,
                          cpl_error *err) {
     cpl_str params;
     cpl_status status = cpl_writer_text(w, &params, err);
-    if (status == CPL_OK) status = cpl_job_claim(job, err);
+    if (status == CPL_OK) status = claim(job, wait, err);
     if (status != CPL_OK) return status;
     if (!replace_owed(job, cpl_owed_new(&job->origin, verdict, params))) return cpl_fail_nomem(err);
-    if (sweep) cpl_job_sweep(job, job->owed, true);
+    if (sweep) cpl_job_sweep(job, job->owed, true, wait);
     return deliver(job, wait, err);
 }
 
@@ -224,7 +238,7 @@ cpl_status cpl_job_succeed(cpl_job *job, const cpl_result *result, const cpl_wai
     cpl_writer *w;
     cpl_pace pace;
     cpl_wait rest;
-    cpl_status status = cpl_job_check_open(job, err);
+    cpl_status status = check_open(job, wait, err);
     if (status != CPL_OK) return status;
     if (result == NULL) result = &nothing;
     w = begin_params(job);
@@ -245,7 +259,7 @@ cpl_status cpl_job_succeed(cpl_job *job, const cpl_result *result, const cpl_wai
 cpl_status cpl_job_fail(cpl_job *job, cpl_str type, cpl_str message, cpl_str external_execution_id,
                         const cpl_wait *wait, cpl_error *err) {
     cpl_writer *w;
-    cpl_status status = cpl_job_check_open(job, err);
+    cpl_status status = check_open(job, wait, err);
     if (status != CPL_OK) return status;
     w = begin_params(job);
     if (w == NULL) return cpl_fail_nomem(err);
@@ -289,7 +303,7 @@ cpl_status cpl_job_later(cpl_job *job, cpl_str state, double after_s, const cpl_
     cpl_buf token;
     cpl_pace pace;
     cpl_wait rest;
-    cpl_status status = cpl_job_check_open(job, err);
+    cpl_status status = check_open(job, wait, err);
     if (status != CPL_OK) return status;
     if (result && result->output_variables.n > 0) {
         return cpl_fail_at(err, CPL_INVALID, "outputVariables", "output variables come with the final result");
@@ -320,7 +334,7 @@ out:
 /* The job goes on elsewhere as it came. */
 static cpl_status send_back(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
     const char *token = cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN);
-    cpl_status status = cpl_job_claim(job, err);
+    cpl_status status = claim(job, wait, err);
     if (status != CPL_OK) return status;
     if (!replace_owed(job, cpl_owed_continuation(&job->origin, cpl_job_text(job, CPL_JOB_ID),
                                                  token ? token : CPL_CONTINUATION_AFRESH))) {
@@ -332,13 +346,13 @@ static cpl_status send_back(cpl_job *job, const cpl_wait *wait, cpl_error *err) 
 }
 
 cpl_status cpl_job_hand_over(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
-    cpl_status status = cpl_job_check_open(job, err);
+    cpl_status status = check_open(job, wait, err);
     return status == CPL_OK ? send_back(job, wait, err) : status;
 }
 
 cpl_status cpl_job_put_off(cpl_job *job, bool *put_off, const cpl_wait *wait, cpl_error *err) {
     int64_t left_ms = job->not_before_s * 1000 - cpl_desk_now_ms(job->desk);
-    cpl_status status = cpl_job_check_open(job, err);
+    cpl_status status = check_open(job, wait, err);
     *put_off = status == CPL_OK && left_ms > WORTH_MS;
     if (status == CPL_OK && !*put_off && left_ms > 0) return cpl_clock_sleep(left_ms, wait, err);
     return *put_off ? send_back(job, wait, err) : status;

@@ -485,9 +485,10 @@ static cpl_status poll_when_due(cpl_run *run, poll_fn poll, const cpl_pace *pace
 
 /* The time is over: what is it that has not happened? */
 static cpl_status fail_waiting(cpl_run *run, const cpl_wait *wait, cpl_error *err) {
-    const cpl_wait brief = {.tick = wait->tick, .context = wait->context, .timeout_ms = TIMEOUT_ASK_MS};
+    cpl_wait brief = *wait;
     cpl_buf summary;
     cpl_status status;
+    brief.timeout_ms = TIMEOUT_ASK_MS;
     cpl_buf_init(&summary, PARAMS_MAX);
     status = cpl_run_summary(run, &brief, &summary, err);
     if (status != CPL_CANCELLED) {

@@ -210,8 +210,8 @@ bool cpl_job_state_is_replaced(const cpl_job *job) {
 }
 
 /* Of a polled job, which has time; what comes as an event is young. */
-static void renew_old(cpl_job *job) {
-    const cpl_wait brief = {.timeout_ms = RENEW_MS};
+static void renew_old(cpl_job *job, const cpl_wait *wait) {
+    const cpl_wait brief = {.timeout_ms = RENEW_MS, .observer = wait ? wait->observer : NULL};
     bool old = job->taken_ms && cpl_clock_monotonic_ms() - job->taken_ms > RENEW_AFTER_MS;
     if (old && cpl_job_text(job, CPL_JOB_NONCE)) (void)cpl_job_renew(job, &brief, NULL);
 }
@@ -224,9 +224,9 @@ cpl_leftover *cpl_job_leftover(const cpl_job *job) {
     return cpl_leftover_new(&s3, &what, cpl_job_kms_key(job));
 }
 
-void cpl_job_sweep(cpl_job *job, cpl_owed *owed, bool may_ask) {
+void cpl_job_sweep(cpl_job *job, cpl_owed *owed, bool may_ask, const cpl_wait *wait) {
     if (owed == NULL || job->stored.bucket == NULL) return;
-    if (may_ask) renew_old(job);
+    if (may_ask) renew_old(job, wait);
     cpl_leftover_free(owed->leftover);
     owed->leftover = cpl_job_leftover(job);
 }

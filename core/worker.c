@@ -30,6 +30,13 @@ static int tick_or_stop(void *context) {
     return t->wait && t->wait->tick ? t->wait->tick(t->wait->context) : 0;
 }
 
+/* The caller's own wait, which does not hear of stop, with another limit. */
+static cpl_wait as_asked(const turn *t, int64_t timeout_ms) {
+    cpl_wait wait = t->wait ? *t->wait : (cpl_wait){0};
+    wait.timeout_ms = timeout_ms;
+    return wait;
+}
+
 cpl_wait cpl_turn_wait(const turn *t, int64_t at_least_ms) {
     cpl_wait wait;
     if (cpl_pace_rest(&t->pace, &wait, NULL) != CPL_OK || (wait.timeout_ms > 0 && wait.timeout_ms < at_least_ms)) {
@@ -263,17 +270,13 @@ static bool is_left_open(const cpl_job *job, const cpl_error *refusal) {
 /* CPL_OK and *ours: it may be handed out. CPL_OK and not: somebody else has it, or it is over. Else: not known yet. */
 static cpl_status acknowledge(turn *t, const cpl_job *job, bool *ours) {
     const char *operation = job->origin.customer ? "AcknowledgeThirdPartyJob" : "AcknowledgeJob";
-    cpl_wait wait = {.timeout_ms = ACK_TIMEOUT_MS};
+    cpl_wait wait = as_asked(t, ACK_TIMEOUT_MS); /* not t->own: to stop is no reason to leave open whose job it is */
     cpl_reply *reply = NULL;
     cpl_json *document = NULL;
     cpl_error failure;
     cpl_buf params;
     cpl_status status;
     *ours = false;
-    if (t->wait) { /* not t->own: to stop is no reason to leave it open whether we have the job */
-        wait.tick = t->wait->tick;
-        wait.context = t->wait->context;
-    }
     cpl_buf_init(&params, 8192);
     cpl_buf_adds(&params, "{\"jobId\":");
     cpl_json_quote(&params, cpl_str_of(cpl_job_text(job, CPL_JOB_ID)));
@@ -387,13 +390,9 @@ static bool take_ready(turn *t, cpl_job **out) {
 /* What is ours goes back, what is not stays with the service, and what is owed gets one more try. */
 static void say_farewell(turn *t) {
     cpl_worker *worker = t->worker;
-    cpl_wait brief = {.timeout_ms = FAREWELL_TIMEOUT_MS};
+    cpl_wait brief = as_asked(t, FAREWELL_TIMEOUT_MS);
     int64_t next_ms = INT64_MAX;
     cpl_job *job;
-    if (t->wait) {
-        brief.tick = t->wait->tick;
-        brief.context = t->wait->context;
-    }
     while ((job = pop(&worker->kept)) != NULL) hand_back(worker, job);
     worker->kept_count = 0;
     while ((job = pop(&worker->ready)) != NULL) {
@@ -468,12 +467,15 @@ cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **o
     cpl_status status = CPL_OK;
     *out = NULL;
     cpl_error_clear(err);
-    t.own = (cpl_wait){.tick = tick_or_stop, .context = &t, .timeout_ms = wait ? wait->timeout_ms : 0};
+    if (wait) t.own = *wait;
+    t.own.tick = tick_or_stop;
+    t.own.context = &t;
     cpl_pace_init(&t.pace, &t.own);
     cpl_customers_lapse(worker->desk->customers);
     if (!worker->recovered) status = cpl_recovery_load(worker, err);
     while (status == CPL_OK && *out == NULL && !cpl_worker_stopping(worker)) {
         int64_t next_ms = INT64_MAX;
+        cpl_backlog_tell(worker->desk->backlog, wait);
         status = step(&t, out, &next_ms);
         if (cpl_customers_wanted(worker->desk->customers, false)) break;
         if (status == CPL_OK && *out == NULL) status = rest(&t, next_ms);
@@ -484,6 +486,7 @@ cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **o
     }
     if (cpl_worker_stopping(worker)) {
         say_farewell(&t);
+        cpl_backlog_tell(worker->desk->backlog, wait);
         return CPL_OK;
     }
     if (status == CPL_TIMEOUT) return CPL_OK;

@@ -189,8 +189,10 @@ end
 
 local stages = { request = true, response = true }
 
---- Calls fn(event) before each attempt of each call (stage "request") or after it ("response"). What fn raises stops
--- the call and comes out of it. Views made with client:with{} later on have it too.
+--- Calls fn(event) before each attempt of each call (stage "request") or after it ("response"): of all operations
+-- that are asked for with this client, by runs, approvals, metrics, workers and their jobs too. What fn raises stops
+-- the call and comes out of it; a worker and its jobs go on, and log it. Views made with client:with{} later on have it
+-- too.
 -- @param fn takes an event: stage, operation, url, attempt, text (JSON with secrets as "***"), headers; of a response
 --   also status, http_status, duration (seconds), request_id, code, message
 -- @return fn

@@ -277,6 +277,13 @@ local function log_to_stderr(level, message)
   io.stderr:write(("codepipeline: %s: %s\n"):format(level, message))
 end
 
+--- What becomes of an error that a function raises which looks on: the worker goes on.
+local function complaint_to(log)
+  return function(err)
+    log("error", "a function that looks on raised, and the call goes on: " .. tostring(err))
+  end
+end
+
 --- A handler with the hooks around it; the same one twice is the same function.
 local function bind(worker, handler, router_hooks)
   local key = router_hooks or worker.hooks
@@ -564,7 +571,7 @@ function Worker:lambda_handler(value, options)
   end
   options = options or {}
   local text = event.text(value)
-  local handle, err = core.job_from_event(self.client, text, self.job_options)
+  local handle, err = core.job_from_event(self.client, text, self.job_options, complaint_to(self.log))
   if not handle then
     return refuse(self, text, err)
   end
@@ -686,7 +693,7 @@ function worker.new(client, options)
   if child.here then
     handle = child.idle_worker()
   else
-    handle, err = core.worker(client, settings)
+    handle, err = core.worker(client, settings, complaint_to(log))
   end
   if not handle then
     return nil, err

@@ -24,6 +24,11 @@ cpl_client *check_client(lua_State *L, int index) {
     return self->client;
 }
 
+const cpl_client *peek_client(lua_State *L, int index) {
+    const lua_client *self = luaL_testudata(L, index, CLIENT_CLASS);
+    return self ? self->client : NULL;
+}
+
 typedef enum option_kind { TEXT, SECONDS, COUNT, CHOICE, TRUTH } option_kind;
 
 typedef struct option_row {
@@ -234,21 +239,18 @@ int push_answer(lua_State *L, lua_scratch *scratch) {
 static int call(lua_State *L, lua_client *self, cpl_str operation, int params) {
     lua_scratch *scratch = &self->scratch;
     cpl_call_options options = {.flags = CPL_CALL_EMPTY_TABLES | CPL_CALL_UNCHECKED};
-    cpl_error err;
     cpl_status status;
     cpl_str text;
-    lua_tick tick;
-    lua_watch watch;
+    lua_turn turn;
     if (self->calling) return luaL_error(L, "a client cannot be called by a function that looks on; a view of it can");
     scratch_clear(scratch);
-    if (check_params(L, scratch, params, &text, &err)) return push_failure(L, &err);
-    options.wait = tick_wait(&tick, L, 0);
-    options.observer = watch_begin(&watch, L, &tick);
-    self->calling = true;
-    status = cpl_client_call(self->client, operation, text, &options, &scratch->reply, &err);
-    self->calling = false;
-    tick_raise(&tick);
-    return status ? push_failure(L, &err) : push_answer(L, scratch);
+    if (check_params(L, scratch, params, &text, &turn.err)) return push_failure(L, &turn.err);
+    lua_pushvalue(L, 1);
+    turn_begin(L, &turn, &self->calling, TURN_OPENLY, 0);
+    options.wait = turn.wait;
+    status = cpl_client_call(self->client, operation, text, &options, &scratch->reply, &turn.err);
+    turn_end(&turn);
+    return status ? push_failure(L, &turn.err) : push_answer(L, scratch);
 }
 
 /* client:call("ListPipelines" or "list_pipelines", {params}) -> answer | nil, err */

@@ -71,7 +71,7 @@ static int event_sample(lua_State *L) {
     return 1;
 }
 
-/* job_from_event(client, text, {work_dir=, artifact_limit=}) -> job | nil, err */
+/* job_from_event(client, text, {work_dir=, artifact_limit=}, complain) -> job | nil, err; complain as for a worker */
 static int event_job(lua_State *L) {
     static const char *const names[] = {"work_dir", "artifact_limit", NULL};
     cpl_client *client = check_client(L, 1);
@@ -79,9 +79,11 @@ static int event_job(lua_State *L) {
     cpl_worker_options options = {0};
     cpl_error err;
     cpl_job **job;
+    lua_settop(L, 4);
     check_options(L, 3, names);
     options.work_dir = field_str(L, 3, "work_dir");
     options.artifact_limit = (size_t)field_number(L, 3, "artifact_limit", 0);
+    push_clients(L, 1, 4);
     job = new_job(L);
     if (cpl_job_from_event(job, client, text, &options, &err)) return push_failure(L, &err);
     return 1;

@@ -53,11 +53,15 @@ cpl_wait tick_wait(lua_tick *tick, lua_State *L, int64_t timeout_ms) {
     return (cpl_wait){.tick = tick_run, .context = tick, .timeout_ms = timeout_ms};
 }
 
+void tick_follow(lua_tick *tick, cpl_wait *wait, int hook) {
+    if (!lua_isfunction(tick->L, hook)) return;
+    tick->hook = lua_absindex(tick->L, hook);
+    wait->progress = &tick->now;
+}
+
 cpl_wait tick_watch(lua_tick *tick, lua_State *L, int hook) {
     cpl_wait wait = tick_wait(tick, L, 0);
-    if (!lua_isfunction(L, hook)) return wait;
-    tick->hook = lua_absindex(L, hook);
-    wait.progress = &tick->now;
+    tick_follow(tick, &wait, hook);
     return wait;
 }
 

@@ -28,20 +28,32 @@ cpl_wait tick_wait(lua_tick *tick, lua_State *L, int64_t timeout_ms);
  * artifact's name where there is one. total is nil until it is known.
  */
 cpl_wait tick_watch(lua_tick *tick, lua_State *L, int hook);
+void tick_follow(lua_tick *tick, cpl_wait *wait, int hook); /* the same for a wait there is already */
 /* Raises what the tick caught; call it right after the core has returned. */
 void tick_raise(lua_tick *tick);
 
 /*
- * observe.c: the client's function that looks on, from the uservalue of the client at index 1, is pushed and stays
- * there until the call has returned; it needs the tick's room, and what it raises is raised by tick_raise(). NULL, and
- * nothing pushed, when there is none.
+ * observe.c: one call of the core that asks the service, with the functions that look on. Use:
+ *     push the clients that are asked through: one, or a list as push_clients() makes it; they stay until the end
+ *     turn_begin(L, &turn, &self->busy, TURN_OPENLY, timeout_ms);
+ *     status = cpl_...(..., &turn.wait, &turn.err);
+ *     turn_end(&turn); raises what the tick caught, or a function that looks on
  */
-typedef struct lua_watch {
-    cpl_observer observer;
-    lua_tick *tick;
-    int function; /* index */
-} lua_watch;
-const cpl_observer *watch_begin(lua_watch *watch, lua_State *L, lua_tick *tick);
+typedef enum turn_manner { TURN_OPENLY, TURN_FIRMLY } turn_manner; /* firmly: what looks on cannot stop it */
+typedef struct lua_turn {
+    lua_tick tick;
+    cpl_observer observer; /* wait.observer, if there is somebody */
+    cpl_wait wait;
+    cpl_error err;
+    int clients; /* index */
+    turn_manner manner;
+    bool *busy;
+} lua_turn;
+/* busy: set until turn_end(), so that an object can refuse to be used by a function that looks on; or NULL. */
+void turn_begin(lua_State *L, lua_turn *turn, bool *busy, turn_manner manner, int64_t timeout_ms);
+void turn_end(lua_turn *turn);
+/* Pushes a list of the client at an index; the function at complain, if it is one, is told of what looks on badly. */
+void push_clients(lua_State *L, int client, int complain);
 
 /* error.c: pushes nil and the error table; returns 2, so that a function can return it. */
 int push_failure(lua_State *L, const cpl_error *err);
@@ -91,11 +103,12 @@ cpl_feed **new_feed(lua_State *L); /* pushes a feed that is still empty */
 /* source.c: the functions credentials and mfa_code of the options table at index, if there are any. */
 void read_source(lua_State *L, int index, cpl_credentials_source *out);
 cpl_client *check_client(lua_State *L, int index);
+const cpl_client *peek_client(lua_State *L, int index); /* NULL: it is none, or closed by the collector */
 /* The table of parameters at an index, or none, as text that scratch keeps; raises on what JSON cannot hold. */
 cpl_status check_params(lua_State *L, lua_scratch *scratch, int params, cpl_str *text, cpl_error *err);
 /* The reply in scratch, which is cleared: answer | nil, err. */
 int push_answer(lua_State *L, lua_scratch *scratch);
-cpl_job **new_job(lua_State *L); /* pushes a job that is still empty */
+cpl_job **new_job(lua_State *L); /* pushes a job that is still empty, of the clients on top of the stack */
 /* Runs a command of the core with the arguments in the table at 1; pushes its exit status, returns 1. */
 int run_command(lua_State *L, const char *name, int (*command)(int, char **));
 

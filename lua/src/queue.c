@@ -11,7 +11,8 @@ typedef struct lua_queue {
     lua_scratch scratch;
     cpl_observer relay;           /* what the core calls for every call of this queue */
     const cpl_observer *observer; /* of the next() under way: who looks on, if anybody does */
-    cpl_done done;                /* id 0: none; one that ended while something raised stays for the next next() */
+    bool busy;
+    cpl_done done; /* id 0: none; one that ended while something raised stays for the next next() */
 } lua_queue;
 
 static lua_queue *check_self(lua_State *L, int index) {
@@ -54,7 +55,8 @@ static int queue_gc(lua_State *L) {
 static int queue_submit(lua_State *L) {
     lua_queue *self = check_self(L, 1);
     cpl_str operation = check_str(L, 2), text;
-    cpl_call_options options = {.flags = CPL_CALL_EMPTY_TABLES | CPL_CALL_UNCHECKED, .observer = &self->relay};
+    cpl_call_options options = {.flags = CPL_CALL_EMPTY_TABLES | CPL_CALL_UNCHECKED,
+                                .wait = {.observer = &self->relay}};
     uint64_t id = 0;
     cpl_error err;
     cpl_status status = check_params(L, &self->scratch, 3, &text, &err);
@@ -79,20 +81,17 @@ static int push_done_call(lua_State *L, lua_queue *self) {
 static int queue_next(lua_State *L) {
     lua_queue *self = check_self(L, 1);
     lua_Number seconds = luaL_checknumber(L, 2);
-    lua_tick tick;
-    lua_watch watch;
-    cpl_error err;
+    lua_turn turn;
     luaL_argcheck(L, seconds >= 0 && seconds < 1e9, 2, "a number of seconds");
-    if (self->observer) return luaL_error(L, "calls cannot be waited for by a function that looks on");
-    cpl_wait wait = tick_wait(&tick, L, seconds < 0.001 ? 1 : (int64_t)(seconds * 1000));
+    if (self->busy) return luaL_error(L, "calls cannot be waited for by a function that looks on");
     if (self->done.id) return push_done_call(L, self);
-    lua_getiuservalue(L, 1, 1);
-    lua_insert(L, 1); /* the client, whose function looks on */
-    self->observer = watch_begin(&watch, L, &tick);
-    cpl_status status = cpl_queue_next(self->queue, &wait, &self->done, &err);
+    lua_getiuservalue(L, 1, 1); /* the client */
+    turn_begin(L, &turn, &self->busy, TURN_OPENLY, seconds < 0.001 ? 1 : (int64_t)(seconds * 1000));
+    self->observer = turn.wait.observer;
+    cpl_status status = cpl_queue_next(self->queue, &turn.wait, &self->done, &turn.err);
     self->observer = NULL;
-    tick_raise(&tick);
-    if (status) return push_failure(L, &err);
+    turn_end(&turn);
+    if (status) return push_failure(L, &turn.err);
     return self->done.id ? push_done_call(L, self) : 0;
 }
 

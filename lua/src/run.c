@@ -4,25 +4,53 @@
 
 #define RUN_CLASS "codepipeline.core.Run"
 
-typedef struct lua_run {
+typedef struct lua_run { /* its value: the client */
     cpl_run *run;
+    bool busy;
 } lua_run;
 
-static cpl_run *check_run(lua_State *L) {
+/* Nobody may use it who looks on while it asks. */
+static lua_run *check_idle(lua_State *L) {
     lua_run *self = luaL_checkudata(L, 1, RUN_CLASS);
-    if (self->run == NULL) misuse(L, "the run is closed");
-    return self->run;
-}
-
-static lua_run *new_run(lua_State *L) {
-    lua_run *self = lua_newuserdatauv(L, sizeof *self, 0);
-    self->run = NULL;
-    luaL_setmetatable(L, RUN_CLASS);
+    if (self->busy) misuse(L, "a run cannot be used by a function that looks on while it asks");
     return self;
 }
 
+static lua_run *check_self(lua_State *L) {
+    lua_run *self = check_idle(L);
+    if (self->run == NULL) misuse(L, "the run is closed");
+    return self;
+}
+
+static cpl_run *check_run(lua_State *L) {
+    return check_self(L)->run;
+}
+
+/* Pushes a run that is still empty, of the client at an index. */
+static lua_run *new_run(lua_State *L, int client) {
+    lua_run *self = lua_newuserdatauv(L, sizeof *self, 1);
+    *self = (lua_run){NULL, false};
+    luaL_setmetatable(L, RUN_CLASS);
+    lua_pushvalue(L, client);
+    lua_setiuservalue(L, -2, 1);
+    return self;
+}
+
+/* A call of the run at index 1. */
+static void begin(lua_State *L, lua_turn *turn, int64_t timeout_ms) {
+    lua_run *self = check_self(L);
+    lua_getiuservalue(L, 1, 1);
+    turn_begin(L, turn, &self->busy, TURN_OPENLY, timeout_ms);
+}
+
+/* One of the client at index 1. */
+static void begin_for_client(lua_State *L, lua_turn *turn) {
+    lua_pushvalue(L, 1);
+    turn_begin(L, turn, NULL, TURN_OPENLY, 0);
+}
+
 static int run_close(lua_State *L) {
-    lua_run *self = luaL_checkudata(L, 1, RUN_CLASS);
+    lua_run *self = check_idle(L);
     cpl_run *run = self->run;
     self->run = NULL;
     cpl_run_free(run);
@@ -51,6 +79,13 @@ static cpl_str field_json(lua_State *L, int index, const char *name) {
     return text;
 }
 
+/* The run below the clients of the turn: run | nil, err */
+static int push_made(lua_State *L, cpl_status status, const lua_turn *turn) {
+    if (status) return push_failure(L, &turn->err);
+    lua_pushvalue(L, turn->clients - 1);
+    return 1;
+}
+
 /* run_start(client, pipeline, {options}) -> run | nil, err */
 static int run_start(lua_State *L) {
     static const char *const names[] = {"variables",     "revisions",       "client_request_token",
@@ -58,10 +93,8 @@ static int run_start(lua_State *L) {
     cpl_client *client = check_client(L, 1);
     cpl_start start = {.pipeline = check_str(L, 2)};
     cpl_run_options options;
-    cpl_error err;
     cpl_status status;
-    lua_tick tick;
-    cpl_wait wait;
+    lua_turn turn;
     lua_run *self;
     lua_settop(L, 3);
     check_options(L, 3, names);
@@ -69,11 +102,11 @@ static int run_start(lua_State *L) {
     start.client_request_token = field_str(L, 3, "client_request_token");
     start.variables = field_json(L, 3, "variables");
     start.revisions = field_json(L, 3, "revisions");
-    self = new_run(L);
-    wait = tick_wait(&tick, L, 0);
-    status = cpl_run_start(&self->run, client, &start, &options, &wait, &err);
-    tick_raise(&tick);
-    return status ? push_failure(L, &err) : 1;
+    self = new_run(L, 1);
+    begin_for_client(L, &turn);
+    status = cpl_run_start(&self->run, client, &start, &options, &turn.wait, &turn.err);
+    turn_end(&turn);
+    return push_made(L, status, &turn);
 }
 
 /* run_open(client, pipeline, execution_id or nil, {options}) -> run | nil, err */
@@ -82,18 +115,16 @@ static int run_open(lua_State *L) {
     cpl_client *client = check_client(L, 1);
     cpl_target target = {check_str(L, 2), opt_str(L, 3)};
     cpl_run_options options;
-    cpl_error err;
     cpl_status status;
-    lua_tick tick;
-    cpl_wait wait;
+    lua_turn turn;
     lua_run *self;
     check_options(L, 4, names);
     options = read_times(L, 4);
-    self = new_run(L);
-    wait = tick_wait(&tick, L, 0);
-    status = cpl_run_open(&self->run, client, &target, &options, &wait, &err);
-    tick_raise(&tick);
-    return status ? push_failure(L, &err) : 1;
+    self = new_run(L, 1);
+    begin_for_client(L, &turn);
+    status = cpl_run_open(&self->run, client, &target, &options, &turn.wait, &turn.err);
+    turn_end(&turn);
+    return push_made(L, status, &turn);
 }
 
 /* ---- what it tells ---- */
@@ -135,12 +166,11 @@ static int64_t check_timeout(lua_State *L, int index) {
 static int run_next(lua_State *L) {
     cpl_run *run = check_run(L);
     const cpl_event *event = NULL;
-    lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, check_timeout(L, 2));
-    cpl_error err;
-    cpl_status status = cpl_run_next(run, &wait, &event, &err);
-    tick_raise(&tick);
-    if (status) return push_failure(L, &err);
+    lua_turn turn;
+    begin(L, &turn, check_timeout(L, 2));
+    cpl_status status = cpl_run_next(run, &turn.wait, &event, &turn.err);
+    turn_end(&turn);
+    if (status) return push_failure(L, &turn.err);
     if (event) {
         push_event(L, event);
     } else {
@@ -149,19 +179,37 @@ static int run_next(lua_State *L) {
     return 1;
 }
 
-/* Pushes the handles of the list of runs at index, as memory that goes with the stack. */
-static cpl_run **check_runs(lua_State *L, int index, size_t *count) {
-    luaL_checktype(L, index, LUA_TTABLE);
-    *count = (size_t)lua_rawlen(L, index);
-    cpl_run **runs = lua_newuserdatauv(L, (*count + 1) * sizeof *runs, 0);
+/*
+ * Pushes a copy of the list of runs at index 1, which nobody can change meanwhile, their handles as memory that goes
+ * with the stack, and a list of their clients. The copy's index.
+ */
+static int check_runs(lua_State *L, cpl_run ***runs, size_t *count) {
+    int copy;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    *count = (size_t)lua_rawlen(L, 1);
+    lua_createtable(L, (int)*count, 0);
+    copy = lua_gettop(L);
+    *runs = lua_newuserdatauv(L, (*count + 1) * sizeof **runs, 0);
+    lua_createtable(L, (int)*count, 0);
     for (size_t i = 0; i < *count; i++) {
-        lua_rawgeti(L, index, (lua_Integer)i + 1);
+        lua_rawgeti(L, 1, (lua_Integer)i + 1);
         lua_run *run = luaL_testudata(L, -1, RUN_CLASS);
         if (run == NULL || run->run == NULL) luaL_error(L, "runs[%d]: not a run, or one that is closed", (int)i + 1);
-        runs[i] = run->run;
-        lua_pop(L, 1); /* the list keeps it */
+        if (run->busy) luaL_error(L, "runs[%d]: in use", (int)i + 1);
+        (*runs)[i] = run->run;
+        lua_getiuservalue(L, -1, 1);
+        lua_rawseti(L, -3, (lua_Integer)i + 1);
+        lua_rawseti(L, copy, (lua_Integer)i + 1);
     }
-    return runs;
+    return copy;
+}
+
+static void set_busy(lua_State *L, int copy, bool busy) {
+    for (lua_Integer i = 1; lua_rawgeti(L, copy, i) != LUA_TNIL; i++) {
+        ((lua_run *)lua_touserdata(L, -1))->busy = busy;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
 }
 
 /* run:step() -> event | false, seconds until there may be one (0: it has ended) | nil, err; does not wait */
@@ -169,12 +217,11 @@ static int run_step(lua_State *L) {
     cpl_run *run = check_run(L);
     const cpl_event *event = NULL;
     int64_t due_ms;
-    lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
-    cpl_error err;
-    cpl_status status = cpl_run_step(run, &wait, &event, &due_ms, &err);
-    tick_raise(&tick);
-    if (status) return push_failure(L, &err);
+    lua_turn turn;
+    begin(L, &turn, 0);
+    cpl_status status = cpl_run_step(run, &turn.wait, &event, &due_ms, &turn.err);
+    turn_end(&turn);
+    if (status) return push_failure(L, &turn.err);
     if (event) {
         push_event(L, event);
         return 1;
@@ -188,13 +235,16 @@ static int run_step(lua_State *L) {
 static int run_next_of(lua_State *L) {
     size_t count, which = 0;
     const cpl_event *event = NULL;
-    lua_tick tick;
-    cpl_error err;
-    cpl_wait wait = tick_wait(&tick, L, check_timeout(L, 2));
-    cpl_run **runs = check_runs(L, 1, &count);
-    cpl_status status = cpl_runs_next(runs, count, &wait, &which, &event, &err);
-    tick_raise(&tick);
-    if (status) return push_failure(L, &err);
+    int64_t timeout_ms = check_timeout(L, 2);
+    cpl_run **runs;
+    lua_turn turn;
+    int copy = check_runs(L, &runs, &count);
+    turn_begin(L, &turn, NULL, TURN_OPENLY, timeout_ms);
+    set_busy(L, copy, true);
+    cpl_status status = cpl_runs_next(runs, count, &turn.wait, &which, &event, &turn.err);
+    set_busy(L, copy, false);
+    turn_end(&turn);
+    if (status) return push_failure(L, &turn.err);
     if (event == NULL) {
         lua_pushboolean(L, 0);
         return 1;
@@ -207,12 +257,11 @@ static int run_next_of(lua_State *L) {
 /* run:wait(seconds) -> status | nil, err */
 static int run_wait(lua_State *L) {
     cpl_run *run = check_run(L);
-    lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, check_timeout(L, 2));
-    cpl_error err;
-    cpl_status status = cpl_run_wait(run, &wait, &err);
-    tick_raise(&tick);
-    if (status) return push_failure(L, &err);
+    lua_turn turn;
+    begin(L, &turn, check_timeout(L, 2));
+    cpl_status status = cpl_run_wait(run, &turn.wait, &turn.err);
+    turn_end(&turn);
+    if (status) return push_failure(L, &turn.err);
     lua_pushstring(L, cpl_run_status(run));
     return 1;
 }
@@ -220,12 +269,11 @@ static int run_wait(lua_State *L) {
 /* run:status() -> status | nil, err */
 static int run_status(lua_State *L) {
     cpl_run *run = check_run(L);
-    lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
-    cpl_error err;
-    cpl_status status = cpl_run_refresh(run, &wait, &err);
-    tick_raise(&tick);
-    if (status) return push_failure(L, &err);
+    lua_turn turn;
+    begin(L, &turn, 0);
+    cpl_status status = cpl_run_refresh(run, &turn.wait, &turn.err);
+    turn_end(&turn);
+    if (status) return push_failure(L, &turn.err);
     lua_pushstring(L, cpl_run_status(run));
     return 1;
 }
@@ -250,12 +298,11 @@ static int push_reply(lua_State *L, lua_scratch *scratch, cpl_status status, con
 static int run_explain(lua_State *L) {
     cpl_run *run = check_run(L);
     lua_scratch *scratch = scratch_new(L);
-    lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
-    cpl_error err;
-    cpl_status status = cpl_run_explain(run, &wait, &scratch->reply, &err);
-    tick_raise(&tick);
-    return push_reply(L, scratch, status, &err);
+    lua_turn turn;
+    begin(L, &turn, 0);
+    cpl_status status = cpl_run_explain(run, &turn.wait, &scratch->reply, &turn.err);
+    turn_end(&turn);
+    return push_reply(L, scratch, status, &turn.err);
 }
 
 /* run_approvals(client, pipeline or nil) -> list | nil, err */
@@ -263,12 +310,11 @@ static int run_approvals(lua_State *L) {
     cpl_client *client = check_client(L, 1);
     cpl_str pipeline = opt_str(L, 2);
     lua_scratch *scratch = scratch_new(L);
-    lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
-    cpl_error err;
-    cpl_status status = cpl_client_approvals(client, pipeline, &wait, &scratch->reply, &err);
-    tick_raise(&tick);
-    return push_reply(L, scratch, status, &err);
+    lua_turn turn;
+    begin_for_client(L, &turn);
+    cpl_status status = cpl_client_approvals(client, pipeline, &turn.wait, &scratch->reply, &turn.err);
+    turn_end(&turn);
+    return push_reply(L, scratch, status, &turn.err);
 }
 
 /* metrics(client, {pipelines, since}) -> report | nil, err */
@@ -277,19 +323,17 @@ static int run_metrics(lua_State *L) {
     cpl_client *client = check_client(L, 1);
     cpl_metrics_options options = {{NULL, 0}, 0};
     lua_scratch *scratch;
-    lua_tick tick;
-    cpl_wait wait;
-    cpl_error err;
+    lua_turn turn;
     cpl_status status;
     lua_settop(L, 2);
     check_options(L, 2, names);
     options.since = field_number(L, 2, "since", 0);
     options.pipelines = field_json(L, 2, "pipelines");
     scratch = scratch_new(L);
-    wait = tick_wait(&tick, L, 0);
-    status = cpl_client_metrics(client, &options, &wait, &scratch->reply, &err);
-    tick_raise(&tick);
-    return push_reply(L, scratch, status, &err);
+    begin_for_client(L, &turn);
+    status = cpl_client_metrics(client, &options, &turn.wait, &scratch->reply, &turn.err);
+    turn_end(&turn);
+    return push_reply(L, scratch, status, &turn.err);
 }
 
 /* ---- acting ---- */
@@ -298,49 +342,46 @@ static int run_metrics(lua_State *L) {
 static int run_stop(lua_State *L) {
     cpl_run *run = check_run(L);
     cpl_str reason = opt_str(L, 2);
-    lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
-    cpl_error err;
-    cpl_status status = cpl_run_stop(run, reason, lua_toboolean(L, 3), &wait, &err);
-    tick_raise(&tick);
-    return push_done(L, status, &err);
+    lua_turn turn;
+    begin(L, &turn, 0);
+    cpl_status status = cpl_run_stop(run, reason, lua_toboolean(L, 3), &turn.wait, &turn.err);
+    turn_end(&turn);
+    return push_done(L, status, &turn.err);
 }
 
 /* run:retry(stage, all_actions) -> true | nil, err */
 static int run_retry(lua_State *L) {
     cpl_run *run = check_run(L);
     cpl_str stage = check_str(L, 2);
-    lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
-    cpl_error err;
-    cpl_status status = cpl_run_retry(run, stage, lua_toboolean(L, 3), &wait, &err);
-    tick_raise(&tick);
-    return push_done(L, status, &err);
+    lua_turn turn;
+    begin(L, &turn, 0);
+    cpl_status status = cpl_run_retry(run, stage, lua_toboolean(L, 3), &turn.wait, &turn.err);
+    turn_end(&turn);
+    return push_done(L, status, &turn.err);
 }
 
 /* run:rollback(stage, target) -> run | nil, err */
 static int run_rollback(lua_State *L) {
     cpl_run *run = check_run(L);
     cpl_str stage = check_str(L, 2), target = check_str(L, 3);
-    lua_run *made = new_run(L);
-    lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
-    cpl_error err;
-    cpl_status status = cpl_run_rollback(run, stage, target, &wait, &made->run, &err);
-    tick_raise(&tick);
-    return status ? push_failure(L, &err) : 1;
+    lua_turn turn;
+    lua_getiuservalue(L, 1, 1);
+    lua_run *made = new_run(L, lua_gettop(L));
+    begin(L, &turn, 0);
+    cpl_status status = cpl_run_rollback(run, stage, target, &turn.wait, &made->run, &turn.err);
+    turn_end(&turn);
+    return push_made(L, status, &turn);
 }
 
 /* run:decide(stage, action, approved, summary) -> true | nil, err */
 static int run_decide(lua_State *L) {
     cpl_run *run = check_run(L);
     cpl_decision decision = {check_str(L, 2), check_str(L, 3), lua_toboolean(L, 4), opt_str(L, 5)};
-    lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
-    cpl_error err;
-    cpl_status status = cpl_run_decide(run, &decision, &wait, &err);
-    tick_raise(&tick);
-    return push_done(L, status, &err);
+    lua_turn turn;
+    begin(L, &turn, 0);
+    cpl_status status = cpl_run_decide(run, &decision, &turn.wait, &turn.err);
+    turn_end(&turn);
+    return push_done(L, status, &turn.err);
 }
 
 static const luaL_Reg methods[] = {

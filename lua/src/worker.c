@@ -8,12 +8,15 @@
 #define WORKER_CLASS "codepipeline.core.Worker"
 #define JOB_CLASS "codepipeline.core.Job"
 
-typedef struct lua_worker {
+typedef struct lua_worker { /* its value: the list of its clients */
     cpl_worker *worker;
+    bool busy;
 } lua_worker;
 
-typedef struct lua_job {
+typedef struct
+    lua_job { /* its values: the same list; the function that hears of progress; the worker, which it keeps */
     cpl_job *job;
+    bool busy;
 } lua_job;
 
 /* ---- signals while a worker runs: the first asks it to finish, the second cancels, a third does what it did before */
@@ -51,28 +54,45 @@ static void unwatch_signals(void) {
 
 /* ---- worker ---- */
 
-static cpl_worker *check_worker(lua_State *L) {
+static lua_worker *check_open_worker(lua_State *L) {
     lua_worker *self = luaL_checkudata(L, 1, WORKER_CLASS);
     if (self->worker == NULL) misuse(L, "the worker is closed");
-    return self->worker;
+    return self;
 }
 
-/* worker(client, {poll_interval=, work_dir=, artifact_limit=, journal=, grace=}) -> worker | nil, err */
+static cpl_worker *check_worker(lua_State *L) {
+    return check_open_worker(L)->worker;
+}
+
+/* Nobody may use it who looks on while it asks, but to stop it. */
+static lua_worker *check_idle_worker(lua_State *L) {
+    lua_worker *self = check_open_worker(L);
+    if (self->busy) misuse(L, "a worker can only be stopped by a function that looks on while it asks");
+    return self;
+}
+
+/*
+ * worker(client, {poll_interval=, work_dir=, artifact_limit=, journal=, grace=}, complain) -> worker | nil, err;
+ * complain(what was raised) is told of functions that look on and raise
+ */
 static int worker_new(lua_State *L) {
     static const char *const names[] = {"poll_interval", "work_dir", "artifact_limit", "journal", "grace", NULL};
     cpl_client *client = check_client(L, 1);
     cpl_worker_options options = {.concurrency = 1};
     cpl_error err;
     lua_worker *self;
+    lua_settop(L, 3);
     check_options(L, 2, names);
     options.poll_interval_ms = (int64_t)(field_number(L, 2, "poll_interval", 0) * 1000);
     options.work_dir = field_str(L, 2, "work_dir");
     options.artifact_limit = (size_t)field_number(L, 2, "artifact_limit", 0);
     options.journal = field_str(L, 2, "journal");
     options.grace_ms = (int64_t)(field_number(L, 2, "grace", 0) * 1000);
-    self = lua_newuserdatauv(L, sizeof *self, 0);
-    self->worker = NULL;
+    self = lua_newuserdatauv(L, sizeof *self, 1);
+    *self = (lua_worker){NULL, false};
     luaL_setmetatable(L, WORKER_CLASS);
+    push_clients(L, 1, 3);
+    lua_setiuservalue(L, -2, 1);
     if (cpl_worker_new(&self->worker, client, &options, &err)) return push_failure(L, &err);
     return 1;
 }
@@ -80,10 +100,25 @@ static int worker_new(lua_State *L) {
 static int worker_close(lua_State *L) {
     lua_worker *self = luaL_checkudata(L, 1, WORKER_CLASS);
     cpl_worker *worker = self->worker;
+    if (self->busy) check_idle_worker(L);
     self->worker = NULL;
     if (worker && running == worker) unwatch_signals();
     cpl_worker_free(worker);
     return 0;
+}
+
+/* Among the worker's clients, if it is not there yet. */
+static void keep_client(lua_State *L, int client) {
+    lua_Integer i = 1;
+    lua_getiuservalue(L, 1, 1);
+    while (lua_rawgeti(L, -1, i) != LUA_TNIL && !lua_rawequal(L, -1, client)) {
+        lua_pop(L, 1);
+        i++;
+    }
+    lua_pop(L, 1);
+    lua_pushvalue(L, client);
+    lua_rawseti(L, -2, i);
+    lua_pop(L, 1);
 }
 
 /* worker:add({category=, provider=, version=, query_key=, query_value=, idempotent=, third_party=}, client) -> index |
@@ -91,7 +126,7 @@ static int worker_close(lua_State *L) {
 static int worker_add(lua_State *L) {
     static const char *const names[] = {"category",    "provider",   "version",     "query_key",
                                         "query_value", "idempotent", "third_party", NULL};
-    cpl_worker *worker = check_worker(L);
+    cpl_worker *worker = check_idle_worker(L)->worker;
     cpl_action_type type;
     cpl_error err;
     int index;
@@ -106,56 +141,61 @@ static int worker_add(lua_State *L) {
     type.idempotent = lua_toboolean(L, -1);
     lua_getfield(L, 2, "third_party");
     type.third_party = lua_toboolean(L, -1);
-    if (!lua_isnoneornil(L, 3)) type.client = check_client(L, 3);
+    if (!lua_isnoneornil(L, 3)) {
+        type.client = check_client(L, 3);
+        keep_client(L, 3);
+    }
     if (cpl_worker_add(worker, &type, &index, &err)) return push_failure(L, &err);
     lua_pushinteger(L, index);
     return 1;
 }
 
 cpl_job **new_job(lua_State *L) {
-    /* its values: what must outlive it, and the function that hears of its progress */
-    lua_job *job = lua_newuserdatauv(L, sizeof *job, 2);
-    job->job = NULL;
+    lua_job *job = lua_newuserdatauv(L, sizeof *job, 3);
+    *job = (lua_job){NULL, false};
     luaL_setmetatable(L, JOB_CLASS);
+    lua_pushvalue(L, -2);
+    lua_setiuservalue(L, -2, 1);
     return &job->job;
 }
 
 /* worker:next(seconds) -> job | false, err or nil (nothing yet) | nil, err (what does not pass by itself) */
 static int worker_next(lua_State *L) {
-    cpl_worker *worker = check_worker(L);
+    lua_worker *self = check_idle_worker(L);
     double seconds = luaL_optnumber(L, 2, 1);
-    cpl_job **job = new_job(L);
-    lua_tick tick;
-    cpl_wait wait;
-    cpl_error err = {0};
+    cpl_job **job;
+    lua_turn turn;
     cpl_status status;
+    lua_getiuservalue(L, 1, 1);
+    job = new_job(L);
     lua_pushvalue(L, 1);
-    lua_setiuservalue(L, -2, 1); /* a job keeps its worker */
-    wait = tick_wait(&tick, L, seconds < 0.001 ? 1 : (int64_t)(seconds * 1000));
-    status = cpl_worker_next(worker, &wait, job, &err);
-    tick_raise(&tick);
-    if (status) return push_failure(L, &err);
-    if (*job) return 1;
-    if (err.status) {
-        push_failure(L, &err);
-        lua_pushboolean(L, 0);
-        lua_replace(L, -3);
-        return 2;
+    lua_setiuservalue(L, -2, 3);
+    lua_pushvalue(L, -2);
+    turn_begin(L, &turn, &self->busy, TURN_FIRMLY, seconds < 0.001 ? 1 : (int64_t)(seconds * 1000));
+    status = cpl_worker_next(self->worker, &turn.wait, job, &turn.err);
+    turn_end(&turn);
+    if (status) return push_failure(L, &turn.err);
+    if (*job) {
+        lua_pushvalue(L, turn.clients - 1);
+        return 1;
     }
     lua_pushboolean(L, 0);
-    return 1;
+    if (turn.err.status == CPL_OK) return 1;
+    push_failure(L, &turn.err);
+    lua_remove(L, -2);
+    return 2;
 }
 
 /* worker:token_wanted() -> id of a customer | nil */
 static int worker_token_wanted(lua_State *L) {
-    lua_pushstring(L, cpl_worker_token_wanted(check_worker(L)));
+    lua_pushstring(L, cpl_worker_token_wanted(check_idle_worker(L)->worker));
     return 1;
 }
 
 /* worker:give_token(client_id, token or nil) -> true | nil, err */
 static int worker_give_token(lua_State *L) {
     cpl_error err;
-    cpl_status status = cpl_worker_give_token(check_worker(L), check_str(L, 2), opt_str(L, 3), &err);
+    cpl_status status = cpl_worker_give_token(check_idle_worker(L)->worker, check_str(L, 2), opt_str(L, 3), &err);
     return push_done(L, status, &err);
 }
 
@@ -192,16 +232,31 @@ static int worker_watch_signals(lua_State *L) {
 
 /* ---- job ---- */
 
-static cpl_job *check_job(lua_State *L) {
+/* For what may be asked at any time. */
+static cpl_job *check_open_job(lua_State *L) {
     lua_job *self = luaL_checkudata(L, 1, JOB_CLASS);
     if (self->job == NULL) misuse(L, "the job is closed");
     return self->job;
 }
 
-/* How a call of the job at index 1 waits; pushes the function that hears of its progress. */
-static cpl_wait job_wait(lua_State *L, lua_tick *tick) {
+/* Nobody may use it who looks on while it asks. */
+static lua_job *check_idle_job(lua_State *L) {
+    lua_job *self = luaL_checkudata(L, 1, JOB_CLASS);
+    if (self->busy) misuse(L, "a job cannot be used by a function that looks on while it asks");
+    return self;
+}
+
+static cpl_job *check_job(lua_State *L) {
+    (void)check_idle_job(L);
+    return check_open_job(L);
+}
+
+/* A call of the job at index 1, which check_job() has seen; pushes the function that hears of its progress first. */
+static void begin(lua_State *L, lua_turn *turn) {
     lua_getiuservalue(L, 1, 2);
-    return tick_watch(tick, L, -1);
+    lua_getiuservalue(L, 1, 1);
+    turn_begin(L, turn, &check_idle_job(L)->busy, TURN_FIRMLY, 0);
+    tick_follow(&turn->tick, &turn->wait, turn->clients - 1);
 }
 
 /* job:set_progress(function(artifact, done, total) or nil) */
@@ -214,7 +269,7 @@ static int job_set_progress(lua_State *L) {
 }
 
 static int job_close(lua_State *L) {
-    lua_job *self = luaL_checkudata(L, 1, JOB_CLASS);
+    lua_job *self = check_idle_job(L);
     cpl_job *job = self->job;
     self->job = NULL;
     cpl_job_free(job);
@@ -307,38 +362,35 @@ static int job_work_dir(lua_State *L) {
 static int job_input_path(lua_State *L) {
     cpl_job *job = check_job(L);
     cpl_str name = opt_str(L, 2);
-    lua_tick tick;
-    cpl_wait wait = job_wait(L, &tick);
-    cpl_error err;
+    lua_turn turn;
     const char *path = NULL;
-    cpl_status status = cpl_job_input_path(job, name, &wait, &path, &err);
-    tick_raise(&tick);
-    return push_text_or_failure(L, status, path, &err);
+    begin(L, &turn);
+    cpl_status status = cpl_job_input_path(job, name, &turn.wait, &path, &turn.err);
+    turn_end(&turn);
+    return push_text_or_failure(L, status, path, &turn.err);
 }
 
 /* job:input_extract(name, directory) -> path | nil, err */
 static int job_input_extract(lua_State *L) {
     cpl_job *job = check_job(L);
     cpl_str name = opt_str(L, 2), directory = opt_str(L, 3);
-    lua_tick tick;
-    cpl_wait wait = job_wait(L, &tick);
-    cpl_error err;
+    lua_turn turn;
     const char *path = NULL;
-    cpl_status status = cpl_job_input_extract(job, name, directory, &wait, &path, &err);
-    tick_raise(&tick);
-    return push_text_or_failure(L, status, path, &err);
+    begin(L, &turn);
+    cpl_status status = cpl_job_input_extract(job, name, directory, &turn.wait, &path, &turn.err);
+    turn_end(&turn);
+    return push_text_or_failure(L, status, path, &turn.err);
 }
 
 /* job:output_pack(name, path) -> true | nil, err */
 static int job_output_pack(lua_State *L) {
     cpl_job *job = check_job(L);
     cpl_str name = opt_str(L, 2), path = check_str(L, 3);
-    lua_tick tick;
-    cpl_wait wait = job_wait(L, &tick);
-    cpl_error err;
-    cpl_status status = cpl_job_output_pack(job, name, path, &wait, &err);
-    tick_raise(&tick);
-    return push_done(L, status, &err);
+    lua_turn turn;
+    begin(L, &turn);
+    cpl_status status = cpl_job_output_pack(job, name, path, &turn.wait, &turn.err);
+    turn_end(&turn);
+    return push_done(L, status, &turn.err);
 }
 
 /* job:output_write(name, bytes) -> true | nil, err */
@@ -352,12 +404,11 @@ static int job_output_write(lua_State *L) {
 static int job_output_file(lua_State *L) {
     cpl_job *job = check_job(L);
     cpl_str name = opt_str(L, 2), path = check_str(L, 3);
-    lua_tick tick;
-    cpl_wait wait = job_wait(L, &tick);
-    cpl_error err;
-    cpl_status status = cpl_job_output_file(job, name, path, &wait, &err);
-    tick_raise(&tick);
-    return push_done(L, status, &err);
+    lua_turn turn;
+    begin(L, &turn);
+    cpl_status status = cpl_job_output_file(job, name, path, &turn.wait, &turn.err);
+    turn_end(&turn);
+    return push_done(L, status, &turn.err);
 }
 
 /* job:output_digest(name) -> hexadecimal SHA-256 | nil, err */
@@ -398,30 +449,27 @@ static int job_succeed(lua_State *L) {
     cpl_job *job = check_job(L);
     lua_scratch *scratch;
     cpl_result result;
-    cpl_error err;
     cpl_status status;
-    lua_tick tick;
-    cpl_wait wait;
+    lua_turn turn;
     lua_settop(L, 2);
     scratch = scratch_new(L);
-    if (read_result(L, 2, scratch, &result, &err)) return push_failure(L, &err);
-    wait = job_wait(L, &tick);
-    status = cpl_job_succeed(job, &result, &wait, &err);
-    tick_raise(&tick);
+    if (read_result(L, 2, scratch, &result, &turn.err)) return push_failure(L, &turn.err);
+    begin(L, &turn);
+    status = cpl_job_succeed(job, &result, &turn.wait, &turn.err);
+    turn_end(&turn);
     scratch_clear(scratch);
-    return push_done(L, status, &err);
+    return push_done(L, status, &turn.err);
 }
 
 /* job:fail(message, type, external_execution_id) -> true | nil, err */
 static int job_fail(lua_State *L) {
     cpl_job *job = check_job(L);
     cpl_str message = check_str(L, 2), type = opt_str(L, 3), external = opt_str(L, 4);
-    lua_tick tick;
-    cpl_wait wait = job_wait(L, &tick);
-    cpl_error err;
-    cpl_status status = cpl_job_fail(job, type, message, external, &wait, &err);
-    tick_raise(&tick);
-    return push_done(L, status, &err);
+    lua_turn turn;
+    begin(L, &turn);
+    cpl_status status = cpl_job_fail(job, type, message, external, &turn.wait, &turn.err);
+    turn_end(&turn);
+    return push_done(L, status, &turn.err);
 }
 
 /* job:later(state as JSON text, seconds, {result}) -> true | nil, err */
@@ -431,18 +479,16 @@ static int job_later(lua_State *L) {
     double after_s = luaL_optnumber(L, 3, 0);
     lua_scratch *scratch;
     cpl_result result;
-    cpl_error err;
     cpl_status status;
-    lua_tick tick;
-    cpl_wait wait;
+    lua_turn turn;
     lua_settop(L, 4);
     scratch = scratch_new(L);
-    if (read_result(L, 4, scratch, &result, &err)) return push_failure(L, &err);
-    wait = job_wait(L, &tick);
-    status = cpl_job_later(job, state, after_s, &result, &wait, &err);
-    tick_raise(&tick);
+    if (read_result(L, 4, scratch, &result, &turn.err)) return push_failure(L, &turn.err);
+    begin(L, &turn);
+    status = cpl_job_later(job, state, after_s, &result, &turn.wait, &turn.err);
+    turn_end(&turn);
     scratch_clear(scratch);
-    return push_done(L, status, &err);
+    return push_done(L, status, &turn.err);
 }
 
 static int job_warning(lua_State *L) {
@@ -451,12 +497,12 @@ static int job_warning(lua_State *L) {
 }
 
 static int job_cancelled(lua_State *L) {
-    lua_pushboolean(L, cpl_job_cancelled(check_job(L)));
+    lua_pushboolean(L, cpl_job_cancelled(check_open_job(L)));
     return 1;
 }
 
 static int job_answered(lua_State *L) {
-    lua_pushboolean(L, cpl_job_answered(check_job(L)));
+    lua_pushboolean(L, cpl_job_answered(check_open_job(L)));
     return 1;
 }
 
@@ -493,9 +539,7 @@ static int job_run(lua_State *L) {
                                         "file_size", "cpu",     "open_files", NULL};
     cpl_job *job = check_job(L);
     cpl_isolation how = {0};
-    lua_tick tick;
-    cpl_wait wait;
-    cpl_error err;
+    lua_turn turn;
     const char *outcome = NULL;
     cpl_status status;
     luaL_checktype(L, 2, LUA_TTABLE);
@@ -507,27 +551,26 @@ static int job_run(lua_State *L) {
     how.open_files = (int64_t)field_number(L, 2, "open_files", 0);
     how.command = field_texts(L, 2, "command");
     how.environ = field_texts(L, 2, "environ");
-    wait = job_wait(L, &tick);
-    status = cpl_job_run(job, &how, &wait, &outcome, &err);
-    tick_raise(&tick);
-    return push_text_or_failure(L, status, outcome, &err);
+    begin(L, &turn);
+    status = cpl_job_run(job, &how, &turn.wait, &outcome, &turn.err);
+    turn_end(&turn);
+    return push_text_or_failure(L, status, outcome, &turn.err);
 }
 
 static int job_expired(lua_State *L) {
-    lua_pushboolean(L, cpl_job_expired(check_job(L)));
+    lua_pushboolean(L, cpl_job_expired(check_open_job(L)));
     return 1;
 }
 
 /* job:put_off() -> true or false | nil, err */
 static int job_put_off(lua_State *L) {
     cpl_job *job = check_job(L);
-    lua_tick tick;
-    cpl_wait wait = job_wait(L, &tick);
-    cpl_error err;
+    lua_turn turn;
     bool put_off = false;
-    cpl_status status = cpl_job_put_off(job, &put_off, &wait, &err);
-    tick_raise(&tick);
-    if (status) return push_failure(L, &err);
+    begin(L, &turn);
+    cpl_status status = cpl_job_put_off(job, &put_off, &turn.wait, &turn.err);
+    turn_end(&turn);
+    if (status) return push_failure(L, &turn.err);
     lua_pushboolean(L, put_off);
     return 1;
 }
@@ -592,12 +635,11 @@ static int job_rehearsed_delay(lua_State *L) {
 static int job_rehearse_input(lua_State *L) {
     cpl_job *job = check_job(L);
     cpl_str name = check_str(L, 2), path = check_str(L, 3);
-    lua_tick tick;
-    cpl_wait wait = tick_wait(&tick, L, 0);
-    cpl_error err;
-    cpl_status status = cpl_job_rehearse_input(job, name, path, &wait, &err);
-    tick_raise(&tick);
-    return push_done(L, status, &err);
+    lua_turn turn;
+    begin(L, &turn);
+    cpl_status status = cpl_job_rehearse_input(job, name, path, &turn.wait, &turn.err);
+    turn_end(&turn);
+    return push_done(L, status, &turn.err);
 }
 
 /* job:rehearsed_output(name) -> path | nil */

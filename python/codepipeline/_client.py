@@ -123,7 +123,6 @@ class Client:
         ['assets', 'docs', 'library', 'payments', 'site']
     """
 
-    _hooks = None  # those who look on, see on()
     _pump = None  # what moves submitted calls, see submit()
 
     def __init__(self, region=None, **options):
@@ -199,32 +198,25 @@ class Client:
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
         view._core = self._core.with_options(**own_names(options))
+        view._call = view._core.call
         view._pump = None
-        view._watch(self._hooks)
         return view
 
     def on(self, stage, function):
         """Calls function(event) before each attempt of each call (stage "request") or after it ("response"); answers
-        function. The event is a codepipeline.CallEvent, with what is secret masked. What function raises stops the
-        call and comes out of it. What runs, approvals, metrics and workers ask for themselves is not seen.
+        function. The event is a codepipeline.CallEvent, with what is secret masked. These are all operations that are
+        asked for with this client, by runs, approvals, metrics, workers and their jobs too; not the transfer of files,
+        nor what credentials are fetched with. Views made with with_options() later on have it too.
+
+        What function raises stops the call and comes out of it. A worker and its jobs go on: there it is logged, as an
+        error. function is called on the thread that waits for the call.
 
         The logger "codepipeline" gets the same at level DEBUG.
         """
         from ._observe import Hooks
 
-        hooks = Hooks(self._hooks)
-        hooks.add(stage, function)
-        self._watch(hooks)
+        self._core.hook = Hooks(self._core.hook).added(stage, function)
         return function
-
-    def _watch(self, hooks):
-        self._hooks = hooks
-        if hooks is None:
-            self._call = self._core.call
-        else:
-            from ._observe import watched
-
-            self._call = watched(self._core.call, hooks)
 
     def start(
         self,

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from typing_extensions import Self, Unpack
 
 from . import _core, exceptions
-from ._observe import Hook, Hooks
+from ._observe import Hook
 from ._event import Event
 from ._operations import Operations, SourceRevisionOverride
 from ._run import Approval, Run
@@ -34,7 +34,6 @@ class Meta:
 
 class Client(Operations):
     _core: _core.Client
-    _hooks: Hooks | None
     _pump: Pump | None
     def __init__(self, region: str | None = None, **options: Unpack[Options]) -> None: ...
     def call(self, operation: str, /, **params: Any) -> dict[str, Any]: ...

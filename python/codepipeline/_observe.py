@@ -80,26 +80,28 @@ def tell(hook: Hook | None, fields: dict[str, Any]) -> None:
         hook(event)
 
 
+def tell_firmly(hook: Hook | None, fields: dict[str, Any]) -> None:
+    """The same for the calls of workers and their jobs, which must not end as somebody's hook does."""
+    try:
+        tell(hook, fields)
+    except Exception:
+        _logger.exception("a hook raised, and the call goes on: %s %s", fields["stage"], fields["operation"])
+
+
 class Hooks:
     """The functions that were given to Client.on(), in their order."""
 
     def __init__(self, others: Hooks | None = None) -> None:
         self._functions: dict[str, tuple[Hook, ...]] = dict(others._functions) if others else {}
 
-    def add(self, stage: str, function: Hook) -> None:
+    def added(self, stage: str, function: Hook) -> Hooks:
+        """Others with one more; these may be in use."""
         if stage not in _STAGES:
             raise ValueError(f'a call has the stages "request" and "response", not {stage!r}')
-        self._functions[stage] = (*self._functions.get(stage, ()), function)
+        more = Hooks(self)
+        more._functions[stage] = (*self._functions.get(stage, ()), function)
+        return more
 
     def __call__(self, event: CallEvent) -> None:
         for function in self._functions.get(event.stage, ()):
             function(event)
-
-
-def watched(call: Callable[..., Any], hooks: Hooks) -> Callable[..., Any]:
-    """call with hooks that look on."""
-
-    def watched_call(operation: str, params: dict[str, Any]) -> Any:
-        return call(operation, params, hooks)
-
-    return watched_call

@@ -55,10 +55,10 @@ class Pump:
         self._ids: dict[Call, int] = {}
         self._running = False
 
-    def submit(self, operation: str, params: dict[str, Any], hook: Callable[..., Any] | None) -> Call:
+    def submit(self, operation: str, params: dict[str, Any]) -> Call:
         call = Call(operation, self._drop)
         with self._lock:
-            number = self._queue.submit(operation, params, hook)
+            number = self._queue.submit(operation, params)
             self._calls[number] = call
             self._ids[call] = number
             if not self._running:
@@ -124,4 +124,4 @@ def submit(client: Client, operation: str, params: dict[str, Any]) -> Call:
         pump = client._pump
         if pump is None or pump.pid != os.getpid():
             pump = client._pump = Pump(client._core)
-    return pump.submit(operation, params, client._hooks)
+    return pump.submit(operation, params)

@@ -3,11 +3,18 @@
 #include "module.h"
 
 typedef struct client_object {
-    PyObject_HEAD cpl_client *handle;
+    holder holds; /* the hook: who looks on at its calls */
+    cpl_client *handle;
 } client_object;
 
 cpl_client *client_handle(PyObject *client) {
     return ((client_object *)client)->handle;
+}
+
+cpl_client *client_check(const module_state *state, PyObject *client) {
+    if ((PyObject *)Py_TYPE(client) == state->client_type) return client_handle(client);
+    PyErr_SetString(PyExc_TypeError, "client must be a Client");
+    return NULL;
 }
 
 typedef enum option_kind { TEXT, SECONDS, COUNT, SIZE, CHOICE, TRUTH } option_kind;
@@ -218,6 +225,10 @@ static PyObject *client_with_options(PyObject *self, PyObject *args, PyObject *k
         error_raise(&err);
         Py_CLEAR(view);
     }
+    if (view) {
+        view->holds.held = ((holder *)self)->held;
+        Py_XINCREF(view->holds.held);
+    }
     return (PyObject *)view;
 }
 
@@ -242,29 +253,28 @@ PyObject *client_doctor(PyObject *module, PyObject *args, PyObject *kwargs) {
 }
 
 static void client_dealloc(PyObject *self) {
+    PyObject_GC_UnTrack(self);
     cpl_client_free(client_handle(self));
-    module_dealloc(self);
+    holder_dealloc(self);
 }
 
 static PyObject *client_call(PyObject *self, PyObject *args) {
     module_state *state = state_of(self);
     cpl_str operation, text;
-    PyObject *params, *hook = NULL;
+    PyObject *params;
     Py_ssize_t n;
-    if (!PyArg_ParseTuple(args, "s#O!|O:call", &operation.p, &n, &PyDict_Type, &params, &hook)) return NULL;
+    if (!PyArg_ParseTuple(args, "s#O!:call", &operation.p, &n, &PyDict_Type, &params)) return NULL;
     operation.n = (size_t)n;
     PyThreadState *thread;
     observe_context watch;
     cpl_writer *writer = convert_text(state, params, &text);
     if (!writer) return NULL;
-    if (!observe_begin(&watch, hook, &thread)) {
+    cpl_reply *reply = NULL, *refusal = NULL;
+    cpl_call_options options = {.flags = CPL_CALL_UNCHECKED, .wait = module_wait(&thread, 0), .refusal = &refusal};
+    if (!observe_begin(&watch, self, OBSERVE_OPENLY, &thread, &options.wait)) {
         cpl_writer_free(writer);
         return NULL;
     }
-
-    cpl_reply *reply = NULL, *refusal = NULL;
-    cpl_call_options options = {.flags = CPL_CALL_UNCHECKED, .wait = module_wait(&thread, 0), .refusal = &refusal};
-    if (watch.tell) options.observer = &watch.observer;
     cpl_error err = {0};
     thread = PyEval_SaveThread();
     cpl_status status = cpl_client_call(client_handle(self), operation, text, &options, &reply, &err);
@@ -323,6 +333,23 @@ static PyObject *client_close(PyObject *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
+static PyObject *get_hook(PyObject *self, void *unused) {
+    (void)unused;
+    PyObject *hook = ((holder *)self)->held ? ((holder *)self)->held : Py_None;
+    Py_INCREF(hook);
+    return hook;
+}
+
+static int set_hook(PyObject *self, PyObject *hook, void *unused) {
+    PyObject *before = ((holder *)self)->held;
+    (void)unused;
+    if (hook == Py_None) hook = NULL;
+    Py_XINCREF(hook);
+    ((holder *)self)->held = hook;
+    Py_XDECREF(before);
+    return 0;
+}
+
 static PyObject *get_closed(PyObject *self, void *unused) {
     (void)unused;
     return PyBool_FromLong(cpl_client_closed(client_handle(self)));
@@ -340,8 +367,7 @@ static PyObject *get_endpoint_url(PyObject *self, void *unused) {
 
 static PyMethodDef methods[] = {
     {"call", client_call, METH_VARARGS,
-     "call($self, operation, params, hook=None, /)\n--\n\nRuns one operation; the answer as a dict with "
-     "ResponseMetadata. hook looks on."},
+     "call($self, operation, params, /)\n--\n\nRuns one operation; the answer as a dict with ResponseMetadata."},
     {"with_options", (PyCFunction)(void (*)(void))client_with_options, METH_VARARGS | METH_KEYWORDS,
      "with_options($self, /, **options)\n--\n\nA view of this client with other options."},
     {"upload", client_upload, METH_VARARGS,
@@ -351,7 +377,8 @@ static PyMethodDef methods[] = {
     {"close", client_close, METH_NOARGS, "close($self, /)\n--\n\nCloses the connections; new calls are StateError."},
     {NULL, NULL, 0, NULL}};
 
-static PyGetSetDef properties[] = {{"closed", get_closed, NULL, "Whether close() was called.", NULL},
+static PyGetSetDef properties[] = {{"hook", get_hook, set_hook, "Called with each event of a call, or None.", NULL},
+                                   {"closed", get_closed, NULL, "Whether close() was called.", NULL},
                                    {"region", get_region, NULL, "The region calls go to.", NULL},
                                    {"endpoint_url", get_endpoint_url, NULL, "The URL calls go to.", NULL},
                                    {NULL, NULL, NULL, NULL, NULL}};
@@ -360,7 +387,9 @@ static PyType_Slot slots[] = {{Py_tp_new, client_new},
                               {Py_tp_dealloc, client_dealloc},
                               {Py_tp_methods, methods},
                               {Py_tp_getset, properties},
+                              HOLDER_SLOTS,
                               {Py_tp_doc, "A connection to the service; see codepipeline.Client."},
                               {0, NULL}};
 
-PyType_Spec client_spec = {"codepipeline._core.Client", sizeof(client_object), 0, Py_TPFLAGS_DEFAULT, slots};
+PyType_Spec client_spec = {"codepipeline._core.Client", sizeof(client_object), 0,
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};

@@ -88,10 +88,7 @@ PyObject *event_job(PyObject *module, PyObject *args, PyObject *kwargs) {
                                      &options.work_dir.p, &options.work_dir.n, &limit)) {
         return NULL;
     }
-    if ((PyObject *)Py_TYPE(client) != state->client_type) {
-        PyErr_SetString(PyExc_TypeError, "client must be a Client");
-        return NULL;
-    }
+    if (!client_check(state, client)) return NULL;
     if (limit < 0) {
         PyErr_SetString(PyExc_ValueError, "artifact_limit cannot be negative");
         return NULL;
@@ -100,7 +97,7 @@ PyObject *event_job(PyObject *module, PyObject *args, PyObject *kwargs) {
     if (!event_open(module, value, &source)) return NULL;
     cpl_status status = cpl_job_from_event(&job, client_handle(client), source.text, &options, &err);
     event_release(&source);
-    return status == CPL_OK ? job_new(state, job) : error_raise(&err);
+    return status == CPL_OK ? job_new(state, job, client) : error_raise(&err);
 }
 
 PyObject *event_command(PyObject *module, PyObject *argv) {

@@ -3,15 +3,18 @@
 #include "module.h"
 
 typedef struct job_object {
-    PyObject_HEAD cpl_job *handle; /* NULL once freed */
-    PyObject *progress;            /* called while an artifact moves; NULL: nothing is */
-    bool busy;                     /* a thread is in a call of this job; guarded by the GIL */
+    holder holds;       /* the clients it may ask through */
+    cpl_job *handle;    /* NULL once freed */
+    PyObject *progress; /* called while an artifact moves; NULL: nothing is */
+    bool busy;          /* a thread is in a call of this job; guarded by the GIL */
 } job_object;
 
-PyObject *job_new(module_state *state, cpl_job *job) {
+PyObject *job_new(module_state *state, cpl_job *job, PyObject *clients) {
     job_object *self = (job_object *)PyType_GenericAlloc((PyTypeObject *)state->job_type, 0);
     if (self) {
         self->handle = job;
+        Py_XINCREF(clients);
+        self->holds.held = clients;
     } else {
         cpl_job_free(job);
     }
@@ -26,21 +29,20 @@ static PyObject *job_refuse_new(PyTypeObject *type, PyObject *args, PyObject *kw
 
 /* The hook may well hold on to the job. */
 static int job_traverse(PyObject *self, visitproc visit, void *arg) {
-    Py_VISIT(Py_TYPE(self));
     Py_VISIT(((job_object *)self)->progress);
-    return 0;
+    return holder_traverse(self, visit, arg);
 }
 
 static int job_clear(PyObject *self) {
     Py_CLEAR(((job_object *)self)->progress);
-    return 0;
+    return holder_clear(self);
 }
 
 static void job_dealloc(PyObject *self) {
     PyObject_GC_UnTrack(self);
     (void)job_clear(self);
     cpl_job_free(((job_object *)self)->handle);
-    module_dealloc(self);
+    holder_dealloc(self);
 }
 
 /* The handle for reading what never changes, or NULL with StateError set. */
@@ -58,10 +60,11 @@ typedef struct turn {
     PyThreadState *thread;
     progress_context progress;
     cpl_wait wait;
+    observe_context watch;
     cpl_error err;
 } turn;
 
-/* False with StateError set; else the GIL is released until turn_end(). */
+/* False with an exception set; else the GIL is released until turn_end(). */
 static bool turn_begin(turn *t, PyObject *self) {
     if (!open_job(self)) return false;
     memset(t, 0, sizeof *t);
@@ -71,8 +74,12 @@ static bool turn_begin(turn *t, PyObject *self) {
         error_state("another thread is using this job");
         return false;
     }
-    t->self->busy = true;
     t->wait = progress_begin(&t->progress, t->self->progress, &t->thread);
+    if (!observe_begin(&t->watch, t->self->holds.held, OBSERVE_FIRMLY, &t->thread, &t->wait)) {
+        progress_end(&t->progress);
+        return false;
+    }
+    t->self->busy = true;
     t->thread = PyEval_SaveThread();
     return true;
 }
@@ -82,6 +89,7 @@ static bool turn_end(turn *t, cpl_status status) {
     PyEval_RestoreThread(t->thread);
     progress_end(&t->progress);
     t->self->busy = false;
+    observe_end(&t->watch);
     return module_done(status, &t->err);
 }
 

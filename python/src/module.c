@@ -21,7 +21,7 @@
 static int tick(void *context) {
     PyThreadState **thread = context;
     PyEval_RestoreThread(*thread);
-    int stop = PyErr_CheckSignals();
+    int stop = PyErr_Occurred() || PyErr_CheckSignals(); /* a hook may have raised since */
     *thread = PyEval_SaveThread();
     return stop;
 }
@@ -62,6 +62,22 @@ void module_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
+}
+
+int holder_traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((holder *)self)->held);
+    return 0;
+}
+
+int holder_clear(PyObject *self) {
+    Py_CLEAR(((holder *)self)->held);
+    return 0;
+}
+
+void holder_dealloc(PyObject *self) {
+    holder_clear(self);
+    module_dealloc(self);
 }
 
 /* argv in the file system's encoding, as C wants it; the views belong to *keep, a list of bytes. */

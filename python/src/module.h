@@ -62,6 +62,21 @@ int module_milliseconds(PyObject *seconds, void *out);
 PyObject *module_text(const char *text);
 /* Frees an instance of a heap type after its contents. */
 void module_dealloc(PyObject *self);
+/*
+ * How an object begins that refers to others, so that the garbage collector sees a cycle through a hook: a client to
+ * its hook (NULL: none), the rest to the clients they ask through, one or a list of them. Its type has HOLDER_SLOTS
+ * and Py_TPFLAGS_HAVE_GC, its dealloc untracks it first and ends with holder_dealloc().
+ */
+typedef struct holder {
+    PyObject_HEAD PyObject *held; /* owned; NULL: nothing */
+} holder;
+int holder_traverse(PyObject *self, visitproc visit, void *arg);
+int holder_clear(PyObject *self);
+void holder_dealloc(PyObject *self);
+#define HOLDER_SLOTS                     \
+    {Py_tp_traverse, holder_traverse}, { \
+        Py_tp_clear, holder_clear        \
+    }
 /* Runs a command of the core without the GIL; argv is a list of str. Its exit status, or NULL with an exception set. */
 PyObject *module_command(PyObject *argv, int (*command)(int, char **));
 /* A new reference to a type made from spec and added to the module; NULL with an exception set. */
@@ -103,13 +118,19 @@ PyObject *convert_reply(module_state *state, const cpl_reply *reply);
 /* ---- observe.c: those who look on ---- */
 
 typedef struct observe_context {
-    cpl_observer observer; /* for the call, when tell is not NULL */
+    cpl_observer observer;
     PyThreadState **thread;
-    PyObject *hook; /* borrowed */
-    PyObject *tell; /* codepipeline._observe.tell */
+    PyObject *clients; /* borrowed */
+    PyObject *tell;    /* codepipeline._observe.tell, or its tell_firmly; NULL: nobody looks on */
 } observe_context;
-/* hook: a callable, None or NULL. False with an exception set; end it in any case. */
-bool observe_begin(observe_context *context, PyObject *hook, PyThreadState **thread);
+/* What a hook raises ends the call and is raised by module_done(), or is logged and the call goes on. */
+typedef enum observe_manner { OBSERVE_OPENLY, OBSERVE_FIRMLY } observe_manner;
+/*
+ * For calls of these clients, one or a list of them. False with an exception set, and nothing to end; else
+ * context->observer, which must stay where it is, is put into *wait if anybody looks on.
+ */
+bool observe_begin(observe_context *context, PyObject *clients, observe_manner manner, PyThreadState **thread,
+                   cpl_wait *wait);
 void observe_end(observe_context *context);
 
 /* ---- progress.c: how far a transfer is ---- */
@@ -131,8 +152,10 @@ void progress_end(progress_context *context);
 extern PyType_Spec client_spec, worker_spec, job_spec, run_spec, queue_spec, emulator_spec, feed_spec;
 
 cpl_client *client_handle(PyObject *client);
-/* Takes job over, also when it fails. */
-PyObject *job_new(module_state *state, cpl_job *job);
+/* The handle of a Client, or NULL with TypeError set. */
+cpl_client *client_check(const module_state *state, PyObject *client);
+/* Takes job over, also when it fails. clients: those it may ask through, one or a list of them. */
+PyObject *job_new(module_state *state, cpl_job *job, PyObject *clients);
 PyObject *feed_new(module_state *state, cpl_feed *feed); /* likewise */
 /* The module function doctor(**options): the report as a dict. */
 PyObject *client_doctor(PyObject *module, PyObject *args, PyObject *kwargs);

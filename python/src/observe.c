@@ -42,16 +42,36 @@ static PyObject *fields_of(const cpl_call_event *event) {
     return NULL;
 }
 
+/* The hook of the client whose call it is; borrowed. Of clients, one or a list of them. */
+static PyObject *hook_of(PyObject *clients, const cpl_client *client) {
+    Py_ssize_t count = PyList_Check(clients) ? PyList_Size(clients) : 1;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *one = PyList_Check(clients) ? PyList_GetItem(clients, i) : clients;
+        PyObject *hook = ((holder *)one)->held;
+        if (hook && (client == NULL || client_handle(one) == client)) return hook;
+    }
+    return Py_None;
+}
+
+static bool tell(observe_context *c, const cpl_call_event *event) {
+    PyObject *hook = hook_of(c->clients, event->client);
+    PyObject *fields = fields_of(event);
+    Py_INCREF(hook);
+    PyObject *done = fields ? PyObject_CallFunctionObjArgs(c->tell, hook, fields, NULL) : NULL;
+    bool told = done != NULL;
+    Py_DECREF(hook);
+    Py_XDECREF(done);
+    Py_XDECREF(fields);
+    return told;
+}
+
+/* After a hook has raised, nothing else is sent: the exception waits for the core to return. */
 static int look(void *context, const cpl_call_event *event) {
     observe_context *c = context;
     PyEval_RestoreThread(*c->thread);
-    PyObject *fields = fields_of(event);
-    PyObject *done = fields ? PyObject_CallFunctionObjArgs(c->tell, c->hook, fields, NULL) : NULL;
-    int stop = done == NULL;
-    Py_XDECREF(done);
-    Py_XDECREF(fields);
+    bool told = !PyErr_Occurred() && tell(c, event);
     *c->thread = PyEval_SaveThread();
-    return stop;
+    return !told;
 }
 
 /* Whether somebody may have asked for our logger's messages; false with an exception set when it cannot be told. */
@@ -70,13 +90,17 @@ static bool logging_is_on(PyObject *observe) {
     return on;
 }
 
-bool observe_begin(observe_context *c, PyObject *hook, PyThreadState **thread) {
-    *c = (observe_context){.thread = thread, .hook = hook ? hook : Py_None};
-    if (c->hook == Py_None && !logging_is_loaded()) return !PyErr_Occurred();
+bool observe_begin(observe_context *c, PyObject *clients, observe_manner manner, PyThreadState **thread,
+                   cpl_wait *wait) {
+    *c = (observe_context){.observer = {look, c}, .thread = thread, .clients = clients};
+    bool hooked = clients && hook_of(clients, NULL) != Py_None;
+    if (!clients || (!hooked && !logging_is_loaded())) return !PyErr_Occurred();
     PyObject *observe = PyImport_ImportModule("codepipeline._observe");
-    if (observe && (c->hook != Py_None || logging_is_on(observe))) c->tell = PyObject_GetAttrString(observe, "tell");
+    if (observe && (hooked || logging_is_on(observe))) {
+        c->tell = PyObject_GetAttrString(observe, manner == OBSERVE_FIRMLY ? "tell_firmly" : "tell");
+    }
     Py_XDECREF(observe);
-    c->observer = (cpl_observer){look, c};
+    if (c->tell) wait->observer = &c->observer;
     return !PyErr_Occurred();
 }
 

@@ -18,7 +18,7 @@ static bool has_moved(const progress_context *c) {
 static int tick(void *context) {
     progress_context *c = context;
     PyEval_RestoreThread(*c->thread);
-    int stop = PyErr_CheckSignals();
+    int stop = PyErr_Occurred() || PyErr_CheckSignals(); /* a hook may have raised since */
     if (!stop && c->hook && has_moved(c)) {
         PyObject *answer = call(c);
         c->told = c->now;

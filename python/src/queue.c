@@ -5,18 +5,18 @@
  */
 #include "module.h"
 
-/* What a call keeps until it is handed out: its hook, and what that raised. */
+/* What a call keeps until it is handed out: who looks on, and what that raised. */
 typedef struct watch {
     observe_context context;
     cpl_observer observer;
-    PyObject *hook, *raised; /* owned; raised may be NULL */
+    PyObject *raised; /* owned; NULL: nothing */
     uint64_t id;
     struct watch *next;
 } watch;
 
 typedef struct queue_object {
-    PyObject_HEAD cpl_queue *handle;
-    PyObject *client;      /* owned */
+    holder holds; /* the client */
+    cpl_queue *handle;
     PyThreadState *thread; /* the one in next() */
     bool busy;             /* a thread is in next(); this and watches are guarded by the GIL */
     watch *watches;
@@ -36,27 +36,26 @@ static PyObject *queue_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     Py_INCREF(client);
-    self->client = client;
+    self->holds.held = client;
     return (PyObject *)self;
 }
 
 static void free_watch(watch *w) {
     observe_end(&w->context);
-    Py_XDECREF(w->hook);
     Py_XDECREF(w->raised);
     PyMem_Free(w);
 }
 
 static void queue_dealloc(PyObject *object) {
     queue_object *self = (queue_object *)object;
+    PyObject_GC_UnTrack(object);
     cpl_queue_free(self->handle);
     while (self->watches) {
         watch *w = self->watches;
         self->watches = w->next;
         free_watch(w);
     }
-    Py_XDECREF(self->client);
-    module_dealloc(object);
+    holder_dealloc(object);
 }
 
 /* ---- exceptions as values ---- */
@@ -85,16 +84,17 @@ static int look(void *context, const cpl_call_event *event) {
     return 1;
 }
 
-static watch *watch_new(queue_object *self, PyObject *hook) {
+static watch *watch_new(queue_object *self, cpl_wait *wait) {
     watch *w = PyMem_Calloc(1, sizeof *w);
     if (!w) {
         PyErr_NoMemory();
         return NULL;
     }
-    Py_XINCREF(hook);
-    w->hook = hook;
     w->observer = (cpl_observer){look, w};
-    if (observe_begin(&w->context, hook, &self->thread)) return w;
+    if (observe_begin(&w->context, self->holds.held, OBSERVE_OPENLY, &self->thread, wait)) {
+        if (wait->observer) wait->observer = &w->observer;
+        return w;
+    }
     free_watch(w);
     return NULL;
 }
@@ -116,14 +116,14 @@ static PyObject *queue_submit(PyObject *object, PyObject *args) {
     queue_object *self = (queue_object *)object;
     cpl_str operation, text;
     Py_ssize_t n;
-    PyObject *params, *hook = NULL;
-    if (!PyArg_ParseTuple(args, "s#O!|O:submit", &operation.p, &n, &PyDict_Type, &params, &hook)) return NULL;
+    PyObject *params;
+    if (!PyArg_ParseTuple(args, "s#O!:submit", &operation.p, &n, &PyDict_Type, &params)) return NULL;
     operation.n = (size_t)n;
     cpl_writer *writer = convert_text(state_of(object), params, &text);
-    watch *w = writer ? watch_new(self, hook) : NULL;
+    cpl_call_options options = {.flags = CPL_CALL_UNCHECKED};
+    watch *w = writer ? watch_new(self, &options.wait) : NULL;
     uint64_t id = 0;
     if (w) {
-        cpl_call_options options = {.flags = CPL_CALL_UNCHECKED, .observer = w->context.tell ? &w->observer : NULL};
         cpl_error err = {0};
         if (cpl_queue_submit(self->handle, operation, text, &options, &id, &err) != CPL_OK) error_raise(&err);
     }
@@ -200,7 +200,7 @@ static PyObject *get_pending(PyObject *self, void *unused) {
 
 static PyMethodDef methods[] = {
     {"submit", queue_submit, METH_VARARGS,
-     "submit($self, operation, params, hook=None, /)\n--\n\nBegins a call; its id. What is wrong is raised at once."},
+     "submit($self, operation, params, /)\n--\n\nBegins a call; its id. What is wrong is raised at once."},
     {"next", queue_next, METH_VARARGS,
      "next($self, timeout, /)\n--\n\nMoves all calls; (id, answer, exception) of one that ended, or None."},
     {"cancel", queue_cancel, METH_O, "cancel($self, id, /)\n--\n\nFalse when the call has ended already."},
@@ -210,7 +210,13 @@ static PyMethodDef methods[] = {
 static PyGetSetDef properties[] = {{"pending", get_pending, NULL, "Begun and not yet handed out.", NULL},
                                    {NULL, NULL, NULL, NULL, NULL}};
 
-static PyType_Slot slots[] = {{Py_tp_new, queue_new},     {Py_tp_dealloc, queue_dealloc},  {Py_tp_methods, methods},
-                              {Py_tp_getset, properties}, {Py_tp_doc, "Calls under way."}, {0, NULL}};
+static PyType_Slot slots[] = {{Py_tp_new, queue_new},
+                              {Py_tp_dealloc, queue_dealloc},
+                              {Py_tp_methods, methods},
+                              {Py_tp_getset, properties},
+                              HOLDER_SLOTS,
+                              {Py_tp_doc, "Calls under way."},
+                              {0, NULL}};
 
-PyType_Spec queue_spec = {"codepipeline._core.Queue", sizeof(queue_object), 0, Py_TPFLAGS_DEFAULT, slots};
+PyType_Spec queue_spec = {"codepipeline._core.Queue", sizeof(queue_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+                          slots};

@@ -3,7 +3,8 @@
 #include "module.h"
 
 typedef struct run_object {
-    PyObject_HEAD cpl_run *handle;
+    holder holds; /* the client */
+    cpl_run *handle;
     bool busy; /* a thread is in a call of this run; guarded by the GIL */
 } run_object;
 
@@ -11,11 +12,17 @@ static cpl_run *handle_of(PyObject *self) {
     return ((run_object *)self)->handle;
 }
 
+static PyObject *client_of(PyObject *self) {
+    return ((holder *)self)->held;
+}
+
 /* Takes run over, also when it fails. */
-static PyObject *run_object_new(module_state *state, cpl_run *run) {
+static PyObject *run_object_new(module_state *state, cpl_run *run, PyObject *client) {
     run_object *self = (run_object *)PyType_GenericAlloc((PyTypeObject *)state->run_type, 0);
     if (self) {
         self->handle = run;
+        Py_XINCREF(client);
+        self->holds.held = client;
     } else {
         cpl_run_free(run);
     }
@@ -29,8 +36,9 @@ static PyObject *run_refuse_new(PyTypeObject *type, PyObject *args, PyObject *kw
 }
 
 static void run_dealloc(PyObject *self) {
+    PyObject_GC_UnTrack(self);
     cpl_run_free(handle_of(self));
-    module_dealloc(self);
+    holder_dealloc(self);
 }
 
 /* ---- one call at a time, without the GIL ---- */
@@ -40,22 +48,24 @@ typedef struct turn {
     cpl_run *run;
     PyThreadState *thread;
     cpl_wait wait;
+    observe_context watch;
     cpl_error err;
 } turn;
 
-/* False with StateError set; else the GIL is released until turn_end(). */
-static bool turn_begin(turn *t, PyObject *self, int64_t timeout_ms) {
+/* False with an exception set; else the GIL is released until turn_end(). clients: those that may be asked through. */
+static bool turn_begin(turn *t, PyObject *self, PyObject *clients, int64_t timeout_ms) {
     memset(t, 0, sizeof *t);
     t->self = (run_object *)self;
     if (self && t->self->busy) {
         error_state("another thread is using this run");
         return false;
     }
+    t->wait = module_wait(&t->thread, timeout_ms);
+    if (!observe_begin(&t->watch, clients, OBSERVE_OPENLY, &t->thread, &t->wait)) return false;
     if (self) {
         t->run = t->self->handle;
         t->self->busy = true;
     }
-    t->wait = module_wait(&t->thread, timeout_ms);
     t->thread = PyEval_SaveThread();
     return true;
 }
@@ -64,6 +74,7 @@ static bool turn_begin(turn *t, PyObject *self, int64_t timeout_ms) {
 static bool turn_end(turn *t, cpl_status status) {
     PyEval_RestoreThread(t->thread);
     if (t->self) t->self->busy = false;
+    observe_end(&t->watch);
     return module_done(status, &t->err);
 }
 
@@ -86,12 +97,6 @@ static PyObject *turn_document(turn *t, module_state *state, cpl_status status, 
 
 /* ---- making ---- */
 
-static cpl_client *check_client(const module_state *state, PyObject *client) {
-    if ((PyObject *)Py_TYPE(client) == state->client_type) return client_handle(client);
-    PyErr_SetString(PyExc_TypeError, "client must be a Client");
-    return NULL;
-}
-
 /* value as JSON; absent for None. False with an exception set; *writer keeps the text. */
 static bool text_of(module_state *state, PyObject *value, cpl_writer **writer, cpl_str *text) {
     *writer = NULL;
@@ -113,12 +118,12 @@ PyObject *run_start(PyObject *module, PyObject *args) {
                           &options.poll_interval_ms, module_milliseconds, &options.unclaimed_after_ms)) {
         return NULL;
     }
-    cpl_client *handle = check_client(state, client);
+    cpl_client *handle = client_check(state, client);
     if (handle && text_of(state, variables, &writers[0], &start.variables) &&
-        text_of(state, revisions, &writers[1], &start.revisions) && turn_begin(&t, NULL, 0)) {
+        text_of(state, revisions, &writers[1], &start.revisions) && turn_begin(&t, NULL, client, 0)) {
         cpl_status status = cpl_run_start(&run, handle, &start, &options, &t.wait, &t.err);
         if (turn_end(&t, status)) {
-            made = run_object_new(state, run);
+            made = run_object_new(state, run, client);
         } else {
             cpl_run_free(run);
         }
@@ -140,9 +145,10 @@ PyObject *run_open(PyObject *module, PyObject *args) {
                           &options.poll_interval_ms, module_milliseconds, &options.unclaimed_after_ms)) {
         return NULL;
     }
-    cpl_client *handle = check_client(state, client);
-    if (!handle || !turn_begin(&t, NULL, 0)) return NULL;
-    if (turn_end(&t, cpl_run_open(&run, handle, &target, &options, &t.wait, &t.err))) return run_object_new(state, run);
+    cpl_client *handle = client_check(state, client);
+    if (!handle || !turn_begin(&t, NULL, client, 0)) return NULL;
+    if (turn_end(&t, cpl_run_open(&run, handle, &target, &options, &t.wait, &t.err)))
+        return run_object_new(state, run, client);
     cpl_run_free(run);
     return NULL;
 }
@@ -154,8 +160,8 @@ PyObject *run_approvals(PyObject *module, PyObject *args) {
     cpl_reply *reply = NULL;
     turn t;
     if (!PyArg_ParseTuple(args, "Oz#:approvals", &client, &pipeline.p, &pipeline.n)) return NULL;
-    cpl_client *handle = check_client(state, client);
-    if (!handle || !turn_begin(&t, NULL, 0)) return NULL;
+    cpl_client *handle = client_check(state, client);
+    if (!handle || !turn_begin(&t, NULL, client, 0)) return NULL;
     cpl_status status = cpl_client_approvals(handle, pipeline, &t.wait, &reply, &t.err);
     return turn_document(&t, state, status, reply);
 }
@@ -168,8 +174,8 @@ PyObject *run_metrics(PyObject *module, PyObject *args) {
     cpl_reply *reply = NULL;
     turn t;
     if (!PyArg_ParseTuple(args, "OOd:metrics", &client, &pipelines, &options.since)) return NULL;
-    cpl_client *handle = check_client(state, client);
-    if (handle && text_of(state, pipelines, &writer, &options.pipelines) && turn_begin(&t, NULL, 0)) {
+    cpl_client *handle = client_check(state, client);
+    if (handle && text_of(state, pipelines, &writer, &options.pipelines) && turn_begin(&t, NULL, client, 0)) {
         cpl_status status = cpl_client_metrics(handle, &options, &t.wait, &reply, &t.err);
         document = turn_document(&t, state, status, reply);
     }
@@ -198,7 +204,7 @@ static PyObject *run_next(PyObject *self, PyObject *timeout) {
     const cpl_event *event = NULL;
     int64_t timeout_ms;
     turn t;
-    if (!module_milliseconds(timeout, &timeout_ms) || !turn_begin(&t, self, timeout_ms)) return NULL;
+    if (!module_milliseconds(timeout, &timeout_ms) || !turn_begin(&t, self, client_of(self), timeout_ms)) return NULL;
     if (!turn_end(&t, cpl_run_next(t.run, &t.wait, &event, &t.err))) return NULL;
     return event ? event_object(event) : module_text(NULL);
 }
@@ -208,7 +214,7 @@ static PyObject *run_step(PyObject *self, PyObject *unused) {
     int64_t due_ms;
     turn t;
     (void)unused;
-    if (!turn_begin(&t, self, 0)) return NULL;
+    if (!turn_begin(&t, self, client_of(self), 0)) return NULL;
     if (!turn_end(&t, cpl_run_step(t.run, &t.wait, &event, &due_ms, &t.err))) return NULL;
     return Py_BuildValue("(Nd)", event ? event_object(event) : module_text(NULL), (double)due_ms / 1000);
 }
@@ -237,6 +243,16 @@ static cpl_run **runs_begin(module_state *state, PyObject *list) {
     return NULL;
 }
 
+/* A new list of the clients of a list of runs. */
+static PyObject *clients_of(PyObject *list) {
+    PyObject *clients = PyList_New(0);
+    for (Py_ssize_t i = 0; clients && i < PyList_Size(list); i++) {
+        PyObject *client = client_of(PyList_GetItem(list, i));
+        if (client && PyList_Append(clients, client) < 0) Py_CLEAR(clients);
+    }
+    return clients;
+}
+
 /* A copy of the list, so that nobody changes it while the core waits. */
 PyObject *run_next_of(PyObject *module, PyObject *args) {
     PyObject *given, *made = NULL;
@@ -247,14 +263,16 @@ PyObject *run_next_of(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "OO&:runs_next", &given, module_milliseconds, &timeout_ms)) return NULL;
     PyObject *list = PySequence_List(given);
     cpl_run **runs = list ? runs_begin(PyModule_GetState(module), list) : NULL;
-    if (runs && turn_begin(&t, NULL, timeout_ms)) {
-        size_t count = (size_t)PyList_Size(list);
+    PyObject *clients = runs ? clients_of(list) : NULL;
+    size_t count = runs ? (size_t)PyList_Size(list) : 0;
+    if (clients && turn_begin(&t, NULL, clients, timeout_ms)) {
         cpl_status status = cpl_runs_next(runs, count, &t.wait, &which, &event, &t.err);
         bool done = turn_end(&t, status);
-        for (Py_ssize_t i = 0; i < (Py_ssize_t)count; i++) ((run_object *)PyList_GetItem(list, i))->busy = false;
         if (done) made = event ? Py_BuildValue("(nN)", (Py_ssize_t)which, event_object(event)) : module_text(NULL);
     }
+    for (size_t i = 0; i < count; i++) ((run_object *)PyList_GetItem(list, (Py_ssize_t)i))->busy = false;
     PyMem_Free(runs);
+    Py_XDECREF(clients);
     Py_XDECREF(list);
     return made;
 }
@@ -264,14 +282,14 @@ PyObject *run_next_of(PyObject *module, PyObject *args) {
 static PyObject *run_wait(PyObject *self, PyObject *timeout) {
     int64_t timeout_ms;
     turn t;
-    if (!module_milliseconds(timeout, &timeout_ms) || !turn_begin(&t, self, timeout_ms)) return NULL;
+    if (!module_milliseconds(timeout, &timeout_ms) || !turn_begin(&t, self, client_of(self), timeout_ms)) return NULL;
     return turn_none(&t, cpl_run_wait(t.run, &t.wait, &t.err));
 }
 
 static PyObject *run_refresh(PyObject *self, PyObject *unused) {
     (void)unused;
     turn t;
-    if (!turn_begin(&t, self, 0)) return NULL;
+    if (!turn_begin(&t, self, client_of(self), 0)) return NULL;
     return turn_none(&t, cpl_run_refresh(t.run, &t.wait, &t.err));
 }
 
@@ -279,7 +297,7 @@ static PyObject *run_explain(PyObject *self, PyObject *unused) {
     (void)unused;
     cpl_reply *reply = NULL;
     turn t;
-    if (!turn_begin(&t, self, 0)) return NULL;
+    if (!turn_begin(&t, self, client_of(self), 0)) return NULL;
     cpl_status status = cpl_run_explain(t.run, &t.wait, &reply, &t.err);
     return turn_document(&t, state_of(self), status, reply);
 }
@@ -288,7 +306,9 @@ static PyObject *run_stop(PyObject *self, PyObject *args) {
     cpl_str reason = {NULL, 0};
     int abandon;
     turn t;
-    if (!PyArg_ParseTuple(args, "z#p:stop", &reason.p, &reason.n, &abandon) || !turn_begin(&t, self, 0)) return NULL;
+    if (!PyArg_ParseTuple(args, "z#p:stop", &reason.p, &reason.n, &abandon) ||
+        !turn_begin(&t, self, client_of(self), 0))
+        return NULL;
     return turn_none(&t, cpl_run_stop(t.run, reason, abandon, &t.wait, &t.err));
 }
 
@@ -296,7 +316,9 @@ static PyObject *run_retry(PyObject *self, PyObject *args) {
     cpl_str stage = {NULL, 0};
     int all_actions;
     turn t;
-    if (!PyArg_ParseTuple(args, "s#p:retry", &stage.p, &stage.n, &all_actions) || !turn_begin(&t, self, 0)) return NULL;
+    if (!PyArg_ParseTuple(args, "s#p:retry", &stage.p, &stage.n, &all_actions) ||
+        !turn_begin(&t, self, client_of(self), 0))
+        return NULL;
     return turn_none(&t, cpl_run_retry(t.run, stage, all_actions, &t.wait, &t.err));
 }
 
@@ -305,9 +327,9 @@ static PyObject *run_rollback(PyObject *self, PyObject *args) {
     cpl_run *made = NULL;
     turn t;
     if (!PyArg_ParseTuple(args, "s#s#:rollback", &stage.p, &stage.n, &target.p, &target.n)) return NULL;
-    if (!turn_begin(&t, self, 0)) return NULL;
+    if (!turn_begin(&t, self, client_of(self), 0)) return NULL;
     cpl_status status = cpl_run_rollback(t.run, stage, target, &t.wait, &made, &t.err);
-    if (turn_end(&t, status)) return run_object_new(state_of(self), made);
+    if (turn_end(&t, status)) return run_object_new(state_of(self), made, client_of(self));
     cpl_run_free(made);
     return NULL;
 }
@@ -321,7 +343,7 @@ static PyObject *run_decide(PyObject *self, PyObject *args) {
         return NULL;
     }
     decision.approved = approved;
-    if (!turn_begin(&t, self, 0)) return NULL;
+    if (!turn_begin(&t, self, client_of(self), 0)) return NULL;
     return turn_none(&t, cpl_run_decide(t.run, &decision, &t.wait, &t.err));
 }
 
@@ -372,7 +394,9 @@ static PyType_Slot slots[] = {{Py_tp_new, run_refuse_new},
                               {Py_tp_dealloc, run_dealloc},
                               {Py_tp_methods, methods},
                               {Py_tp_getset, properties},
+                              HOLDER_SLOTS,
                               {Py_tp_doc, "One execution; see codepipeline.Run."},
                               {0, NULL}};
 
-PyType_Spec run_spec = {"codepipeline._core.Run", sizeof(run_object), 0, Py_TPFLAGS_DEFAULT, slots};
+PyType_Spec run_spec = {"codepipeline._core.Run", sizeof(run_object), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+                        slots};

@@ -3,7 +3,8 @@
 #include "module.h"
 
 typedef struct worker_object {
-    PyObject_HEAD cpl_worker *handle;
+    holder holds; /* the list of its clients */
+    cpl_worker *handle;
     bool busy; /* a thread is in next(); guarded by the GIL */
 } worker_object;
 
@@ -25,16 +26,14 @@ static PyObject *worker_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
         return NULL;
     }
     module_state *state = PyType_GetModuleState(type);
-    if ((PyObject *)Py_TYPE(client) != state->client_type) {
-        PyErr_SetString(PyExc_TypeError, "client must be a Client");
-        return NULL;
-    }
+    if (!client_check(state, client)) return NULL;
     if (limit < 0) {
         PyErr_SetString(PyExc_ValueError, "artifact_limit cannot be negative");
         return NULL;
     }
     options.artifact_limit = (size_t)limit;
     worker_object *self = (worker_object *)PyType_GenericAlloc(type, 0);
+    if (self && !(self->holds.held = Py_BuildValue("[O]", client))) Py_CLEAR(self);
     if (self && cpl_worker_new(&self->handle, client_handle(client), &options, &err) != CPL_OK) {
         error_raise(&err);
         Py_CLEAR(self);
@@ -43,8 +42,16 @@ static PyObject *worker_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 }
 
 static void worker_dealloc(PyObject *self) {
+    PyObject_GC_UnTrack(self);
     cpl_worker_free(handle_of(self));
-    module_dealloc(self);
+    holder_dealloc(self);
+}
+
+/* Also in the jobs' list, which is this one. */
+static bool keep_client(PyObject *self, PyObject *client) {
+    PyObject *clients = ((holder *)self)->held;
+    int known = PySequence_Contains(clients, client);
+    return known >= 0 && (known || PyList_Append(clients, client) == 0);
 }
 
 static PyObject *worker_add(PyObject *self, PyObject *args, PyObject *kwargs) {
@@ -60,11 +67,8 @@ static PyObject *worker_add(PyObject *self, PyObject *args, PyObject *kwargs) {
                                      &idempotent, &third_party, &client)) {
         return NULL;
     }
-    if (client != Py_None && (PyObject *)Py_TYPE(client) != state_of(self)->client_type) {
-        PyErr_SetString(PyExc_TypeError, "client must be a Client");
-        return NULL;
-    }
-    if (client != Py_None) type.client = client_handle(client);
+    if (client != Py_None && !(type.client = client_check(state_of(self), client))) return NULL;
+    if (client != Py_None && !keep_client(self, client)) return NULL;
     type.idempotent = idempotent;
     type.third_party = third_party;
     if (cpl_worker_add(handle_of(self), &type, &index, &err) != CPL_OK) return error_raise(&err);
@@ -72,9 +76,9 @@ static PyObject *worker_add(PyObject *self, PyObject *args, PyObject *kwargs) {
 }
 
 /* (job, None), (None, error) after a poll that failed and will be repeated, or (None, None). */
-static PyObject *handed_out(module_state *state, cpl_job *job, const cpl_error *err) {
+static PyObject *handed_out(PyObject *self, cpl_job *job, const cpl_error *err) {
     PyObject *trouble = NULL;
-    PyObject *object = job ? job_new(state, job) : module_text(NULL);
+    PyObject *object = job ? job_new(state_of(self), job, ((holder *)self)->held) : module_text(NULL);
     if (!object) return NULL;
     trouble = err->status == CPL_OK ? module_text(NULL) : error_object(err);
     if (trouble) return Py_BuildValue("(NN)", object, trouble);
@@ -91,16 +95,19 @@ static PyObject *ask(PyObject *self, PyObject *timeout, bool feed) {
 
     PyThreadState *thread;
     cpl_wait wait = module_wait(&thread, timeout_ms);
+    observe_context watch;
     cpl_job *job = NULL;
     cpl_error err = {0};
+    if (!observe_begin(&watch, worker->holds.held, OBSERVE_FIRMLY, &thread, &wait)) return NULL;
     worker->busy = true;
     thread = PyEval_SaveThread();
     cpl_status status =
         feed ? cpl_worker_feed(worker->handle, &wait, &err) : cpl_worker_next(worker->handle, &wait, &job, &err);
     PyEval_RestoreThread(thread);
     worker->busy = false;
+    observe_end(&watch);
 
-    if (module_done(status, &err)) return handed_out(state_of(self), job, &err);
+    if (module_done(status, &err)) return handed_out(self, job, &err);
     cpl_job_free(job);
     return NULL;
 }
@@ -118,7 +125,7 @@ static PyObject *worker_take(PyObject *self, PyObject *unused) {
     PyThreadState *thread = PyEval_SaveThread();
     cpl_job *job = cpl_worker_take(handle_of(self));
     PyEval_RestoreThread(thread);
-    return job ? job_new(state_of(self), job) : module_text(NULL);
+    return job ? job_new(state_of(self), job, ((holder *)self)->held) : module_text(NULL);
 }
 
 static PyObject *worker_dismiss(PyObject *self, PyObject *count) {
@@ -206,7 +213,9 @@ static PyType_Slot slots[] = {{Py_tp_new, worker_new},
                               {Py_tp_dealloc, worker_dealloc},
                               {Py_tp_methods, methods},
                               {Py_tp_getset, properties},
+                              HOLDER_SLOTS,
                               {Py_tp_doc, "Takes jobs for custom actions; see codepipeline.Worker."},
                               {0, NULL}};
 
-PyType_Spec worker_spec = {"codepipeline._core.Worker", sizeof(worker_object), 0, Py_TPFLAGS_DEFAULT, slots};
+PyType_Spec worker_spec = {"codepipeline._core.Worker", sizeof(worker_object), 0,
+                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, slots};

@@ -37,7 +37,7 @@ static int look(void *context, const cpl_call_event *event) {
 
 static cpl_status call_observed(fixture *f, looker *l, const char *operation, const char *params) {
     const cpl_observer observer = {look, l};
-    const cpl_call_options options = {.observer = &observer};
+    const cpl_call_options options = {.wait = {.observer = &observer}};
     cpl_reply_free(f->reply);
     f->reply = NULL;
     return cpl_client_call(f->client, cpl_str_of(operation), cpl_str_of(params), &options, &f->reply, &f->err);

@@ -24,7 +24,7 @@ FLOORS = """
     checksum
     model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch journal customers child taken
     cursor http+http_batch+http_head+http_lane+http_route+url archives settings redact
-    endpoint reply runtime relay left_out
+    endpoint reply runtime relay left_out backlog
     s3+s3_exchange+s3_get+s3_put observe creds
     client+call+queue leftover
     desk transfer doctor run+follow+explain+approval+metrics
