@@ -59,7 +59,7 @@ if TYPE_CHECKING:
         TimeoutError,
         TooLargeError,
     )
-    from .session import Config, Session, client, setup_default_session
+    from .session import Config, Session, client, set_stream_logger, setup_default_session
 
 __version__ = _core.version
 
@@ -124,6 +124,7 @@ __all__ = [
     "pack",
     "sample_event",
     "session",
+    "set_stream_logger",
     "setup_default_session",
     "testing",
 ]
@@ -170,6 +171,7 @@ _MODULES = {
     "metrics": "_metrics",
     "pack": "_archive",
     "sample_event": "_event",
+    "set_stream_logger": "session",
     "setup_default_session": "session",
 }
 

@@ -76,6 +76,16 @@ class Meta:
     def method_to_api_mapping(self):
         return {row[1]: row[0] for row in _core.operations()}
 
+    @property
+    def partition(self):
+        prefixes = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b"}
+        prefixes.update({"eu-isoe-": "aws-iso-e", "us-isof-": "aws-iso-f", "eusc-": "aws-eusc"})
+        return next((name for start, name in prefixes.items() if self.region_name.startswith(start)), "aws")
+
+    @property
+    def events(self):
+        raise AttributeError('there are no handlers by name here: client.on("request", f), client.on("response", f)')
+
 
 class Client:
     """Speaks to the service. Every operation is a method with keyword arguments in the service's own spelling, and

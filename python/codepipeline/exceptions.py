@@ -16,6 +16,7 @@ from . import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from ._service_errors import *  # noqa: F403
@@ -130,8 +131,27 @@ class ClientError(CodePipelineError):
     status = "SERVICE"
     _code: str | None = None
 
-    def __init__(self, message: str = "", *, code: str | None = None, **details: Any) -> None:
-        super().__init__(message, code=code or self._code, **details)
+    def __init__(
+        self,
+        message: str | Mapping[str, Any] = "",
+        operation_name: str | None = None,
+        *,
+        code: str | None = None,
+        **details: Any,
+    ) -> None:
+        if not isinstance(message, str):  # as in botocore: what e.response is, for tests that raise errors of their own
+            error, metadata = message.get("Error", {}), message.get("ResponseMetadata", {})
+            details.setdefault("http_status", metadata.get("HTTPStatusCode", 0))
+            details.setdefault("request_id", metadata.get("RequestId"))
+            details.setdefault("headers", metadata.get("HTTPHeaders"))
+            others = {name: value for name, value in message.items() if name not in ("Error", "ResponseMetadata")}
+            details.setdefault("members", others or None)
+            text, code = str(error.get("Message", "Unknown")), code or error.get("Code")
+        else:
+            text = message
+        if operation_name is not None:
+            details["operation"] = operation_name
+        super().__init__(text, code=code or self._code, **details)
 
     def __str__(self) -> str:
         where = f" when calling the {self.operation} operation" if self.operation else ""

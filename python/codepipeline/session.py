@@ -47,6 +47,23 @@ class Config:
                 raise TypeError(f"Config takes no {name!r}")
         self.__dict__.update(options)
 
+    def merge(self, other_config: Config) -> Config:
+        """A new one with the options of both; the other's count where both have one."""
+        return Config(**{**self.__dict__, **other_config.__dict__})
+
+
+# Where the service is, by partition. What is not here yet works all the same, as a region_name.
+_REGIONS = {
+    "aws": "af-south-1 ap-east-1 ap-northeast-1 ap-northeast-2 ap-northeast-3 ap-south-1 ap-south-2 ap-southeast-1 "
+    "ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-6 ca-central-1 eu-central-1 eu-central-2 "
+    "eu-north-1 eu-south-1 eu-south-2 eu-west-1 eu-west-2 eu-west-3 il-central-1 me-central-1 me-south-1 sa-east-1 "
+    "us-east-1 us-east-2 us-west-1 us-west-2",
+    "aws-cn": "cn-north-1 cn-northwest-1",
+    "aws-eusc": "eusc-de-east-1",
+    "aws-iso-f": "us-isof-east-1 us-isof-south-1",
+    "aws-us-gov": "us-gov-east-1 us-gov-west-1",
+}
+
 
 def _attempts(retries: dict[str, Any]) -> dict[str, Any]:
     options: dict[str, Any] = {}
@@ -150,6 +167,15 @@ class Session:
     def get_available_services(self) -> list[str]:
         return ["codepipeline"]
 
+    def get_available_partitions(self) -> list[str]:
+        return list(_REGIONS)
+
+    def get_available_regions(
+        self, service_name: str = "codepipeline", partition_name: str = "aws", allow_non_regional: bool = False
+    ) -> list[str]:
+        """The regions that had the service when this version was made."""
+        return _REGIONS.get(partition_name, "").split() if service_name == "codepipeline" else []
+
 
 _default = [Session()]  # what client() uses; changed by setup_default_session() alone
 
@@ -162,6 +188,23 @@ def client(*args: Any, **options: Any) -> Client:
         2
     """
     return _default[0].client(*args, **options)
+
+
+def set_stream_logger(name: str = "codepipeline", level: int = 10, format_string: str | None = None) -> None:
+    """Writes the logger's messages to stderr: at level DEBUG, every request and answer, with secrets masked.
+
+    >>> codepipeline.set_stream_logger(level=logging.ERROR)
+    """
+    import logging
+
+    if name in ("boto3", "botocore", "boto3.resources"):
+        name = "codepipeline"
+    handler = logging.StreamHandler()
+    handler.setLevel(level)
+    handler.setFormatter(logging.Formatter(format_string or "%(asctime)s %(name)s [%(levelname)s] %(message)s"))
+    logger = logging.getLogger(name)
+    logger.setLevel(level)
+    logger.addHandler(handler)
 
 
 def setup_default_session(**options: Any) -> None:

@@ -2,6 +2,8 @@
 """What scripts written for boto3 use besides the operations: paginators, sessions, configurations, small members."""
 
 import json
+import logging
+import pickle
 
 import pytest
 
@@ -185,6 +187,34 @@ def test_the_names_are_raised_when_botocore_raises_them(monkeypatch):
         codepipeline.client("codepipeline", region_name="us-east-1").list_pipelines()
 
 
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"Error": {"Code": "ThrottlingException", "Message": "slow"}},
+        {"Error": {}},
+        {},
+        {"Error": {"Code": "X", "Message": "m"}, "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "r"}, "a": 1},
+    ],
+)
+def test_errors_are_made_by_hand_as_in_botocore(both, response):
+    made = [module.ClientError(response, "GetPipeline") for module in (botocore_exceptions, codepipeline.exceptions)]
+    assert str(made[0]) == str(made[1])
+    assert [error.operation_name for error in made] == ["GetPipeline"] * 2
+    for name, value in made[0].response.get("Error", {}).items():
+        assert made[1].response["Error"][name] == value
+    assert made[1].response["ResponseMetadata"]["HTTPStatusCode"] == made[1].http_status
+    assert made[1].response.get("a") == response.get("a")
+    theirs, ours = both
+    for client in both:
+        error = client.exceptions.PipelineNotFoundException(
+            {"Error": {"Code": "PipelineNotFoundException", "Message": "no"}}, operation_name="GetPipeline"
+        )
+        with pytest.raises(client.exceptions.ClientError, match="when calling the GetPipeline operation: no"):
+            raise error
+    again = pickle.loads(pickle.dumps(made[1]))
+    assert (str(again), again.response) == (str(made[1]), made[1].response)
+
+
 # ---- making a client ----
 
 
@@ -244,6 +274,48 @@ def test_a_configuration_is_understood(server, kind):
         assert len(answers.requests) - before == attempts
     client = codepipeline.client("codepipeline", "eu-west-2", config=kind(region_name="eu-west-1"), **KEYS)
     assert client.region == "eu-west-2"
+
+
+def test_configurations_are_merged():
+    one, two = ({"region_name": "eu-west-1", "read_timeout": 7}, {"read_timeout": 9})
+    for kind in (BotoConfig, codepipeline.Config):
+        merged = kind(**one).merge(kind(**two))
+        assert (merged.region_name, merged.read_timeout) == ("eu-west-1", 9)
+
+
+def test_where_the_service_is():
+    theirs, ours = boto3.session.Session(), codepipeline.Session()
+    for partition in ours.get_available_partitions():
+        # botocore knows those of its own day: what it has is not to be missing here
+        assert set(theirs.get_available_regions("codepipeline", partition)) <= set(
+            ours.get_available_regions("codepipeline", partition)
+        )
+    assert ours.get_available_regions("s3") == [] == ours.get_available_regions("codepipeline", "aws-iso")
+    for region, partition in (("eu-west-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")):
+        for module in (boto3, codepipeline):
+            assert module.client("codepipeline", region).meta.partition == partition
+
+
+def test_the_log_goes_to_a_stream(server, capsys):
+    answers, _, ours = server
+    answers.say({"pipelines": []})
+    logger = logging.getLogger("codepipeline")
+    before = list(logger.handlers), logger.level
+    try:
+        codepipeline.set_stream_logger("", logging.INFO)
+        codepipeline.set_stream_logger("botocore", logging.DEBUG, "seen: %(message)s")
+        ours.list_pipelines()
+    finally:
+        logger.handlers[:], root = before[0], logging.getLogger()
+        logger.setLevel(before[1])
+        root.removeHandler(root.handlers[-1])
+        root.setLevel(logging.WARNING)
+    assert "seen: request ListPipelines attempt=1" in capsys.readouterr().err
+
+
+def test_handlers_by_name_are_refused_with_what_there_is(server):
+    with pytest.raises(AttributeError, match='client.on\\("request", f\\)'):
+        server[2].meta.events.register("before-call.codepipeline", print)
 
 
 def test_what_is_not_there_is_refused():
