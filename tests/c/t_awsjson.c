@@ -7,37 +7,53 @@
 #include "../../core/reply.h"
 #include "client_fixture.h"
 
-/* What does not apply, by how its id begins. */
+#define SERVERS "for servers, which this is not; t_emulator_server has what of it concerns the emulator"
+#define HOST_PREFIX "no operation of the service has a host prefix"
+#define COMPRESSION "no operation of the service compresses requests"
+#define FLOAT "no shape of the service is a floating-point number"
+#define BLOB "no shape of the service is a blob"
+#define TIMESTAMP "every timestamp of the service is a number of seconds"
+
+/* What does not apply, one by one. A case that is not here has to pass, so a new one is noticed. */
 static const struct {
-    const char *id, *why;
+    const char *id;
+    int times; /* a request and an answer may have the same id */
+    const char *why;
 } not_ours[] = {
-    {"AwsJson11MustSupportParametersInContentType", "for servers; the emulator's tests have it"},
-    {"json_1_1_service_supports_empty_payload", "for servers; the emulator's tests have it"},
-    {"AwsJson11Servers", "for servers; the emulator's tests have them"},
-    {"AwsJson11HostWithPath", "t_client has an endpoint with a path"},
-    {"AwsJson11EndpointTrait", "no operation of the service has a host prefix"},
-    {"MachinelearningPredictEndpoint", "another service's own rule"},
-    {"SDKApp", "no operation of the service compresses requests"},
-    {"AwsJson11SupportsNaN", "no shape of the service is a floating-point number"},
-    {"AwsJson11SupportsInfinity", "no shape of the service is a floating-point number"},
-    {"AwsJson11SupportsNegativeInfinity", "no shape of the service is a floating-point number"},
-    {"serializes_blob_shapes", "no shape of the service is a blob"},
-    {"parses_blob_shapes", "no shape of the service is a blob"},
-    {"AwsJson11SerializeBlobUnionValue", "no shape of the service is a blob"},
-    {"AwsJson11DeserializeBlobUnionValue", "no shape of the service is a blob"},
-    {"AwsJson11DateTime", "every timestamp of the service is a number of seconds"},
-    {"serializes_timestamp_shapes_with_iso8601", "every timestamp of the service is a number of seconds"},
-    {"serializes_timestamp_shapes_with_httpdate", "every timestamp of the service is a number of seconds"},
-    {"parses_iso8601_timestamps", "every timestamp of the service is a number of seconds"},
-    {"parses_httpdate_timestamps", "every timestamp of the service is a number of seconds"},
-    {"AwsJson11StructuresDontSerializeNullValues", "null is refused where a value belongs; see t_model"},
-    {"AwsJson11DeserializeIgnoreType", "no shape of the service is a union"},
-    {"PutAndGetInlineDocumentsInput", "no shape of the service is a document"},
+    {"AwsJson11MustSupportParametersInContentType", 1, SERVERS},
+    {"json_1_1_service_supports_empty_payload_for_no_input_shape", 1, SERVERS},
+    {"AwsJson11ServersDontDeserializeNullStructureValues", 1, SERVERS},
+    {"AwsJson11ServersDontSerializeNullStructureValues", 1, SERVERS},
+    {"AwsJson11HostWithPath", 1, "t_client has an endpoint with a path"},
+    {"AwsJson11EndpointTrait", 1, HOST_PREFIX},
+    {"AwsJson11EndpointTraitWithHostLabel", 1, HOST_PREFIX},
+    {"MachinelearningPredictEndpoint", 1, "another service's own rule"},
+    {"SDKAppliedContentEncoding_awsJson1_1", 1, COMPRESSION},
+    {"SDKAppendsGzipAndIgnoresHttpProvidedEncoding_awsJson1_1", 1, COMPRESSION},
+    {"AwsJson11SupportsNaNFloatInputs", 2, FLOAT},
+    {"AwsJson11SupportsInfinityFloatInputs", 2, FLOAT},
+    {"AwsJson11SupportsNegativeInfinityFloatInputs", 2, FLOAT},
+    {"serializes_blob_shapes", 1, BLOB},
+    {"parses_blob_shapes", 1, BLOB},
+    {"AwsJson11SerializeBlobUnionValue", 1, BLOB},
+    {"AwsJson11DeserializeBlobUnionValue", 1, BLOB},
+    {"AwsJson11DateTimeWithNegativeOffset", 1, TIMESTAMP},
+    {"AwsJson11DateTimeWithPositiveOffset", 1, TIMESTAMP},
+    {"AwsJson11DateTimeWithFractionalSeconds", 1, TIMESTAMP},
+    {"serializes_timestamp_shapes_with_iso8601_timestampformat", 1, TIMESTAMP},
+    {"serializes_timestamp_shapes_with_httpdate_timestampformat", 1, TIMESTAMP},
+    {"parses_iso8601_timestamps", 1, TIMESTAMP},
+    {"parses_httpdate_timestamps", 1, TIMESTAMP},
+    {"AwsJson11StructuresDontSerializeNullValues", 1, "null is refused where a value belongs; see t_model"},
+    {"AwsJson11DeserializeIgnoreType", 1, "no shape of the service is a union"},
+    {"PutAndGetInlineDocumentsInput", 2, "no shape of the service is a document"},
 };
 
-static bool applies(const char *id) {
+static bool applies(const char *id, int seen[]) {
     for (size_t i = 0; i < CPL_COUNT(not_ours); i++) {
-        if (strncmp(id, not_ours[i].id, strlen(not_ours[i].id)) == 0) return false;
+        if (strcmp(id, not_ours[i].id) != 0) continue;
+        seen[i]++;
+        return false;
     }
     return true;
 }
@@ -170,7 +186,7 @@ static cpl_json *read_suite(void) {
 
 TEST(t_awsjson__all_cases_that_apply_pass) {
     cpl_json *suite = read_suite();
-    int errors = 0, answers = 0, parameters = 0, empty = 0, others = 0;
+    int errors = 0, answers = 0, parameters = 0, empty = 0, others = 0, seen[CPL_COUNT(not_ours)] = {0};
     fixture f;
     if (suite == NULL) SKIP("no awsjson suite");
     start(&f, &(fault_step){.body = "{}"}, 1);
@@ -178,7 +194,7 @@ TEST(t_awsjson__all_cases_that_apply_pass) {
         const char *id = cpl_json_get_cstr(c, "id", "");
         double code = cpl_json_get_number(c, "code", 0);
         bool ok = true;
-        if (!applies(id)) {
+        if (!applies(id, seen)) {
             others++;
         } else if (code >= 400) {
             errors++;
@@ -199,7 +215,10 @@ TEST(t_awsjson__all_cases_that_apply_pass) {
         printf("  %d errors, %d answers, %d parameters, %d empty, %d others\n", errors, answers, parameters, empty,
                others);
     }
-    CHECK(others <= 36);
+    for (size_t i = 0; i < CPL_COUNT(not_ours); i++) {
+        if (!CHECK(seen[i] == not_ours[i].times)) printf("  %s: %s\n", not_ours[i].id, not_ours[i].why);
+    }
+    CHECK(answers == 36 && parameters == 38 && empty == 4 && others == 31);
     stop(&f);
     cpl_json_free(suite);
 }

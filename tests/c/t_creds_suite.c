@@ -461,23 +461,36 @@ TEST(t_creds_suite__the_11_cases_of_container_urls_agree) {
     free((char *)folder);
 }
 
-/* They set options of another client's builder, which the environment and the profile say here. */
-static const char *const not_for_us[] = {"explicit endpoint override", "explicit mode override"};
+/* What does not apply, one by one; a case that is not here has to agree. */
+static const struct {
+    const char *docs, *why;
+} not_for_us[] = {
+    {"explicit endpoint override", "an option of that client's builder; here the environment or the profile says it"},
+    {"explicit mode override", "an option of that client's builder; here the environment or the profile says it"},
+};
+
+static bool is_for_us(const char *docs, bool seen[]) {
+    for (size_t i = 0; i < CPL_COUNT(not_for_us); i++) {
+        if (strcmp(docs, not_for_us[i].docs) != 0) continue;
+        seen[i] = true;
+        return false;
+    }
+    return true;
+}
 
 TEST(t_creds_suite__12_of_the_14_cases_of_instance_urls_agree_and_2_do_not_apply) {
     const char *folder = folder_of("credentials");
     cJSON *suite = folder ? read_json(folder, "imds-config/imds-endpoint-tests.json") : NULL;
     const cJSON *test, *tests = cJSON_GetObjectItem(suite, "tests");
-    int left_out = 0;
+    bool seen[CPL_COUNT(not_for_us)] = {false};
     if (folder == NULL) SKIP("the third-party suite is not here");
     CHECK(cJSON_GetArraySize(tests) == 14);
     cJSON_ArrayForEach(test, tests) {
-        bool ours = true;
-        for (size_t i = 0; i < CPL_COUNT(not_for_us); i++) ours = ours && strcmp(text_of(test, "docs"), not_for_us[i]);
-        if (ours) run_url_case(test, false);
-        left_out += !ours;
+        if (is_for_us(text_of(test, "docs"), seen)) run_url_case(test, false);
     }
-    CHECK(left_out == 2);
+    for (size_t i = 0; i < CPL_COUNT(not_for_us); i++) {
+        if (!CHECK(seen[i])) printf("  %s: %s\n", not_for_us[i].docs, not_for_us[i].why);
+    }
     cJSON_Delete(suite);
     free((char *)folder);
 }

@@ -289,6 +289,23 @@ TEST(t_emulator_server__a_target_that_names_no_operation_is_unknown) {
     client_stop(&c);
 }
 
+/* What the protocol's tests for servers want. */
+TEST(t_emulator_server__a_content_type_may_have_parameters_and_a_body_may_be_empty_or_have_nulls) {
+    static const struct {
+        const char *type, *body;
+    } rows[] = {{"content-type: application/x-amz-json-1.1; charset=utf-8", "{}"},
+                {"content-type: application/x-amz-json-1.1", ""},
+                {"content-type: application/x-amz-json-1.1", "{\"nextToken\":null}"}};
+    client c = client_start(NULL);
+    NEED(c.emulator);
+    c.service = "codepipeline";
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        const char *headers[] = {rows[i].type, "x-amz-target: CodePipeline_20150709.ListPipelines", NULL};
+        CHECK(client_send(&c, "POST", "/", headers, cpl_str_of(rows[i].body)) == 200);
+    }
+    client_stop(&c);
+}
+
 TEST(t_emulator_server__every_operation_of_the_model_is_there) {
     client c = client_start(NULL);
     NEED(c.emulator);

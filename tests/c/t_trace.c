@@ -27,7 +27,9 @@ static void run_case(const cJSON *test) {
     cpl_buf_release(&value);
 }
 
-/* The fifth says what becomes of a header that the request has already, and no request of ours has. */
+/* What does not apply: no request of ours has the header already. A case with any other has to agree. */
+static const char not_ours[] = "X-Amzn-Trace-Id: OriginalValue";
+
 TEST(t_trace__4_of_the_5_cases_of_the_recursion_suite_agree_and_1_does_not_apply) {
     const char *path = test_suite_path("credentials/aws-runtime/recursion-detection.json");
     char *text = path ? test_read_file(path, NULL) : NULL;
@@ -36,9 +38,13 @@ TEST(t_trace__4_of_the_5_cases_of_the_recursion_suite_agree_and_1_does_not_apply
     int left_out = 0;
     if (suite == NULL) SKIP("the third-party suite is not here");
     cJSON_ArrayForEach(test, suite) {
-        bool has_one = cJSON_GetArraySize(cJSON_GetObjectItem(test, "requestHeadersBefore")) > 0;
-        if (!has_one) run_case(test);
-        left_out += has_one;
+        const char *before =
+            cJSON_GetStringValue(cJSON_GetArrayItem(cJSON_GetObjectItem(test, "requestHeadersBefore"), 0));
+        if (before && strcmp(before, not_ours) == 0) {
+            left_out++;
+        } else {
+            run_case(test);
+        }
     }
     CHECK(cJSON_GetArraySize(suite) == 5 && left_out == 1);
     unsetenv("AWS_LAMBDA_FUNCTION_NAME");
