@@ -176,6 +176,44 @@ TEST(t_proxy__no_proxy_names_the_exceptions_of_the_environment_and_not_of_an_opt
     fault_server_stop(server);
 }
 
+/* What curl makes of it: names and their subdomains, addresses, networks; ports are no part of it. */
+TEST(t_proxy__no_proxy_has_names_addresses_and_networks) {
+    static const struct {
+        const char *except, *host;
+        bool direct;
+    } rows[] = {{"127.0.0.1", "127.0.0.1", true},
+                {"127.0.0.0/8", "127.0.0.1", true},
+                {"127.0.0.0/31", "127.0.0.1", true},
+                {"127.0.0.2/32", "127.0.0.1", false},
+                {"10.0.0.0/8,192.168.0.0/16", "127.0.0.1", false},
+                {"10.0.0.0/8, 127.0.0.0/8", "127.0.0.1", true},
+                {"127.0.0.1:1", "127.0.0.1", false},
+                {"localhost", "localhost", true},
+                {"LOCALHOST", "localhost", true},
+                {"host", "localhost", false},
+                {"localhos", "localhost", false},
+                {".localhost", "localhost", true},
+                {"example.com", "localhost", false},
+                {"*", "localhost", true},
+                {"", "localhost", false}};
+    const cpl_http_options options = {.connect_timeout_ms = 2000};
+    fault_server *server = fault_server_start(&(fault_step){0}, 1);
+    setenv("http_proxy", fault_server_url(server), 1);
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        size_t n = fault_server_requests(server);
+        char url[128];
+        cpl_error err;
+        snprintf(url, sizeof url, "http://%s%s/x", rows[i].host, strrchr(fault_server_url(server), ':'));
+        setenv("no_proxy", rows[i].except, 1);
+        CHECK(get(&options, url, &err) == CPL_OK && fault_server_requests(server) == n + 1);
+        bool direct = strncmp(fault_server_request(server, n), "GET /x HTTP/1.1\r\n", 17) == 0;
+        if (!CHECK(direct == rows[i].direct)) printf("  %s with no_proxy=%s\n", rows[i].host, rows[i].except);
+    }
+    unsetenv("no_proxy");
+    unsetenv("http_proxy");
+    fault_server_stop(server);
+}
+
 TEST(t_proxy__what_is_no_proxy_is_refused_and_never_shown) {
     static const char *const bad[] = {"ftp://u:canary@p:1", "http://u:canary@", "http://u:canary@:80", "canary proxy",
                                       "http://canary\r\nx: y@h"};

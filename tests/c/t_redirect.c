@@ -44,6 +44,10 @@ static cpl_status ask_s3(fixture *f) {
                                &f->err);
 }
 
+static cpl_status put_s3(fixture *f) {
+    return cpl_client_upload(f->client, CPL_LIT("/etc/hostname"), CPL_LIT("bucket"), CPL_LIT("key"), NULL, &f->err);
+}
+
 /* All cells: nothing reaches the trap, and the origin is asked for what the caller wanted and nothing else. */
 static void redirect_everywhere(asking ask, const char *first_line) {
     for (size_t c = 0; c < CPL_COUNT(codes); c++) {
@@ -70,6 +74,10 @@ TEST(t_redirect__thirty_redirects_of_a_call_take_no_credentials_anywhere) {
 
 TEST(t_redirect__thirty_redirects_of_s3_take_no_credentials_anywhere) {
     redirect_everywhere(ask_s3, "GET /bucket/key HTTP/1.1\r\n");
+}
+
+TEST(t_redirect__thirty_redirects_of_an_upload_take_no_credentials_anywhere) {
+    redirect_everywhere(put_s3, "PUT /bucket/key HTTP/1.1\r\n");
 }
 
 TEST(t_redirect__s3_may_name_another_region_but_no_other_place) {
@@ -148,13 +156,19 @@ TEST(t_redirect__no_variable_carries_a_line_end_into_a_header) {
         setenv("AWS_ACCESS_KEY_ID", "AKID", 1);
         setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
         setenv("AWS_ENDPOINT_URL", fault_server_url(f.server), 1);
-        setenv(names[i], "http://127.0.0.1:1/a\r\nx-evil: 1", 1);
-        status = cpl_client_new(&client, &options, &f.err);
-        if (status == CPL_OK) status = call_with(&f, client, "ListPipelines", "{}");
-        if (!CHECK(status == CPL_CONFIG || status == CPL_INVALID || status == CPL_CREDENTIALS)) {
-            printf("  %s: %s\n", names[i], f.err.message);
+        for (size_t c = 0; c < sizeof bad; c++) {
+            char text[64] = "http://127.0.0.1:1/a?x-evil: 1";
+            if (bad[c] == '\0') continue; /* it ends a variable */
+            *strchr(text, '?') = bad[c];
+            setenv(names[i], text, 1);
+            client = NULL;
+            status = cpl_client_new(&client, &options, &f.err);
+            if (status == CPL_OK) status = call_with(&f, client, "ListPipelines", "{}");
+            if (!CHECK(status == CPL_CONFIG || status == CPL_INVALID || status == CPL_CREDENTIALS)) {
+                printf("  %s with %d: %s\n", names[i], bad[c], f.err.message);
+            }
+            cpl_client_free(client);
         }
-        cpl_client_free(client);
         unsetenv(names[i]);
     }
     CHECK(fault_server_connections(f.server) == 0);
@@ -162,6 +176,103 @@ TEST(t_redirect__no_variable_carries_a_line_end_into_a_header) {
     unsetenv("AWS_ACCESS_KEY_ID");
     unsetenv("AWS_SECRET_ACCESS_KEY");
     unsetenv("AWS_ENDPOINT_URL");
+    stop(&f);
+}
+
+/* Keys that somebody else gives: a function of the program's, or the service with a job. */
+typedef struct giver {
+    size_t member; /* of cpl_keys */
+    char bad;
+} giver;
+
+static cpl_status give_keys(void *context, cpl_keys *out, cpl_error *err) {
+    const giver *g = context;
+    char *member = (char *)out + g->member;
+    (void)err;
+    snprintf(out->access_key_id, sizeof out->access_key_id, "AKID-x-evil");
+    snprintf(out->secret_access_key, sizeof out->secret_access_key, "secr-x-evil");
+    snprintf(out->session_token, sizeof out->session_token, "toke-x-evil");
+    member[4] = g->bad;
+    return CPL_OK;
+}
+
+TEST(t_redirect__no_function_gives_keys_with_a_line_end_in_them) {
+    static const size_t members[] = {offsetof(cpl_keys, access_key_id), offsetof(cpl_keys, session_token)};
+    fixture f;
+    start(&f, &(fault_step){0}, 1);
+    for (size_t m = 0; m < CPL_COUNT(members); m++) {
+        for (size_t c = 0; c < sizeof bad; c++) {
+            giver g = {members[m], bad[c]};
+            cpl_client_options options = {.region = CPL_LIT("eu-west-1"),
+                                          .endpoint_url = cpl_str_of(fault_server_url(f.server)),
+                                          .source = {.keys = give_keys, .context = &g}};
+            cpl_client *client = NULL;
+            if (bad[c] == '\0') continue; /* it ends a key */
+            CHECK(cpl_client_new(&client, &options, &f.err) == CPL_OK);
+            if (!CHECK(call_with(&f, client, "ListPipelines", "{}") == CPL_CREDENTIALS ||
+                       f.err.status == CPL_INVALID)) {
+                printf("  member %zu with %d: %s\n", m, bad[c], f.err.message);
+            }
+            CHECK(strstr(f.err.message, "evil") == NULL);
+            cpl_client_free(client);
+        }
+    }
+    CHECK(fault_server_connections(f.server) == 0);
+    stop(&f);
+}
+
+/* A job of a sample event with an escape sequence of JSON, and what it smuggles, behind a part of it. */
+static cpl_job *evil_job(cpl_client *client, const char *part, const char *escape) {
+    const cpl_job_event_options options = {.encryption_key = CPL_LIT("arn:aws:kms:eu-west-1:1:key/k")};
+    cpl_job_event *event = NULL;
+    cpl_job *job = NULL;
+    cpl_error err = {0};
+    char text[16384];
+    if (!CHECK(cpl_job_event_sample(&event, &options, &err) == CPL_OK)) return NULL;
+    const char *all = cpl_job_event_text(event).p, *at = strstr(all, part);
+    if (CHECK(at != NULL)) {
+        at += strlen(part);
+        snprintf(text, sizeof text, "%.*s%sx-evil%s", (int)(at - all), all, escape, at);
+        CHECK(cpl_job_from_event(&job, client, cpl_str_of(text), NULL, &err) == CPL_OK);
+    }
+    cpl_job_event_free(event);
+    return job;
+}
+
+TEST(t_redirect__no_job_carries_a_line_end_into_a_header) {
+    static const char *const escapes[] = {"\\r", "\\n", "\\u007f", "\\u0001", "\\r\\n"};
+    static const struct {
+        const char *part;
+        bool output;
+    } rows[] = {{"AKIAIOSFODNN7EXAMPLE", false},
+                {"AKIAIOSFODNN7EXAMPLE", true},
+                {"\"sessionToken\": \"token", false},
+                {"\"sessionToken\": \"token", true},
+                {"arn:aws:kms:eu-west-1:1:key/k", true}};
+    fixture f;
+    start(&f, &(fault_step){0}, 1);
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        for (size_t e = 0; e < CPL_COUNT(escapes); e++) {
+            cpl_job *job = evil_job(f.client, rows[i].part, escapes[e]);
+            const char *path;
+            cpl_status status;
+            if (job == NULL) continue;
+            if (rows[i].output) {
+                CHECK(cpl_job_output_write(job, CPL_LIT(""), CPL_LIT("bytes"), &f.err) == CPL_OK);
+                status = cpl_job_succeed(job, NULL, NULL, &f.err);
+            } else {
+                status = cpl_job_input_path(job, CPL_LIT(""), NULL, &path, &f.err);
+            }
+            if (!CHECK(status == CPL_INVALID || status == CPL_CREDENTIALS || status == CPL_PROTOCOL)) {
+                printf("  %s with %s: %d %s\n", rows[i].part, escapes[e], status, f.err.message);
+            }
+            CHECK(strstr(f.err.message, "evil") == NULL);
+            cpl_job_free(job);
+        }
+    }
+    for (size_t i = 0; i < fault_server_requests(f.server); i++) {
+        CHECK(strstr(fault_server_request(f.server, i), "evil") == NULL);
+    }
     stop(&f);
 }
 

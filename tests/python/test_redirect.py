@@ -44,7 +44,7 @@ class Server:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            do_GET = do_POST = answer
+            do_GET = do_POST = do_PUT = answer
 
             def log_message(self, *unused):
                 pass
@@ -82,7 +82,10 @@ def test_a_redirect_from_https_to_http_is_not_followed(certificate, tmp_path, st
         assert refused.value.http_status == status
         with pytest.raises(exceptions.ClientError):
             client.download_file("bucket", "key", tmp_path / "never")
-        assert [request[:2] for request in origin.requests] == [("POST", "/"), ("GET", "/bucket/key")]
+        with pytest.raises(exceptions.ClientError):
+            client.upload_file(certificate, "bucket", "key")
+        asked = [("POST", "/"), ("GET", "/bucket/key"), ("PUT", "/bucket/key")]
+        assert [request[:2] for request in origin.requests] == asked
         assert trap.requests == []
     finally:
         origin.stop()
