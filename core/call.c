@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "err.h"
+#include "guess.h"
 #include "observe.h"
 #include "skew.h"
 #include "trace.h"
@@ -372,8 +373,14 @@ cpl_status cpl_client_run(cpl_client *client, const cpl_operation *operation, cp
 
 const cpl_operation *cpl_call_operation(cpl_str name, cpl_error *err) {
     const cpl_operation *found = cpl_model_operation(name);
+    cpl_guess guess = cpl_guess_of(name);
     if (found) return found;
-    cpl_fail(err, CPL_INVALID, "there is no operation \"%.*s\"", (int)cpl_utf8_cut(name, 100), name.p);
+    for (size_t i = 0; i < cpl_model_operation_count(); i++) {
+        cpl_guess_try(&guess, cpl_model_operation_info(i)->name);
+        cpl_guess_try(&guess, cpl_model_operation_info(i)->method);
+    }
+    cpl_fail(err, CPL_INVALID, "there is no operation \"%.*s\"%s%s%s", (int)cpl_utf8_cut(name, 100), name.p,
+             guess.best ? "; did you mean \"" : "", guess.best ? guess.best : "", guess.best ? "\"?" : "");
     return NULL;
 }
 

@@ -77,13 +77,6 @@ static void tell_settings(doctor *d) {
     }
 }
 
-/* Without user and password. */
-static cpl_str bare_proxy(cpl_str proxy) {
-    size_t at = proxy.n;
-    while (at > 0 && proxy.p[at - 1] != '@') at--;
-    return cpl_str_sub(proxy, at, proxy.n);
-}
-
 static void tell_proxy(doctor *d) {
     const char *source = "argument";
     cpl_str proxy = d->options->proxy;
@@ -91,7 +84,7 @@ static void tell_proxy(doctor *d) {
         bool https = d->client == NULL || cpl_str_is_nocase(d->client->url_parts.scheme, "https");
         proxy = cpl_str_of(cpl_http_env_proxy(https, &source));
     }
-    if (proxy.n > 0) tell(d, "proxy", bare_proxy(proxy), source);
+    if (proxy.n > 0) tell(d, "proxy", cpl_http_bare_proxy(proxy), source);
 }
 
 static void tell_region(doctor *d) {
@@ -159,9 +152,30 @@ static void tell_clock(doctor *d, const cpl_reply *reply, int64_t sent_ms) {
     }
 }
 
+/* What no answer means, for somebody who does not know what was tried. */
+static void judge_silence(doctor *d, const char *what, const cpl_error *err) {
+    cpl_found region = cpl_setting_find(d->config, CPL_SETTING_REGION, d->options->region);
+    bool named = cpl_setting_endpoint(d->config, "codepipeline", d->options->endpoint_url).value.n > 0;
+    if (err->status == CPL_PROTOCOL) {
+        complain(d, "what answers at %s is not the service: %s", cpl_client_endpoint_url(d->client), err->message);
+    } else if (strstr(err->message, "the name was not found") && !named) {
+        complain(d, "%s: %s; is \"%.*s\" a region, and is there a network?", what, err->message,
+                 (int)cpl_utf8_cut(region.value, 64), region.value.p);
+    } else if (strstr(err->message, "the certificate is not trusted")) {
+        complain(d, "%s: %s; ca_bundle or AWS_CA_BUNDLE names the authorities to trust", what, err->message);
+    } else {
+        complain(d, "%s: %s", what, err->message);
+    }
+}
+
 static void judge_refusal(doctor *d, const cpl_error *err) {
+    bool is_of_time = strstr(err->message, "Signature expired") || strstr(err->message, "Signature not yet current");
     static const char *const known[] = {"UnrecognizedClientException", "InvalidClientTokenId", "ExpiredTokenException",
                                         "InvalidSignatureException", "IncompleteSignature"};
+    if (is_of_time) {
+        complain(d, "the service does not take the time of the request: %s: %s", err->code, err->message);
+        return;
+    }
     for (size_t i = 0; i < CPL_COUNT(known); i++) {
         if (strcmp(err->code, known[i]) != 0) continue;
         complain(d, "the service does not take the credentials: %s: %s", err->code, err->message);
@@ -201,7 +215,7 @@ static void call_service(doctor *d) {
         tell_clock(d, reply, sent_ms);
     }
     if (status == CPL_SERVICE) judge_refusal(d, &err);
-    if (status && status != CPL_SERVICE) complain(d, "the service cannot be asked: %s", err.message);
+    if (status && status != CPL_SERVICE) judge_silence(d, "the service cannot be asked", &err);
     cpl_reply_free(reply);
     cpl_client_free(view);
 }
@@ -219,7 +233,7 @@ static void knock(doctor *d) {
     if (reply == NULL) {
         d->failed = true;
     } else if (cpl_http_send(d->client->http, &request, &reply->response, &err)) {
-        complain(d, "the endpoint cannot be reached: %s", err.message);
+        judge_silence(d, "the endpoint cannot be reached", &err);
     } else {
         tell_reach(d, reply->response.status, cpl_clock_monotonic_ms() - begin_ms);
         tell_clock(d, reply, sent_ms);

@@ -628,6 +628,29 @@ static bool is_endless_line(const transfer *t, CURLcode code) {
     return code == CURLE_OUT_OF_MEMORY && first_byte_us > 0 && !t->head_done;
 }
 
+/* libcurl names the host that it tried: when that is not the one of the URL, it was the proxy. */
+static bool was_proxy(const transfer *t, cpl_str proxy) {
+    const char *bracket = strrchr(t->host, ']'), *port = strrchr(bracket ? bracket : t->host, ':');
+    char tried[320];
+    if (port == NULL) port = t->lane->https > 0 ? ":443" : ":80";
+    snprintf(tried, sizeof tried, " to %.*s port %s ", (int)t->url.host.n, t->url.host.p, port + 1);
+    return proxy.n > 0 && t->lane->detail[0] && strstr(t->lane->detail, tried) == NULL;
+}
+
+static cpl_status explain_refusal(transfer *t, int number) {
+    cpl_str proxy = cpl_str_of(t->http->route.proxy[t->lane->https > 0]);
+    char name[sizeof t->host];
+    CPL_COPY(name, cpl_http_bare_proxy(proxy));
+    errno = number;
+    if (was_proxy(t, proxy)) {
+        cpl_fail_errno(t->err, "connect to the proxy", name);
+    } else {
+        cpl_fail_errno(t->err, "connect to", t->host);
+    }
+    if (t->err) t->err->status = CPL_NETWORK;
+    return CPL_NETWORK;
+}
+
 static cpl_status explain(transfer *t, CURLcode code) {
     static const failure other = {CURLE_OK, CPL_NETWORK, "no answer from"};
     const failure *row = &other;
@@ -644,12 +667,7 @@ static cpl_status explain(transfer *t, CURLcode code) {
                         t->host, number == 407 ? "it wants other credentials (407)" : t->lane->detail);
     }
     curl_easy_getinfo(t->lane->easy, CURLINFO_OS_ERRNO, &number);
-    if (code == CURLE_COULDNT_CONNECT && number != 0) {
-        errno = (int)number;
-        cpl_fail_errno(t->err, "connect to", t->host);
-        if (t->err) t->err->status = CPL_NETWORK;
-        return CPL_NETWORK;
-    }
+    if (code == CURLE_COULDNT_CONNECT && number != 0) return explain_refusal(t, (int)number);
     return cpl_fail(t->err, row->status, "%s \"%s\": %s", row->text, t->host,
                     t->lane->detail[0] ? t->lane->detail : curl_easy_strerror(code));
 }
@@ -753,6 +771,7 @@ cpl_status cpl_transfer_init(transfer *t, const cpl_http *http) {
     const cpl_http_request *request = t->request;
     int64_t cap = request->wait ? request->wait->timeout_ms : 0;
     cpl_status status = check_request(t);
+    t->http = http;
     cpl_http_response_clear(t->response);
     if (status) return status;
     t->response->body.limit = request->body_limit;

@@ -44,6 +44,7 @@ struct cpl_http {
 };
 
 typedef struct transfer {
+    const cpl_http *http;
     const cpl_http_request *request;
     const cpl_http_limits *limits;
     cpl_http_response *response;

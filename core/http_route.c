@@ -106,6 +106,12 @@ bool cpl_http_is_proxy(cpl_str text) {
     return text.n > 0 && text.p[0] != ':';
 }
 
+cpl_str cpl_http_bare_proxy(cpl_str proxy) {
+    size_t at = proxy.n;
+    while (at > 0 && proxy.p[at - 1] != '@') at--;
+    return cpl_str_sub(proxy, at, proxy.n);
+}
+
 const char *cpl_http_env_proxy(bool https, const char **variable) {
     static const char *const names[2][4] = {{"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"},
                                             {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}};

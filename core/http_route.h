@@ -29,6 +29,8 @@ void cpl_http_route_release(cpl_http_route *route); /* wipes */
 bool cpl_http_find_ca(const char *root, char *path, size_t size, bool *is_folder);
 /* [scheme://][user:password@]host[:port], with a scheme that libcurl has for proxies. */
 bool cpl_http_is_proxy(cpl_str text);
+/* Without user and password. */
+cpl_str cpl_http_bare_proxy(cpl_str proxy);
 /* The proxy the environment names for http:// or https://, and the variable's name; NULL when none. */
 const char *cpl_http_env_proxy(bool https, const char **variable);
 

@@ -11,6 +11,7 @@
 #include <regex.h>
 
 #include "err.h"
+#include "guess.h"
 
 /* ---- look-ups ---- */
 
@@ -561,12 +562,22 @@ static void write_type(const cpl_violation *v, cpl_buf *out) {
     cpl_buf_addf(out, "expected %s, got %s", kind_words[s->kind], number ? "a fraction" : token_words(v->got));
 }
 
+/* The path ends in the member's name. */
+static void write_unknown(const cpl_violation *v, cpl_buf *out) {
+    const cpl_shape *s = &cpl_model_shapes[v->shape];
+    const char *dot = strrchr(v->path, '.');
+    cpl_guess guess = cpl_guess_of(cpl_str_of(dot ? dot + 1 : v->path));
+    for (size_t i = 0; i < s->count; i++) cpl_guess_try(&guess, cpl_model_names[cpl_model_members[s->first + i].name]);
+    cpl_buf_adds(out, "unknown member");
+    if (guess.best) cpl_buf_addf(out, ", did you mean \"%s\"?", guess.best);
+}
+
 void cpl_violation_text(const cpl_violation *v, cpl_buf *out) {
     const cpl_shape *s = &cpl_model_shapes[v->shape];
     if (v->key) cpl_buf_adds(out, "key ");
     switch (v->kind) {
     case CPL_VIOLATION_MISSING: cpl_buf_adds(out, "missing"); break;
-    case CPL_VIOLATION_UNKNOWN: cpl_buf_adds(out, "unknown member"); break;
+    case CPL_VIOLATION_UNKNOWN: write_unknown(v, out); break;
     case CPL_VIOLATION_TYPE: write_type(v, out); break;
     case CPL_VIOLATION_NULL: cpl_buf_addf(out, "null where %s belongs", kind_words[s->kind]); break;
     case CPL_VIOLATION_SHORT:

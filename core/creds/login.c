@@ -205,7 +205,7 @@ cpl_status cpl_creds_profile_login(const cpl_creds_ask *ask, const char *profile
     cpl_buf_init(&file, 4096);
     status = name_file(ask, cpl_config_profile_value(ask->config, profile, "login_session"), &file, err);
     document.place = cpl_buf_cstr(&file);
-    if (status == CPL_OK) status = cpl_creds_load_token(ask, document.place, &login, err);
+    if (status == CPL_OK) status = cpl_creds_load_token(ask, document.place, "aws login", &login, err);
     if (status == CPL_OK) status = keep_fresh(ask, profile, document.place, login, err);
     if (status == CPL_OK) status = cpl_creds_from_json(cpl_json_get(login, "accessToken"), &document, out, err);
     cpl_json_free(login);

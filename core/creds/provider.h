@@ -143,7 +143,8 @@ cpl_str cpl_creds_region(const cpl_creds_ask *ask);
 
 /* ---- token files ---- */
 
-cpl_status cpl_creds_load_token(const cpl_creds_ask *ask, const char *file, cpl_json **out, cpl_error *err);
+cpl_status cpl_creds_load_token(const cpl_creds_ask *ask, const char *file, const char *command, cpl_json **out,
+                                cpl_error *err);
 /* Replaces the file; what cannot be saved is still good for us, so nothing is reported. */
 void cpl_creds_save_token(const cpl_creds_ask *ask, const char *file, const cpl_json *token);
 

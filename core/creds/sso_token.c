@@ -117,7 +117,7 @@ cpl_status cpl_creds_session_token(const cpl_creds_ask *ask, const cpl_creds_sso
     cpl_json *json = NULL;
     cpl_buf file;
     cpl_status status = name_file(session->name, &file, err);
-    if (status == CPL_OK) status = cpl_creds_load_token(ask, cpl_buf_cstr(&file), &json, err);
+    if (status == CPL_OK) status = cpl_creds_load_token(ask, cpl_buf_cstr(&file), "aws sso login", &json, err);
     if (status == CPL_OK) status = keep_fresh(ask, session, cpl_buf_cstr(&file), json, err);
     if (status == CPL_OK) status = copy_token(json, cpl_buf_cstr(&file), token, err);
     *expires_s = status ? 0 : time_of(json, "expiresAt");

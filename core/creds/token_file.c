@@ -9,11 +9,23 @@
 
 #define FILE_MAX ((size_t)1 << 20)
 
-cpl_status cpl_creds_load_token(const cpl_creds_ask *ask, const char *file, cpl_json **out, cpl_error *err) {
+/* Whoever reads that a file is missing does not know who would have made it. */
+static void add_advice(const cpl_creds_ask *ask, const char *file, const char *command, cpl_error *err) {
+    char *path = cpl_config_path(ask->config, file);
+    size_t n = err ? strlen(err->message) : 0;
+    if (err && path && access(path, F_OK) != 0) {
+        snprintf(err->message + n, sizeof err->message - n, ": nobody is signed in, run %s", command);
+    }
+    cpl_free(path);
+}
+
+cpl_status cpl_creds_load_token(const cpl_creds_ask *ask, const char *file, const char *command, cpl_json **out,
+                                cpl_error *err) {
     cpl_buf text;
     cpl_status status;
     cpl_buf_init(&text, FILE_MAX);
     status = cpl_creds_as_credentials(cpl_config_read(ask->config, file, &text, err), err);
+    if (status == CPL_CREDENTIALS) add_advice(ask, file, command, err);
     if (status == CPL_OK) status = cpl_creds_parse_json(cpl_buf_str(&text), file, out, err);
     cpl_buf_wipe(&text);
     cpl_buf_release(&text);

@@ -171,7 +171,7 @@ class ParamValidationError(CodePipelineError, ValueError):
     ...     client.get_pipeline(nam="site")
     ... except codepipeline.ParamValidationError as error:
     ...     print(error)
-    nam: unknown member; name: missing
+    nam: unknown member, did you mean "name"?; name: missing
     """
 
     status = "INVALID"

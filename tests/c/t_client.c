@@ -74,7 +74,7 @@ TEST(t_client__operations_go_by_both_names_and_others_do_not_go) {
     CHECK_STR(sent_body(&f, 0), "{}");
     CHECK(cpl_str_is(cpl_reply_text(f.reply), "{}")); /* no body at all is an empty answer */
     CHECK(call(&f, "listPipelines", "") == CPL_INVALID && f.reply == NULL);
-    CHECK_STR(f.err.message, "there is no operation \"listPipelines\"");
+    CHECK_STR(f.err.message, "there is no operation \"listPipelines\"; did you mean \"ListPipelines\"?");
     CHECK(fault_server_requests(f.server) == 1);
     stop(&f);
 }

@@ -560,7 +560,7 @@ static world login_world(const char *token) {
 
 TEST(t_creds_providers__a_login_is_read_while_it_lasts) {
     world w = login_world(NULL);
-    check_refused(&w, ".json\": No such file or directory");
+    check_refused(&w, ".json\": No such file or directory: nobody is signed in, run aws login");
     world_close(&w);
     put("home/.aws/login/cache/" LOGIN_FILE, LOGIN_TOKEN("2026-01-01T00:05:01Z", WITH_KEY));
     check_key(&w, "AKLOGIN");

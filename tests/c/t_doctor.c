@@ -113,6 +113,29 @@ TEST(t_doctor__refusals_and_a_wrong_clock_are_told_apart) {
     }
 }
 
+TEST(t_doctor__what_is_not_the_service_is_told_from_a_service_that_refuses) {
+    static const struct {
+        fault_step step;
+        const char *problem, *more;
+    } cases[] = {
+        {{.body = "<html>sign in</html>"}, "what answers at http://127.0.0.1:", "is not the service"},
+        {{.kind = FAULT_RAW, .body = "SSH-2.0-x\r\n"}, "what answers at http://127.0.0.1:", "not HTTP"},
+        {{.status = 403, .body = "{\"__type\":\"InvalidSignatureException\",\"message\":\"Signature expired: x\"}"},
+         "the service does not take the time of the request: InvalidSignatureException: ",
+         "Signature expired"}};
+    for (size_t i = 0; i < CPL_COUNT(cases); i++) {
+        fault_server *server = fault_server_start(&cases[i].step, 1);
+        const cpl_client_options options = options_for(server);
+        cpl_json *d = examine(&options);
+        const char *text = problem(d, 0);
+        if (!CHECK(strncmp(text, cases[i].problem, strlen(cases[i].problem)) == 0 && strstr(text, cases[i].more))) {
+            printf("  %s\n", text);
+        }
+        cpl_json_free(d);
+        fault_server_stop(server);
+    }
+}
+
 TEST(t_doctor__a_proxys_password_is_not_shown) {
     fault_server *server = fault_server_start(&(fault_step){.body = "{}"}, 1);
     cpl_client_options options = options_for(server);

@@ -399,6 +399,28 @@ TEST(t_model__a_text_far_too_long_is_that_and_nothing_else) {
     cpl_buf_release(&text);
 }
 
+TEST(t_model__a_misspelt_member_is_guessed) {
+    static const struct {
+        const char *operation, *text, *message;
+    } rows[] = {
+        {"get_pipeline", "{\"nmae\":\"a\"}", "nmae: unknown member, did you mean \"name\"?; name: missing"},
+        {"get_pipeline", "{\"name\":\"a\",\"Version\":1}", "Version: unknown member, did you mean \"version\"?"},
+        {"get_pipeline", "{\"name\":\"a\",\"colour\":1}", "colour: unknown member"},
+        {"list_pipelines", "{\"max_results\":1}", "max_results: unknown member, did you mean \"maxResults\"?"},
+        {"stop_pipeline_execution", "{\"pipelineName\":\"a\",\"pipelineExecutionID\":\"x\"}",
+         "pipelineExecutionID: unknown member, did you mean \"pipelineExecutionId\"?; pipelineExecutionId: missing"},
+        {"put_job_failure_result",
+         "{\"jobId\":\"11111111-1111-1111-1111-111111111111\",\"failureDetails\":{\"typ\":\"JobFailed\",\"message\":"
+         "\"m\"}}",
+         "failureDetails.typ: unknown member, did you mean \"type\"?; failureDetails.type: missing"},
+    };
+    cpl_error err;
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        CHECK(validate(rows[i].operation, rows[i].text, false, &err) == CPL_INVALID);
+        CHECK_STR(err.message, rows[i].message);
+    }
+}
+
 TEST(t_model__a_nul_in_a_text_does_not_end_it) {
     cpl_error err;
     CHECK(validate("get_pipeline", "{\"name\":\"site\\u0000\"}", false, &err) == CPL_INVALID);

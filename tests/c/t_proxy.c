@@ -176,6 +176,22 @@ TEST(t_proxy__no_proxy_names_the_exceptions_of_the_environment_and_not_of_an_opt
     fault_server_stop(server);
 }
 
+TEST(t_proxy__a_proxy_that_is_not_there_is_named_and_its_password_is_not) {
+    static const struct {
+        const char *proxy, *url, *words;
+    } rows[] = {{"http://u:canary@127.0.0.1:1", "http://elsewhere.invalid/", "connect to the proxy \"127.0.0.1:1\": "},
+                {"http://u:canary@127.0.0.1:1", "https://elsewhere.invalid/", "connect to the proxy \"127.0.0.1:1\": "},
+                {"http://127.0.0.1:1", "http://127.0.0.1:2/", "connect to the proxy \"http://127.0.0.1:1\": "},
+                {"", "http://127.0.0.1:1/", "connect to \"127.0.0.1:1\": "}};
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        const cpl_http_options options = {
+            .proxy = cpl_str_of(rows[i].proxy), .proxy_set = true, .connect_timeout_ms = 2000};
+        cpl_error err;
+        CHECK(get(&options, rows[i].url, &err) == CPL_NETWORK && strstr(err.message, "canary") == NULL);
+        if (!CHECK(strstr(err.message, rows[i].words) == err.message)) printf("  %s\n", err.message);
+    }
+}
+
 /* What curl makes of it: names and their subdomains, addresses, networks; ports are no part of it. */
 TEST(t_proxy__no_proxy_has_names_addresses_and_networks) {
     static const struct {
