@@ -94,6 +94,22 @@ function Worker:lambda_handler(value, options) end
 ---@field state? any What the job before gave to later().
 ---@field event? string|table In place of the last three.
 ---@field to? string A folder that the outputs are unpacked to.
+---@field clock? codepipeline.ManualClock Time stands still unless it is turned.
+---@field timeout? number Seconds that the handler has; default: what it was registered with.
+---@field remaining? number Seconds that are left of a Lambda function's time.
+---@field margin? number Seconds of that which are kept for the report; default 3.
+---@field cancelled_after? number Seconds until the worker is shut down and the job cancelled.
+
+---@class codepipeline.ManualClock
+local ManualClock = {}
+
+---Turns it forward.
+---@param seconds number
+function ManualClock:advance(seconds) end
+
+---How far it was turned, in seconds.
+---@return number
+function ManualClock:elapsed() end
 
 ---@class codepipeline.TestResult
 ---@field outcome "succeeded"|"failed"|"continued"
@@ -106,6 +122,8 @@ function Worker:lambda_handler(value, options) end
 ---@field external_execution_id? string
 ---@field percent_complete? integer
 ---@field state? any
+---@field after number Seconds that it asked to wait.
+---@field clock codepipeline.ManualClock
 ---@field resume fun(): codepipeline.TestResult Runs the job that follows a continuation.
 ---@field finish fun(limit?: integer): codepipeline.TestResult Goes on so to the end.
 

@@ -74,6 +74,8 @@ function codepipeline.doctor(options) end
 ---@field events? string A file that gets a line of JSON for each event, or an address that gets a POST.
 ---@field state? string|table What export() answered: where it begins.
 ---@field ui? boolean A page for people at url .. "/_emulator/".
+---@field repeats? "refuse"|"accept" What is answered to a result that a worker repeats; default "refuse".
+---@field demo? boolean Begin with five pipelines that have a past.
 
 ---Starts the emulator inside this process: CodePipeline and the S3 it needs, on loopback.
 ---@param options? codepipeline.EmulatorOptions
@@ -104,6 +106,10 @@ function codepipeline.worker(client, options) end
 ---@param body codepipeline.Handler
 ---@return codepipeline.Handler
 function codepipeline.resuming(body) end
+
+---The time of handlers in unit tests, for worker:test().
+---@return codepipeline.ManualClock
+function codepipeline.manual_clock() end
 
 ---Handlers collected in one file, for a worker that another one makes: worker:include(router).
 ---@return codepipeline.Router
@@ -603,13 +609,14 @@ function Emulator:resume() end
 function Emulator:frozen() end
 
 ---@class codepipeline.Fault
----@field kind string "500", "reset", "throttling", ...
+---@field kind string "500", "reset", "throttling", "stall", ...
 ---@field operation? string
 ---@field job_id? string
 ---@field times? integer
 ---@field after? integer
 ---@field probability? number
 ---@field seed? integer
+---@field bytes? integer Of the kinds stall and trickle.
 
 ---Makes trouble for requests to come.
 ---@param options codepipeline.Fault
