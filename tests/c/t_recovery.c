@@ -23,6 +23,10 @@
     { .status = 400, .body = "{\"__type\":\"" code "\",\"message\":\"no\"}" }
 #define TROUBLE \
     { .status = 500, .body = "{\"__type\":\"InternalFailure\"}" }
+#define LOST \
+    { .kind = FAULT_CLOSE }
+#define ELSEWHERE \
+    { .status = 307, .head = "Location: http://127.0.0.1:9/\r\n", .body = "" }
 #define DONE \
     { .body = "" }
 #define TYPE                                                                                                    \
@@ -237,6 +241,55 @@ TEST(t_recovery__a_job_that_was_taken_and_is_somebody_elses_now_is_let_go) {
     NEED(open_scene(&x, steps, CPL_COUNT(steps), false));
     CHECK(next_within(x.worker, 100) == NULL);
     CHECK(fault_server_requests(x.server) == 3);
+    close_scene(&x, 0);
+}
+
+TEST(t_recovery__an_acknowledgement_that_may_have_been_heard_is_asked_again_whatever_the_caller_may) {
+    static const fault_step steps[] = {POLLED, LOST, REFUSED("AccessDeniedException"), ELSEWHERE, ACKNOWLEDGED, DONE};
+    scene x;
+    cpl_job *job;
+    NEED(open_room());
+    NEED(open_scene(&x, steps, CPL_COUNT(steps), false));
+    NEED((job = next_job(x.worker)) != NULL);
+    asked(&x, 4, "AcknowledgeJob");
+    CHECK(cpl_job_succeed(job, NULL, NULL, NULL) == CPL_OK);
+    cpl_job_free(job);
+    close_scene(&x, 0);
+}
+
+TEST(t_recovery__an_acknowledgement_that_is_refused_at_once_leaves_the_job_to_others) {
+    static const fault_step steps[] = {POLLED, REFUSED("AccessDeniedException"), NO_JOBS};
+    scene x;
+    NEED(open_room());
+    NEED(open_scene(&x, steps, CPL_COUNT(steps), false));
+    CHECK(next_within(x.worker, 300) == NULL);
+    close_scene(&x, 0);
+}
+
+TEST(t_recovery__a_redirect_is_no_verdict_on_a_result) {
+    static const fault_step steps[] = {ELSEWHERE, NO_JOBS, ELSEWHERE, DONE};
+    scene x;
+    NEED(open_room());
+    leave(CPL_ENTRY_OWED, 1, TYPE);
+    NEED(open_scene(&x, steps, CPL_COUNT(steps), false));
+    CHECK(next_within(x.worker, 2500) == NULL);
+    CHECK(fault_server_requests(x.server) == 4);
+    asked(&x, 3, "the real one");
+    close_scene(&x, 0);
+}
+
+TEST(t_recovery__a_second_answer_inherits_the_doubt_of_the_first) {
+    static const fault_step steps[] = {POLLED, ACKNOWLEDGED, LOST, LOST, REFUSED("InvalidJobStateException")};
+    cpl_wait brief = {.timeout_ms = 100};
+    scene x;
+    cpl_job *job;
+    NEED(open_room());
+    NEED(open_scene(&x, steps, CPL_COUNT(steps), false));
+    NEED((job = next_job(x.worker)) != NULL);
+    CHECK(cpl_job_succeed(job, NULL, &brief, NULL) != CPL_OK);
+    CHECK(cpl_job_fail(job, (cpl_str){NULL, 0}, CPL_LIT("then not"), (cpl_str){NULL, 0}, NULL, NULL) == CPL_OK);
+    CHECK(cpl_job_answered(job)); /* and is nobody else's */
+    cpl_job_free(job);
     close_scene(&x, 0);
 }
 
