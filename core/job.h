@@ -92,6 +92,8 @@ cpl_status cpl_job_claim(cpl_job *job, cpl_error *err);
 /* Keeps a path until the job is freed; takes it over. NULL when out of memory. */
 const char *cpl_job_keep(cpl_job *job, char *path);
 
+/* In place of sending it: checks what the job owes as the client would, and keeps it. (rehearsal.c) */
+cpl_status cpl_job_rehearse_answer(cpl_job *job, cpl_error *err);
 /* Its clock has come to the time of that. (rehearsal.c) */
 bool cpl_job_rehearsed_cancelled(const cpl_job *job);
 bool cpl_job_rehearsed_expired(const cpl_job *job);

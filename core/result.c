@@ -157,10 +157,7 @@ static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
     int tries = 0;
     if (limited.timeout_ms == 0) limited.timeout_ms = DELIVERY_MS;
     cpl_pace_init(&pace, &limited);
-    if (job->rehearsal) {
-        cpl_job_close(job, CPL_JOB_ANSWERED);
-        return CPL_OK;
-    }
+    if (job->rehearsal) return cpl_job_rehearse_answer(job, err);
     cpl_desk_record(job->desk, job->owed);
     do {
         status = cpl_pace_rest(&pace, &rest, &interrupted);

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Checks that a page answers. UserParameters: {"url": ..., "text": ...}
+-- Checks that a page answers, and has a text. UserParameters: {"url": ..., "text": ...}, or the URL alone.
 local codepipeline = require "codepipeline"
 
 local worker = assert(codepipeline.worker())
@@ -9,7 +9,8 @@ local function quote(text)
 end
 
 worker:invoke(function(job)
-  local wanted = assert(job:user_parameters_json())
+  local alone = job.user_parameters or ""
+  local wanted = alone:find "^http" and { url = alone } or assert(job:user_parameters_json "url")
   local curl <close> = assert(io.popen(("curl -sSf --max-time 20 -- %s 2>&1"):format(quote(wanted.url))))
   local body = curl:read "a"
   if not curl:close() then

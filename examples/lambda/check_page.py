@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Checks that a page answers, and has a text. UserParameters: {"url": ..., "text": ...}, or the URL alone."""
 
-import json
 import urllib.request
 
 import codepipeline
@@ -12,8 +11,8 @@ handler = worker.lambda_handler
 
 @worker.invoke
 def check_page(job):
-    text = job.user_parameters or ""
-    wanted = json.loads(text) if text.startswith("{") else {"url": text}
+    alone = job.user_parameters or ""
+    wanted = {"url": alone} if alone.startswith("http") else job.user_parameters_json("url")
     with urllib.request.urlopen(wanted["url"], timeout=20) as page:  # raises for what is not 2xx
         body = page.read().decode("utf-8", "replace")
     if wanted.get("text", "") not in body:

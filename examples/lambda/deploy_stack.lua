@@ -28,10 +28,13 @@ local function status_of(stack)
 end
 
 worker:invoke(function(job)
-  local wanted = assert(job:user_parameters_json())
+  local wanted = assert(job:user_parameters_json("stack", "artifact", "file"))
   local stack = wanted.stack
   if job.state == nil then
     local folder = assert(job:input(wanted.artifact):extract())
+    if not io.open(folder .. "/" .. wanted.file) then
+      return job:fail("the artifact has no file " .. wanted.file, { type = "ConfigurationError" })
+    end
     local verb = status_of(stack) and "update-stack" or "create-stack"
     local template = ("file://%s/%s"):format(folder, wanted.file)
     local begun, err = aws(verb, "--stack-name", stack, "--template-body", template, "--capabilities", "CAPABILITY_IAM")

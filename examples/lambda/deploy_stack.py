@@ -39,11 +39,13 @@ def begin(stack, template):
 
 @worker.invoke
 def deploy(job):
-    wanted = job.user_parameters_json()
+    wanted = job.user_parameters_json("stack", "artifact", "file")
     stack = wanted["stack"]
     if job.state is None:
-        folder = job.input(wanted["artifact"]).extract()
-        if not begin(stack, pathlib.Path(folder, wanted["file"]).read_text(encoding="utf-8")):
+        template = pathlib.Path(job.input(wanted["artifact"]).extract(), wanted["file"])
+        if not template.is_file():
+            return job.fail(f"the artifact has no file {wanted['file']}", type="ConfigurationError")
+        if not begin(stack, template.read_text(encoding="utf-8")):
             return job.succeed(summary=f"{stack} was up to date")
         return job.later("begun", after=30, summary=f"{stack}: begun")
     status = status_of(stack)

@@ -2,7 +2,7 @@
 --- A job's artifacts, as its handler has them: job:input(name) and job:output(name).
 
 --- An input artifact of a job.
-local Input = {}
+local Input = { kind = "input" }
 Input.__index = Input
 
 --- The downloaded archive's path; it goes with the job.
@@ -26,7 +26,7 @@ function Input:read()
 end
 
 --- An output artifact of a job. It is sent when the handler has returned.
-local Output = {}
+local Output = { kind = "output" }
 Output.__index = Output
 
 --- Zips a folder's contents, or one file.

@@ -95,27 +95,43 @@ function ParameterError:__tostring()
   return self.message
 end
 
---- User parameters decoded: nil when there are none; nil and err, which makes a failure a ConfigurationError, when they
--- are not JSON.
-function event.decode_parameters(text)
-  if text == nil then
-    return nil
-  end
-  local fine, value = pcall(core.decode, text)
-  if fine then
-    return value
-  end
+local function refuse(path, what, needed)
+  local hint = #needed > 0 and "; the action needs a JSON object with " .. table.concat(needed, ", ") or ""
   return nil,
     setmetatable({
       status = "INVALID",
-      path = "UserParameters",
-      message = "UserParameters: not JSON: " .. tostring(value),
+      path = path,
+      message = ("%s: %s%s"):format(path, what, hint),
       failure_type = "ConfigurationError",
     }, ParameterError)
 end
 
-function Event:user_parameters_json()
-  return event.decode_parameters(self.user_parameters)
+--- User parameters decoded: nil when there are none; nil and err, which makes a failure a ConfigurationError, when they
+-- are not JSON, or have no member of a name that is needed.
+function event.decode_parameters(text, ...)
+  local needed = { ... }
+  if text == nil then
+    if #needed > 0 then
+      return refuse("UserParameters", "missing", needed)
+    end
+    return nil
+  end
+  local fine, value = pcall(core.decode, text)
+  if not fine then
+    return refuse("UserParameters", "not JSON: " .. tostring(value), needed)
+  elseif #needed > 0 and type(value) ~= "table" then
+    return refuse("UserParameters", "not an object", needed)
+  end
+  for _, name in ipairs(needed) do
+    if value[name] == nil then
+      return refuse("UserParameters." .. name, "missing", needed)
+    end
+  end
+  return value
+end
+
+function Event:user_parameters_json(...)
+  return event.decode_parameters(self.user_parameters, ...)
 end
 
 --- @param options see codepipeline.sample_event

@@ -80,11 +80,11 @@ end
 -- @param outcome_of, failure_of, warn what the worker makes of a value and of an error; function(job, message)
 function handlers.bind(handler, groups, outcome_of, failure_of, warn)
   local function attempt(job)
-    local value = first(groups, "before", 1, #groups, 1, job)
+    local value, err = first(groups, "before", 1, #groups, 1, job), nil
     if value == nil then
-      value = handler(job)
+      value, err = handler(job)
     end
-    return outcome_of(job, value)
+    return outcome_of(job, value, err)
   end
   local function explain(err)
     return { err = err, trace = debug.traceback(type(err) == "table" and tostring(err) or err, 2) }
@@ -119,6 +119,18 @@ for _, name in ipairs {
   TYPES[name] = true
 end
 
+--- Whether there is such a failure type.
+function handlers.is_type(type)
+  return TYPES[type] == true
+end
+
+--- A failure type, or an error.
+function handlers.check_type(type)
+  if not TYPES[type] then
+    check.misuse("there is no failure type %q", tostring(type))
+  end
+end
+
 local Failure = { __name = "codepipeline.Failure" }
 Failure.__index = Failure
 
@@ -128,9 +140,7 @@ end
 
 --- See codepipeline.failure in init.lua.
 function handlers.failure(type, message, external_execution_id)
-  if not TYPES[type] then
-    check.misuse("there is no failure type %q", tostring(type))
-  end
+  handlers.check_type(type)
   return setmetatable({
     failure_type = type,
     message = tostring(message),

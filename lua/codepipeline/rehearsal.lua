@@ -148,6 +148,7 @@ local function test(worker, tools, handler, options)
   check.type(handler, "a handler", "function")
   check.options(options, TEST_OPTIONS)
   options = options or {}
+  check.optional(options.outputs, "outputs", "table")
   local given = options.event and core.decode(event.text(options.event)) or event_for(options)
   local bound, clock = tools.bind(worker, handler), options.clock or rehearsal.clock()
   local limit = limit_of(worker, bound, options)

@@ -123,7 +123,7 @@ local function drive(history, thread, job)
   if job.outcome and job.outcome.kind == "later" and asked ~= job.outcome then
     job.outcome = nil -- of a job:later() that is long past
   end
-  return asked
+  return asked, outcome -- nil and err, perhaps
 end
 
 --- The handler as one that goes on.
@@ -133,13 +133,13 @@ function resuming.handler(body)
     local history = job.history or setmetatable({ entries = {}, at = 0 }, History)
     job.history, history.thread = history, thread
     debug.sethook(thread, debug.gethook()) -- a time limit holds for it too
-    local fine, value = pcall(drive, history, thread, job)
+    local fine, value, err = pcall(drive, history, thread, job)
     history.thread = nil
     coroutine.close(thread)
     if not fine then
       error(value, 0)
     end
-    return value
+    return value, err
   end
 end
 

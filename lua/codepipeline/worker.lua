@@ -66,10 +66,14 @@ local function part(job, class, names, name)
       return setmetatable({ job = job, name = known }, class)
     end
   end
-  if name == nil then
-    error(("the job has %d artifacts of this kind: name one"):format(#names), 3)
+  local words = ("the job has no %s artifacts"):format(class.kind)
+  local there = table.concat(names, ", ")
+  if #names > 0 and name ~= nil then
+    words = ("the job has no %s artifact %q; it has %s"):format(class.kind, name, there)
+  elseif #names > 0 then
+    words = ("the job has several %s artifacts, name one: %s"):format(class.kind, there)
   end
-  error(("the job has no artifact %q here (it has: %s)"):format(name, table.concat(names, ", ")), 3)
+  error(handlers.failure("ConfigurationError", words)) -- the pipeline's mistake, as often as the handler's
 end
 
 --- The input artifact of that name; without a name, the only one.
@@ -120,13 +124,19 @@ function Job:succeed(result)
   return self.outcome
 end
 
+local FAIL_OPTIONS = { "type", "external_execution_id" }
+
 --- Failure without raising; to be returned by the handler.
 -- @param options type (a FailureType, default "JobFailed"), external_execution_id
 function Job:fail(message, options)
   options = options or {}
+  check.options(options, FAIL_OPTIONS)
+  if options.type ~= nil then
+    handlers.check_type(options.type)
+  end
   self.outcome = {
     kind = "fail",
-    message = tostring(message),
+    message = message == nil and "" or tostring(message),
     type = options.type,
     external_execution_id = options.external_execution_id,
   }
@@ -139,6 +149,7 @@ end
 --   where an output artifact of the job will lie
 -- @param options after (seconds), and the members of a result (summary, percent_complete, ...)
 function Job:later(state, options)
+  check.optional(options, "options", "table")
   local result = {}
   for key, value in pairs(options or {}) do
     result[key] = value
@@ -170,9 +181,9 @@ function Job:replaying()
 end
 
 --- The user parameters decoded: nil when there are none; nil and err, which makes a failure a ConfigurationError, when
--- they are not JSON.
-function Job:user_parameters_json()
-  return event.decode_parameters(self.user_parameters)
+-- they are not JSON, or have no member of a name that is needed.
+function Job:user_parameters_json(...)
+  return event.decode_parameters(self.user_parameters, ...)
 end
 
 local function new_job(handle)
@@ -194,9 +205,18 @@ local function watch(worker, job)
   end
 end
 
---- What a handler's return value means.
-local function outcome_of(job, value)
-  if value == nil then
+--- An error of the core says which FailureType fits; anything else is the handler's own.
+local function failure_of(err)
+  local known = type(err) == "table" and handlers.is_type(err.failure_type) and err.failure_type
+  local id = known and err.external_execution_id or nil
+  return { kind = "fail", message = tostring(err), type = known or nil, external_execution_id = id }
+end
+
+--- What a handler's return values mean; nil and err is a failure, as everywhere in Lua.
+local function outcome_of(job, value, err)
+  if value == nil and err ~= nil then
+    return failure_of(err)
+  elseif value == nil then
     return job.outcome or { kind = "succeed" }
   elseif value == job.outcome then
     return value
@@ -212,13 +232,6 @@ local function outcome_of(job, value)
     message = ("the handler returned a %s; expected nothing, a table of output variables, or job:succeed, "
       .. "job:fail or job:later"):format(type(value)),
   }
-end
-
---- An error of the core says which FailureType fits; anything else is the handler's own.
-local function failure_of(err)
-  local known = type(err) == "table" and err.failure_type
-  local id = known and err.external_execution_id or nil
-  return { kind = "fail", message = tostring(err), type = known or nil, external_execution_id = id }
 end
 
 local send = {
@@ -252,10 +265,10 @@ function EventJob:guard(seconds)
 end
 
 --- Sends the job's outcome.
--- @param value what a handler would have returned
+-- @param value, problem what a handler would have returned
 -- @return "succeeded", "failed" or "continued"; or nil and err
-function EventJob:report(value)
-  local outcome = outcome_of(self, value)
+function EventJob:report(value, problem)
+  local outcome = outcome_of(self, value, problem)
   local sent, err = send[outcome.kind](self.core, outcome)
   if not sent then
     return nil, err
@@ -316,6 +329,9 @@ function Worker:job(type, handler, router_hooks)
   check.type(type, "an action type", "table")
   check.options(type, TYPE_OPTIONS)
   check.type(handler, "a handler", "function")
+  if type.timeout ~= nil and not (tonumber(type.timeout) and tonumber(type.timeout) > 0) then
+    check.misuse "timeout is a number of seconds above 0"
+  end
   handler = bind(self, handler, router_hooks)
   local wanted = { third_party = self.third_party }
   for key, value in pairs(type) do
@@ -401,6 +417,8 @@ function Worker:report(job, outcome)
   self.log("error", ("job %s: %s"):format(job.id, tostring(err)))
   if outcome.kind ~= "fail" then
     return self:report(job, failure_of(err))
+  elseif outcome.external_execution_id and type(err) == "table" and err.status == "INVALID" then
+    return self:report(job, { kind = "fail", message = ("%s (%s)"):format(outcome.message, tostring(err)) })
   end
   return false, err
 end

@@ -77,9 +77,10 @@ class Event:
     def correlation_id(self) -> str:
         return self.id
 
-    def user_parameters_json(self) -> Any:
-        """The user parameters decoded; None when there are none. ParamValidationError when they are not JSON."""
-        return decode_parameters(self.user_parameters)
+    def user_parameters_json(self, *needed: str) -> Any:
+        """The user parameters decoded; None when there are none. ParamValidationError when they are not JSON, or have
+        no member of a name that is needed."""
+        return decode_parameters(self.user_parameters, needed)
 
     @property
     def raw(self) -> dict[str, Any]:
@@ -95,17 +96,27 @@ class Event:
         return f"<codepipeline.Event {self.id} for {self.function_name}>"
 
 
-def decode_parameters(text: str | None) -> Any:
-    if text is None:
-        return None
+def decode_parameters(text: str | None, needed: tuple[str, ...] = ()) -> Any:
     import json
 
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        from .exceptions import ParamValidationError
+    from .exceptions import ParamValidationError
 
-        raise ParamValidationError(f"UserParameters: not JSON: {error}", path="UserParameters") from None
+    hint = f"; the action needs a JSON object with {', '.join(needed)}" if needed else ""
+    if text is None:
+        if needed:
+            raise ParamValidationError(f"UserParameters: missing{hint}", path="UserParameters")
+        return None
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ParamValidationError(f"UserParameters: not JSON: {error}{hint}", path="UserParameters") from None
+    if needed and not isinstance(value, dict):
+        raise ParamValidationError(f"UserParameters: not an object{hint}", path="UserParameters")
+    for name in needed:
+        if name not in value:
+            path = f"UserParameters.{name}"
+            raise ParamValidationError(f"{path}: missing{hint}", path=path)
+    return value
 
 
 def sample_event(

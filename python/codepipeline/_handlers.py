@@ -29,6 +29,12 @@ ALONE = False  # set by _child.py: this process is there for one job, which one 
 _BEAT = 0.1  # seconds after which a coroutine is told that its job was cancelled
 
 
+def _function(hook: _H) -> _H:
+    if not callable(hook):
+        raise TypeError(f"a hook is a function, not {hook!r}")
+    return hook
+
+
 class Hooks:
     """The functions that run around handlers."""
 
@@ -46,20 +52,20 @@ class Hooked:
     def before(self, hook: _H) -> _H:
         """A decorator: called with the job before its handler; the worker's hooks first, then the router's. What it
         answers, if not None, is the job's answer, and the handler is not called."""
-        self._hooks.before.append(hook)
+        self._hooks.before.append(_function(hook))
         return hook
 
     def after(self, hook: _H) -> _H:
         """A decorator: called with the job and its Outcome, also when it failed, before that is sent; the router's
         hooks first, then the worker's. What it raises fails the job."""
-        self._hooks.after.append(hook)
+        self._hooks.after.append(_function(hook))
         return hook
 
     def on_error(self, hook: _H) -> _H:
         """A decorator: called with the job and the exception that a handler or a hook before it raised; the router's
         hooks first. The first answer that is not None is the job's, in place of the failure: job.later(), for
         instance."""
-        self._hooks.on_error.append(hook)
+        self._hooks.on_error.append(_function(hook))
         return hook
 
 
@@ -120,6 +126,8 @@ class _Call:
     """A handler's parameters, looked at once: by which names it wants what."""
 
     def __init__(self, handler: Callable[..., Any]) -> None:
+        if not callable(handler):
+            raise TypeError(f"a handler is a function, not {handler!r}")
         if inspect.isasyncgenfunction(handler):
             raise TypeError("a handler is a generator or a coroutine, not both: yield in one, await in the other")
         self.handler = handler

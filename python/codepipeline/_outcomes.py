@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from .exceptions import JobFailure
+from .exceptions import FAILURE_TYPES, JobFailure
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,10 +97,15 @@ class HandOver(Outcome):
 class Failure(Outcome):
     name = "failed"
 
-    def __init__(self, message: str, type: str, external_execution_id: str | None = None) -> None:
-        self.message = message
+    def __init__(self, message: object, type: str, external_execution_id: str | None = None) -> None:
+        self.message = "" if message is None else str(message)
         self.type = type
         self.external_execution_id = external_execution_id
+
+    @property
+    def plain(self) -> bool:
+        """Nothing of it can be refused."""
+        return self.type == "JobFailed" and not self.external_execution_id
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
@@ -112,7 +117,8 @@ class Failure(Outcome):
         default = "PermissionError" if isinstance(error, PermissionError) else "JobFailed"
         if isinstance(error, JobFailure) and text:
             return cls(text, error.failure_type, error.external_execution_id)
-        return cls(f"{kind}: {text}" if text else kind, getattr(error, "failure_type", default))
+        told = getattr(error, "failure_type", default)  # an exception of the handler's own may say anything
+        return cls(f"{kind}: {text}" if text else kind, told if told in FAILURE_TYPES else default)
 
     def send(self, core: _core.Job) -> None:
         core.fail(self.message, self.type, self.external_execution_id)

@@ -6,17 +6,24 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import os
 import pathlib
 import tempfile
+from typing import NamedTuple
 
-from . import _core
+from . import _core, _handlers, _worker
+from ._outcomes import Failure, decide
 from ._resuming import History
 from .exceptions import ArchiveError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Any
+    from typing import Any, Union
+
+    from ._worker import Worker
+
+    Event = Union[dict[str, Any], str, bytes]
 
 
 _folders: list[tempfile.TemporaryDirectory[str]] = []  # of outputs; removed when the program ends
@@ -107,12 +114,11 @@ class Rehearsal:
         'half'
     """
 
-    _go_on: Callable[..., Rehearsal]
-    _event: dict[str, Any] | str | bytes
-
-    def __init__(self, core: _core.Job, clock: ManualClock) -> None:
+    def __init__(self, core: _core.Job, clock: ManualClock, go_on: Callable[[Event], Rehearsal], event: Event) -> None:
         answer = core.rehearsed_answer()
         assert answer is not None  # a failure can always be told
+        self._go_on = go_on
+        self._event = event
         self.answer = answer
         self.clock = clock
         self.after = core.rehearsed_delay()
@@ -168,3 +174,29 @@ class Rehearsal:
 
     def __repr__(self) -> str:
         return f"<codepipeline.Rehearsal {self.outcome}{': ' + self.message if self.message else ''}>"
+
+
+class Plan(NamedTuple):
+    """What is the same for all the jobs of one unit test."""
+
+    handler: Callable[..., object]
+    inputs: dict[str, str]
+    limit: float | None
+    cancelled_after: float | None
+
+
+def rehearse(worker: Worker, plan: Plan, event: Event, clock: ManualClock) -> Rehearsal:
+    bound = _handlers.Bound(plan.handler, (worker._hooks,), worker.client)
+    core = worker._make_job(event)
+    core.rehearse(plan.limit, plan.cancelled_after)
+    for name, path in plan.inputs.items():
+        core.rehearse_input(name, os.fsencode(path))
+    job = _worker.Job(core)
+    job._rehearsed = True
+    with clock._of(core):
+        try:
+            outcome = decide(job, bound(job))
+        except Exception as error:
+            outcome = Failure.of(error)
+        _worker._report(job, outcome)
+    return Rehearsal(core, clock, lambda event: rehearse(worker, plan, event, clock), event)

@@ -15,11 +15,12 @@ from ._artifacts import Input, Output
 from ._event import decode_parameters
 from ._outcomes import Failure, HandOver, Later, Outcome, Result, decide
 from ._resuming import History
-from .exceptions import CodePipelineError, ParamValidationError, StateError
+from .exceptions import CodePipelineError, ParamValidationError, StateError, check_failure_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from datetime import timedelta
     from types import FrameType
     from typing import Any
 
@@ -114,10 +115,10 @@ class Job:
         """The same with the credentials in the clear. Do not log it."""
         return self._core.data(True)
 
-    def user_parameters_json(self) -> Any:
+    def user_parameters_json(self, *needed: str) -> Any:
         """The user parameters decoded; None when there are none. ParamValidationError, which makes the failure a
-        ConfigurationError, when they are not JSON."""
-        return decode_parameters(self.user_parameters)
+        ConfigurationError, when they are not JSON, or have no member of a name that is needed."""
+        return decode_parameters(self.user_parameters, needed)
 
     @property
     def work_dir(self) -> str:
@@ -171,21 +172,24 @@ class Job:
         self.outcome = Result(output_variables, **details)
         return self.outcome
 
-    def fail(self, message: str, type: str = "JobFailed", external_execution_id: str | None = None) -> Outcome:
+    def fail(self, message: object, type: str = "JobFailed", external_execution_id: str | None = None) -> Outcome:
         """Failure without raising; sent when the handler has returned. message is cut to 5000 characters.
 
         type: "JobFailed", "ConfigurationError", "PermissionError", "RevisionOutOfSync", "RevisionUnavailable" or
         "SystemUnavailable".
         """
-        self.outcome = Failure(message, type, external_execution_id)
+        self.outcome = Failure(message, check_failure_type("type", type), external_execution_id)
         return self.outcome
 
-    def later(self, state: Any = None, after: float = 0.0, **details: Any) -> Outcome:
+    def later(self, state: Any = None, after: float | timedelta = 0.0, **details: Any) -> Outcome:
         """Goes on later; sent when the handler has returned. After so many seconds or more the handler is called with
         a new job, whose .state is what was given here: anything JSON can hold, at most 1 MiB of it. More than 1900
         bytes are kept in the artifact store, where an output artifact of the job will lie. details: members of a
         Result (summary, percent_complete, ...)."""
-        self.outcome = Later(state, after, Result(**details))
+        seconds: Any = getattr(after, "total_seconds", lambda: after)()
+        if not isinstance(seconds, (int, float)):
+            raise TypeError(f"after: a number of seconds or a timedelta, not {after!r}")
+        self.outcome = Later(state, seconds, Result(**details))
         return self.outcome
 
     def step(self, function: Callable[..., Any], /, *args: Any, **named: Any) -> Any:
@@ -410,6 +414,11 @@ class Worker(_handlers.Hooked):
         """
         if query is not None and len(query) != 1:
             raise ValueError("query takes one property and its value")
+        for name, text in (("category", category), ("provider", provider), ("version", version)):
+            if not isinstance(text, str):
+                raise TypeError(f"{name}: a str, not {text!r}")
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout: a number of seconds above 0, not {timeout!r}")
         pair = next(iter(query.items())) if query else (None, None)
         hooks = (self._hooks, *_hooks)
         _isolation.check(isolation, limits, environ)
@@ -507,29 +516,15 @@ class Worker(_handlers.Hooked):
         """
         from . import _rehearsal
 
+        if isinstance(outputs, str):
+            raise TypeError(f"outputs: a list of names, not {outputs!r}")
         files = {name: os.fsdecode(path) for name, path in (inputs or {}).items()}
         given = _rehearsal.event_for(files, tuple(outputs), configuration, state) if event is None else event
         limits = [self._timeout_of(handler) if timeout is None else timeout]
         if remaining is not None:
             limits.append(max(remaining - self._margin, 0.001))
-        clock = _rehearsal.ManualClock() if clock is None else clock
-        core = self._make_job(given)
-        core.rehearse(min((limit for limit in limits if limit is not None), default=None), cancelled_after)
-        for name, path in files.items():
-            core.rehearse_input(name, os.fsencode(path))
-        job = Job(core)
-        job._rehearsed = True
-        with clock._of(core):
-            try:
-                outcome = decide(job, _handlers.Bound(handler, (self._hooks,), self.client)(job))
-            except Exception as error:
-                outcome = Failure.of(error)
-            _report(job, outcome)
-        rehearsal = _rehearsal.Rehearsal(core, clock)
-        again = {"timeout": timeout, "remaining": remaining, "cancelled_after": cancelled_after, "clock": clock}
-        rehearsal._go_on = functools.partial(self.test, handler, inputs=files, **again)
-        rehearsal._event = given
-        return rehearsal
+        plan = _rehearsal.Plan(handler, files, min((x for x in limits if x is not None), default=None), cancelled_after)
+        return _rehearsal.rehearse(self, plan, given, _rehearsal.ManualClock() if clock is None else clock)
 
     def _timeout_of(self, handler: Callable[..., object]) -> float | None:
         for index, bound in enumerate(self._handlers):
@@ -745,6 +740,8 @@ def _report(job: Job, outcome: Outcome) -> str:
             _log.error("%r: %s", job, error)
             return Failure.name
         _log.exception("%r: the result could not be sent", job)
+        if isinstance(outcome, Failure) and isinstance(error, ParamValidationError) and not outcome.plain:
+            return _report(job, Failure(f"{outcome.message} ({error})", "JobFailed"))
         if isinstance(outcome, Failure) or job._core.answered or _is_settled(error):
             if job._core.expired or not isinstance(error, StateError):
                 job._undelivered = error

@@ -294,6 +294,12 @@ class ArchiveError(CodePipelineError):
     status = "ARCHIVE"
 
 
+def check_failure_type(what: str, type: str) -> str:
+    if type not in FAILURE_TYPES:
+        raise ValueError(f"{what}: {type!r} is none of {', '.join(FAILURE_TYPES)}")
+    return type
+
+
 class JobFailure(CodePipelineError):
     """Raised by a handler: its job fails with this message, and with the failure type of the class or the one given.
 
@@ -315,9 +321,7 @@ class JobFailure(CodePipelineError):
     ) -> None:
         super().__init__(message, **details)
         if failure_type is not None:
-            if failure_type not in _FAILURE_TYPES:
-                raise ValueError(f"failure_type: {failure_type!r} is none of {', '.join(_FAILURE_TYPES)}")
-            self._failure_type = failure_type
+            self._failure_type = check_failure_type("failure_type", failure_type)
         self.external_execution_id = external_execution_id
 
     @property
@@ -379,7 +383,7 @@ class SystemUnavailableFailure(JobFailure):
     _failure_type = "SystemUnavailable"
 
 
-_FAILURE_TYPES = (
+FAILURE_TYPES = (
     "JobFailed",
     "ConfigurationError",
     "PermissionError",

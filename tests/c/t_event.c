@@ -450,4 +450,23 @@ TEST(t_event__a_rehearsed_job_has_a_clock_that_is_turned) {
     cpl_client_free(client);
 }
 
+TEST(t_event__a_rehearsed_answer_is_checked_as_the_client_would) {
+    cpl_client *client = client_at("http://127.0.0.1:9");
+    const cpl_result much = {.percent_complete = 200};
+    cpl_error err = {0};
+    cpl_job *job = sample_job(client);
+    NEED(job);
+    cpl_job_rehearse(job, NULL);
+    CHECK(cpl_job_output_write(job, CPL_LIT(""), CPL_LIT("made"), &err) == CPL_OK);
+    CHECK(cpl_job_succeed(job, &much, NULL, &err) == CPL_INVALID);
+    CHECK_STR(err.message, "executionDetails.percentComplete: larger than 100");
+    CHECK(!cpl_job_answered(job) && cpl_job_outcome(job) == NULL && cpl_job_rehearsed_answer(job).n == 0);
+    CHECK(cpl_job_fail(job, CPL_LIT("Nope"), CPL_LIT("it broke"), CPL_LIT(""), NULL, &err) == CPL_INVALID);
+    CHECK_STR(err.path, "failureDetails.type");
+    CHECK(cpl_job_fail(job, CPL_LIT(""), CPL_LIT("it broke"), CPL_LIT(""), NULL, &err) == CPL_OK);
+    CHECK_STR(cpl_job_outcome(job), "failed");
+    cpl_job_free(job);
+    cpl_client_free(client);
+}
+
 TEST_MAIN

@@ -268,3 +268,123 @@ describe("a clock in a unit test", function()
     end, "turned forward")
   end)
 end)
+
+describe("what a pipeline leaves out", function()
+  it("is a ConfigurationError that says what there is", function()
+    with_worker(function(worker)
+      local function told(options, ask)
+        local done = worker:test(ask, options)
+        return done.failure_type .. ": " .. done.message
+      end
+      local function source(job)
+        return job:input "Sauce"
+      end
+      local function any(job)
+        return job:output()
+      end
+      assert.equal("ConfigurationError: the job has no input artifacts", told({}, source))
+      local inputs = { inputs = { Source = "Makefile" } }
+      assert.equal('ConfigurationError: the job has no input artifact "Sauce"; it has Source', told(inputs, source))
+      local several = "ConfigurationError: the job has several output artifacts, name one: One, Two"
+      assert.equal(several, told({ outputs = { "One", "Two" } }, any))
+    end)
+  end)
+
+  it("is named, of the user parameters", function()
+    with_worker(function(worker)
+      local function deploy(job)
+        local wanted, err = job:user_parameters_json("stack", "file")
+        return { stack = (wanted or error(err)).stack } -- busted's assert would make a text of err
+      end
+      local function told(parameters)
+        local done = worker:test(deploy, { configuration = { UserParameters = parameters } })
+        return done.variables.stack or done.failure_type .. ": " .. done.message
+      end
+      local hint = "; the action needs a JSON object with stack, file"
+      assert.equal("ConfigurationError: UserParameters: missing" .. hint, told(nil))
+      assert.equal("ConfigurationError: UserParameters: not an object" .. hint, told "7")
+      assert.equal("ConfigurationError: UserParameters.file: missing" .. hint, told '{"stack":"s"}')
+      assert.matches("^ConfigurationError: UserParameters: not JSON: ", told "s")
+      assert.equal("s", told '{"stack":"s","file":"f"}')
+    end)
+  end)
+end)
+
+describe("what a new user gets wrong", function()
+  it("is told to the handler", function()
+    with_worker(function(worker)
+      for message, handler in pairs {
+        ["the handler returned a number; expected nothing, a table"] = function()
+          return 1
+        end,
+        ["it broke"] = function()
+          return nil, "it broke"
+        end,
+        ['there is no failure type "Nope"'] = function(job)
+          return job:fail("x", { type = "Nope" })
+        end,
+        ['unknown option "typ" (there are type, external_execution_id)'] = function(job)
+          return job:fail("x", { typ = "JobFailed" })
+        end,
+        ["no (failureDetails.externalExecutionId: longer than 1500)"] = function(job)
+          return job:fail("no", { external_execution_id = ("x"):rep(1501) })
+        end,
+        ["the handler failed without a message"] = function(job)
+          return job:fail(nil)
+        end,
+        ["executionDetails.percentComplete: larger than 100"] = function(job)
+          return job:succeed { percent_complete = 200 }
+        end,
+        ["options must be a table, not a number"] = function(job)
+          return job:later(1, 30)
+        end,
+        ["nothing is left"] = codepipeline.resuming(function()
+          return nil, codepipeline.failure("SystemUnavailable", "nothing is left")
+        end),
+      } do
+        local done = worker:test(handler)
+        assert.equal("failed", done.outcome, message)
+        assert.truthy(done.message:find(message, 1, true), done.message)
+      end
+    end)
+  end)
+
+  it("may be an error with a failure type that there is not", function()
+    with_worker(function(worker)
+      local done = worker:test(function()
+        error { failure_type = "Nope" }
+      end)
+      assert.equal("JobFailed", done.failure_type)
+    end)
+  end)
+
+  it("is told to who registers or tests it", function()
+    with_worker(function(worker)
+      local type = { category = "Build", provider = "B" }
+      for message, wrong in pairs {
+        ["a handler is missing"] = function()
+          worker:test()
+        end,
+        ["a handler must be a function, not a string"] = function()
+          worker:job(type, "build")
+        end,
+        ["a hook must be a function, not a number"] = function()
+          worker:after(1)
+        end,
+        ["timeout is a number of seconds above 0"] = function()
+          worker:job({ category = "Build", provider = "B", timeout = 0 }, print)
+        end,
+        ['unknown option "input"'] = function()
+          worker:test(print, { input = {} })
+        end,
+        ["outputs must be a table, not a string"] = function()
+          worker:test(print, { outputs = "Binary" })
+        end,
+      } do
+        local fine, err = pcall(wrong)
+        assert.is_false(fine)
+        assert.truthy(tostring(err):find(message, 1, true), tostring(err))
+      end
+    end)
+  end)
+end)

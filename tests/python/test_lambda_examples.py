@@ -163,8 +163,35 @@ def test_a_page_that_is_not_there(example, page):
     assert "404" in example.state()["errorDetails"]["message"]
 
 
+def test_a_page_named_by_its_address_alone(example, page):
+    assert example.invoke("check_page", example.begin(UserParameters=page)) == "succeeded"
+
+
+def error_of(example):
+    return example.state()["errorDetails"]
+
+
 def test_a_page_nobody_named(example):
     assert example.invoke("check_page", example.begin()) == "failed"
+    assert error_of(example)["code"] == "ConfigurationError"
+    assert "UserParameters: missing; the action needs a JSON object with url" in error_of(example)["message"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ("www.example.com", "UserParameters: not JSON: "),
+        ("7", "UserParameters: not an object; "),
+        ('{"stack": "s", "artifact": "Source"}', "UserParameters.file: missing; "),
+        ('{"stack": "s", "artifact": "Sauce", "file": "main.txt"}', "Sauce"),
+        ('{"stack": "s", "artifact": "Source", "file": "lost.yml"}', "the artifact has no file lost.yml"),
+    ],
+)
+def test_a_stack_nobody_described(example, parameters, words):
+    example.cloudformation("none")
+    assert example.invoke("deploy_stack", example.begin(UserParameters=parameters)) == "failed"
+    assert words in error_of(example)["message"]
+    assert error_of(example)["code"] == "ConfigurationError"
 
 
 # ---- the stack ----

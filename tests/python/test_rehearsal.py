@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Worker.test(): handlers in unit tests, without a service; the client here points at a port where nobody is."""
 
+import datetime
 import pathlib
 
 import pytest
@@ -365,3 +366,77 @@ def test_a_clock_goes_forward_for_one_job_at_a_time(worker):
     assert "another job under way" in nested.message
     clock.advance(days=1)
     assert repr(clock) == "<codepipeline.ManualClock at 86400 s>"
+
+
+# ---- what a new user gets wrong ----
+
+
+@pytest.mark.parametrize(
+    ("handler", "message"),
+    [
+        (lambda job: 1, "TypeError: a handler returns None, a dict or what job.succeed() answers, not int"),
+        (lambda job: job.fail("x", type="Nope"), "ValueError: type: 'Nope' is none of JobFailed, ConfigurationError, "),
+        (lambda job: job.fail(None), "no reason was given"),
+        (
+            lambda job: job.fail("no", external_execution_id="x" * 1501),
+            "no (failureDetails.externalExecutionId: longer",
+        ),
+        (lambda job: job.fail(KeyError("x")), "'x'"),
+        (lambda job: job.succeed(percent_complete=200), "executionDetails.percentComplete: larger than 100"),
+        (lambda job: job.later(1, after="30"), "TypeError: after: a number of seconds or a timedelta, not '30'"),
+        (lambda job: job.later({1, 2}), "a value of type set cannot be sent"),
+        (lambda job: job.user_parameters_json("stack"), "UserParameters: missing; the action needs a JSON object with"),
+    ],
+)
+def test_a_handler_that_does_it_wrongly_is_told(worker, handler, message):
+    done = worker.test(handler)
+    assert done.outcome == "failed" and message in done.message
+
+
+def test_an_exception_may_have_a_failure_type_of_its_own_and_not_any(worker):
+    class Trouble(Exception):
+        failure_type = "Nope"
+
+    def build(job):
+        raise Trouble("it broke")
+
+    done = worker.test(build)
+    assert (done.failure_type, done.message) == ("JobFailed", "Trouble: it broke")
+    Trouble.failure_type = "RevisionUnavailable"
+    assert worker.test(build).failure_type == "RevisionUnavailable"
+
+
+def test_after_may_be_a_timedelta(worker):
+    assert worker.test(lambda job: job.later(after=datetime.timedelta(minutes=2))).after == 120
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("build",), TypeError, "a handler is a function, not 'build'"),
+        ((lambda job, configuratoin: None,), TypeError, "nobody knows the parameter 'configuratoin'"),
+        ((print, {"Records": []}), codepipeline.ParamValidationError, 'the event has no "CodePipeline.job"'),
+        ((print, "hello"), codepipeline.ParamValidationError, "not JSON"),
+    ],
+)
+def test_a_test_that_cannot_be_is_refused(worker, arguments, error, message):
+    with pytest.raises(error, match=message):
+        worker.test(*arguments)
+    with pytest.raises(TypeError, match="outputs: a list of names, not 'Binary'"):
+        worker.test(print, outputs="Binary")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"version": 1}, TypeError, "version: a str, not 1"),
+        ({"timeout": 0}, ValueError, "timeout: a number of seconds above 0, not 0"),
+        ({"category": "build"}, codepipeline.ParamValidationError, "not one of Source, Build"),
+    ],
+)
+def test_a_registration_that_cannot_be_is_refused(worker, options, error, message):
+    with pytest.raises(error, match=message):
+        worker.job(**{"category": "Build", "provider": "B", **options})(print)
+    for hooked in (worker, codepipeline.Router()):
+        with pytest.raises(TypeError, match="a hook is a function, not 'x'"):
+            hooked.before("x")
