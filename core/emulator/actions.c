@@ -65,7 +65,7 @@ static const char *bring(const emu_context *at, const cpl_json *artifact) {
     return to;
 }
 
-static bool list_inputs(const emu_context *at, cpl_json *list) {
+bool emu_action_inputs(const emu_context *at, cpl_json *list) {
     const cpl_json *made = cpl_json_get(at->execution, "artifacts");
     for (const cpl_json *i = cpl_json_first(cpl_json_get(at->action, "inputArtifacts")); i; i = cpl_json_next(i)) {
         const cpl_json *artifact = cpl_json_get(made, EMU_GET(i, "name"));
@@ -176,8 +176,9 @@ void emu_action_timeout(emu_engine *engine, cpl_json *execution, cpl_json *recor
     const char *job = cpl_json_get_cstr(record, "jobId", NULL);
     double started = cpl_json_get_number(record, "started", 0) * 1000;
     if (job) emu_job_close(engine, job, "TimedOut");
-    emu_action_fail(&at, "Timeout", "The action %s in stage %s did not end within %.0f minutes",
-                    EMU_GET(record, "action"), EMU_GET(record, "stage"),
+    emu_action_fail(&at, "Timeout", "The %s %s in stage %s did not end within %.0f minutes",
+                    emu_record_is_rule(record) ? "rule" : "action",
+                    EMU_GET(record, emu_record_is_rule(record) ? "rule" : "action"), EMU_GET(record, "stage"),
                     (cpl_json_get_number(record, "deadline", started) - started) / (double)MINUTE_MS);
 }
 
@@ -188,7 +189,7 @@ static bool fill_input(const emu_context *at, cpl_json *input) {
            emu_copy(input, "configuration", at->action, "configuration") &&
            emu_copy(input, "roleArn", at->action, "roleArn") && emu_copy(input, "namespace", at->action, "namespace") &&
            cpl_json_set_cstr(input, "region", cpl_json_get_cstr(at->action, "region", emu_region(at->engine->e))) &&
-           list_inputs(at, emu_array_at(input, "inputArtifacts"));
+           emu_action_inputs(at, emu_array_at(input, "inputArtifacts"));
 }
 
 static bool fill_record(const emu_context *at, const char *id) {
@@ -227,23 +228,24 @@ static bool start_approval(const emu_context *at) {
 }
 
 static bool refuse_provider(const emu_context *at) {
-    const cpl_json *type = cpl_json_get(at->action, "actionTypeId");
-    return emu_action_fail(at, "NotEmulated",
-                           "The emulator does not run actions of provider %s (%s, owner %s), and no script fits",
-                           EMU_GET(type, "provider"), EMU_GET(type, "category"), EMU_GET(type, "owner"));
+    bool rule = emu_record_is_rule(at->record);
+    const cpl_json *type = cpl_json_get(at->action, rule ? "ruleTypeId" : "actionTypeId");
+    return emu_action_fail(
+        at, "NotEmulated", "The emulator does not run %s of provider %s (%s, owner %s), and no script fits",
+        rule ? "rules" : "actions", EMU_GET(type, "provider"), EMU_GET(type, "category"), EMU_GET(type, "owner"));
 }
 
 /* Not for real, but as a test wants it. */
-static bool run_script(const emu_context *at) {
+bool emu_action_script(const emu_context *at) {
     bool found;
     if (!emu_script_start(at, &found)) return false;
     if (!found) return refuse_provider(at);
     return !emu_action_running(at->record) || set_deadline(at, SCRIPT_MINUTES);
 }
 
-static bool run_function(const emu_context *at) {
+bool emu_action_call(const emu_context *at) {
     const emu *e = at->engine->e;
-    if (!emu_function_known(emu_functions_of(e), emu_function_of(e, at->record))) return run_script(at);
+    if (!emu_function_known(emu_functions_of(e), emu_function_of(e, at->record))) return emu_action_script(at);
     return set_deadline(at, JOB_MINUTES) &&
            emu_job_invoke(at->engine, at->execution, at->record, NULL, emu_now_ms(at->engine->e));
 }
@@ -252,13 +254,13 @@ static bool run_kind(const emu_context *at, const emu_kind *kind) {
     switch (kind->runner) {
     case EMU_RUN_JOB:
         return set_deadline(at, JOB_MINUTES) && emu_job_create(at->engine, at->execution, at->record, NULL);
-    case EMU_RUN_LAMBDA: return run_function(at);
+    case EMU_RUN_LAMBDA: return emu_action_call(at);
     case EMU_RUN_APPROVAL: return start_approval(at);
     case EMU_RUN_S3_SOURCE: return emu_s3_source_run(at);
     case EMU_RUN_S3_DEPLOY: return emu_s3_deploy_run(at);
     case EMU_RUN_NOTHING: break;
     }
-    return run_script(at);
+    return emu_action_script(at);
 }
 
 /* The configuration with the variables' values; false: out of memory, or the action was ended as failed. */

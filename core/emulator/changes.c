@@ -41,7 +41,7 @@ bool emu_action_change(emu_engine *engine, cpl_json *execution, cpl_json *record
     bool good =
         cpl_json_set_cstr(record, "status", status) && cpl_json_set_number(record, "updated", emu_now_s(engine->e));
     emu_execution_touch(engine, execution);
-    if (good) emu_event_action(engine, execution, record);
+    if (good && !emu_record_is_rule(record)) emu_event_action(engine, execution, record); /* rules send none */
     return good;
 }
 

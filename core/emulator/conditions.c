@@ -2,11 +2,13 @@
 #include "rules.h"
 
 /*
- * A stage has up to three conditions, each with rules. All rules of a condition are looked at, at once, because the
- * emulator has none that takes time; what came of it is kept
+ * A stage has up to three conditions, each with rules, which all begin at once. Some are decided in that instant; one
+ * that calls a function, or goes as a script says, runs like an action, and the condition is InProgress as long as one
+ * of its rules is. What came of it is kept
  * - in the stage of the execution: "conditions": {"beforeEntry": {"status", "at", "summary"}, ...},
  * - for every rule in the execution: "rules": [{"id", "executionId", "order", "stage", "condition", "rule", "status",
- *   "started", "updated", "version", "input", "summary", "error"}, ...].
+ *   "started", "updated", "version", "input", "summary", "error"}, ...], and what a running action's has
+ *   ("jobId", "script", "deadline").
  *
  * When a condition does not hold, its result happens. onFailure has a result of its own, which happens when it has no
  * conditions, or when they hold: that is how a failure that can be waited out is retried, and another is not.
@@ -136,69 +138,81 @@ bool emu_conditions_check(emu_call *call, const cpl_json *pipeline, const cpl_js
 
 /* ---- looking at rules ---- */
 
-typedef struct rule_run {
-    emu_engine *engine;
-    cpl_json *execution;
-    const cpl_json *rule;
-    const char *member;
-} rule_run;
-
-static bool fill_input(const rule_run *run, cpl_json *input) {
-    return emu_copy(input, "ruleTypeId", run->rule, "ruleTypeId") &&
-           emu_copy(input, "configuration", run->rule, "configuration") &&
-           emu_copy(input, "roleArn", run->rule, "roleArn") &&
-           cpl_json_set_cstr(input, "region", cpl_json_get_cstr(run->rule, "region", emu_region(run->engine->e)));
+static bool fill_input(const emu_context *at, cpl_json *input) {
+    return emu_copy(input, "ruleTypeId", at->action, "ruleTypeId") &&
+           emu_copy(input, "configuration", at->action, "configuration") &&
+           emu_copy(input, "roleArn", at->action, "roleArn") &&
+           cpl_json_set_cstr(input, "region", cpl_json_get_cstr(at->action, "region", emu_region(at->engine->e))) &&
+           emu_action_inputs(at, emu_array_at(input, "inputArtifacts"));
 }
 
-static bool fill_record(const rule_run *run, cpl_json *record) {
-    double now = emu_now_s(run->engine->e);
+static bool fill_record(const emu_context *at, const char *member) {
+    cpl_json *record = at->record;
+    double now = emu_now_s(at->engine->e);
     char id[CPL_UUID_SIZE];
-    return emu_uuid(run->engine->e, id) && cpl_json_set_cstr(record, "id", id) &&
-           emu_copy(record, "executionId", run->execution, "id") &&
-           emu_copy(record, "version", run->execution, "version") &&
-           cpl_json_set_number(record, "order", (double)++run->engine->order) &&
-           emu_copy(record, "stage", run->execution, "stage") && cpl_json_set_cstr(record, "condition", run->member) &&
-           emu_copy(record, "rule", run->rule, "name") && cpl_json_set_number(record, "started", now) &&
-           cpl_json_set_number(record, "updated", now) && fill_input(run, emu_object_at(record, "input"));
+    return emu_uuid(at->engine->e, id) && cpl_json_set_cstr(record, "id", id) &&
+           cpl_json_set_cstr(record, "status", "InProgress") && emu_copy(record, "executionId", at->execution, "id") &&
+           emu_copy(record, "version", at->execution, "version") &&
+           cpl_json_set_number(record, "order", (double)++at->engine->order) &&
+           emu_copy(record, "stage", at->execution, "stage") && cpl_json_set_cstr(record, "condition", member) &&
+           emu_copy(record, "rule", at->action, "name") && cpl_json_set_number(record, "started", now) &&
+           cpl_json_set_number(record, "updated", now) && fill_input(at, emu_object_at(record, "input"));
 }
 
-static bool set_finding(cpl_json *record, const emu_finding *finding) {
-    cpl_json *error;
-    if (!cpl_json_set_cstr(record, "status", finding->holds ? "Succeeded" : "Failed")) return false;
-    if (finding->holds) return cpl_json_set_cstr(record, "summary", finding->message);
-    error = emu_object_at(record, "error");
-    return cpl_json_set_cstr(error, "code", finding->code) && cpl_json_set_cstr(error, "message", finding->message);
+static bool decide(const emu_context *at, const emu_finding *finding) {
+    if (!finding->holds) return emu_action_fail(at, finding->code, "%s", finding->message);
+    return cpl_json_set_cstr(at->record, "summary", finding->message) &&
+           emu_action_end(at->engine, at->execution, at->record, &(emu_outcome){"Succeeded", NULL, {NULL, 0}});
 }
 
-/* Looks, unless a variable has no value. */
-static bool look(const rule_run *run, cpl_json *record, emu_finding *finding) {
-    cpl_json *input = cpl_json_get(record, "input"), *resolved;
+/* Decided at once, or in its time. */
+static bool run_resolved(const emu_context *at, const cpl_json *resolved) {
+    const char *provider = EMU_GET(cpl_json_get(at->action, "ruleTypeId"), "provider");
+    emu_finding finding;
+    if (emu_rule_look(at->engine, provider, resolved, &finding)) return decide(at, &finding);
+    return strcmp(provider, "LambdaInvoke") == 0 ? emu_action_call(at) : emu_action_script(at);
+}
+
+/* Runs it, unless a variable has no value. */
+static bool resolve_and_run(const emu_context *at) {
+    cpl_json *input = cpl_json_get(at->record, "input"), *resolved;
     cpl_buf missing;
-    bool good = true;
+    bool good;
     cpl_buf_init(&missing, 1024);
-    resolved = emu_variables_resolve(run->execution, cpl_json_get(run->rule, "configuration"), &missing);
+    resolved = emu_variables_resolve(at->execution, cpl_json_get(at->action, "configuration"), &missing);
     if (resolved) {
-        emu_rule_look(run->engine, EMU_GET(cpl_json_get(run->rule, "ruleTypeId"), "provider"), resolved, finding);
-        good = cpl_json_set(input, "resolvedConfiguration", resolved);
-    } else if (missing.n > 0) {
-        *finding = (emu_finding){.code = "ConfigurationError"};
-        snprintf(finding->message, sizeof finding->message, "The variable %s has no value", cpl_buf_cstr(&missing));
+        good = cpl_json_set(input, "resolvedConfiguration", resolved) && run_resolved(at, resolved);
     } else {
-        good = false;
+        good = missing.n > 0 &&
+               emu_action_fail(at, "ConfigurationError", "The variable %s has no value", cpl_buf_cstr(&missing));
     }
     cpl_buf_release(&missing);
-    return good && set_finding(record, finding);
+    return good;
 }
 
-static bool run_rule(const rule_run *run, bool *holds) {
-    cpl_json *record = cpl_json_new_object();
-    emu_finding finding = {0};
-    if (!fill_record(run, record) || !look(run, record, &finding)) {
-        cpl_json_free(record);
+static bool run_rule(emu_engine *engine, cpl_json *execution, const cpl_json *rule, const char *member) {
+    const emu_context at = {engine, execution, cpl_json_new_object(), rule};
+    if (!fill_record(&at, member)) {
+        cpl_json_free(at.record);
         return false;
     }
-    *holds = *holds && finding.holds;
-    return cpl_json_push(emu_array_at(run->execution, "rules"), record);
+    return cpl_json_push(emu_array_at(execution, "rules"), at.record) && resolve_and_run(&at);
+}
+
+/* The rule's newest execution in this stage. */
+static const cpl_json *latest_rule(const cpl_json *execution, const char *stage, const char *member, const char *rule) {
+    const cpl_json *latest = NULL;
+    for (const cpl_json *i = cpl_json_first(cpl_json_get(execution, "rules")); i; i = cpl_json_next(i)) {
+        if (emu_is(i, "stage", stage) && emu_is(i, "condition", member) && emu_is(i, "rule", rule)) latest = i;
+    }
+    return latest;
+}
+
+bool emu_rules_running(const cpl_json *execution) {
+    for (const cpl_json *i = cpl_json_first(cpl_json_get(execution, "rules")); i; i = cpl_json_next(i)) {
+        if (emu_action_running(i)) return true;
+    }
+    return false;
 }
 
 /* ---- conditions ---- */
@@ -219,20 +233,41 @@ static bool note(emu_engine *engine, cpl_json *execution, const char *member, co
     return cpl_json_set_cstr(state, "summary", summary) && cpl_json_set_cstr(execution, "statusSummary", summary);
 }
 
+/* What its rules have come to: Succeeded when all hold. */
+static const char *verdict(const cpl_json *execution, const cpl_json *condition, const char *member) {
+    const char *worst = "Succeeded";
+    for (const cpl_json *i = cpl_json_first(cpl_json_get(condition, "rules")); i; i = cpl_json_next(i)) {
+        const cpl_json *latest = latest_rule(execution, EMU_GET(execution, "stage"), member, EMU_GET(i, "name"));
+        if (emu_action_running(latest)) return "InProgress";
+        if (!emu_is(latest, "status", "Succeeded")) worst = "Failed";
+    }
+    return worst;
+}
+
 bool emu_condition_run(emu_engine *engine, cpl_json *execution, const cpl_json *stage, emu_condition which,
                        const char **result) {
-    const char *member = kinds[which].member;
+    const char *member = kinds[which].member, *status;
     const cpl_json *declared = cpl_json_get(stage, member);
     const cpl_json *condition = cpl_json_first(cpl_json_get(declared, "conditions"));
     const cpl_json *done = cpl_json_get(stage_record(execution, EMU_GET(execution, "stage")), "conditions");
-    bool holds = true;
+    bool begun = cpl_json_get(done, member) != NULL;
     *result = which == EMU_ON_FAILURE ? EMU_GET(declared, "result") : "";
-    if (condition == NULL || cpl_json_get(done, member)) return true;
-    for (const cpl_json *i = cpl_json_first(cpl_json_get(condition, "rules")); i; i = cpl_json_next(i)) {
-        if (!run_rule(&(rule_run){engine, execution, i, member}, &holds)) return false;
+    if (condition == NULL || (begun && !emu_is(cpl_json_get(done, member), "status", "InProgress"))) return true;
+    for (const cpl_json *i = cpl_json_first(cpl_json_get(condition, "rules")); i && !begun; i = cpl_json_next(i)) {
+        if (!run_rule(engine, execution, i, member)) return false;
     }
-    if (!holds) *result = cpl_json_get_cstr(condition, "result", "FAIL");
-    return note(engine, execution, member, holds ? "Succeeded" : "Failed");
+    status = verdict(execution, condition, member);
+    if (strcmp(status, "InProgress") == 0) *result = EMU_PENDING;
+    if (strcmp(status, "Failed") == 0) *result = cpl_json_get_cstr(condition, "result", "FAIL");
+    return note(engine, execution, member, status);
+}
+
+bool emu_conditions_abandon(cpl_json *execution) {
+    cpl_json *conditions = cpl_json_get(stage_record(execution, EMU_GET(execution, "stage")), "conditions");
+    for (cpl_json *i = cpl_json_first(conditions); i; i = cpl_json_next(i)) {
+        if (emu_is(i, "status", "InProgress") && !cpl_json_set_cstr(i, "status", "Abandoned")) return false;
+    }
+    return true;
 }
 
 /* ---- GetPipelineState ---- */
@@ -244,20 +279,10 @@ static bool set_rule_latest(cpl_json *state, const cpl_json *record) {
            emu_copy(latest, "errorDetails", record, "error");
 }
 
-static const cpl_json *latest_rule(const cpl_json *execution, const cpl_json *stage, const char *member,
-                                   const char *rule) {
-    const cpl_json *latest = NULL;
-    for (const cpl_json *i = cpl_json_first(cpl_json_get(execution, "rules")); i; i = cpl_json_next(i)) {
-        if (emu_is(i, "stage", EMU_GET(stage, "name")) && emu_is(i, "condition", member) && emu_is(i, "rule", rule))
-            latest = i;
-    }
-    return latest;
-}
-
 static bool add_rule_states(cpl_json *list, const cpl_json *stage, const char *member, const cpl_json *execution) {
     const cpl_json *condition = cpl_json_first(cpl_json_get(cpl_json_get(stage, member), "conditions"));
     for (const cpl_json *i = cpl_json_first(cpl_json_get(condition, "rules")); i; i = cpl_json_next(i)) {
-        const cpl_json *record = latest_rule(execution, stage, member, EMU_GET(i, "name"));
+        const cpl_json *record = latest_rule(execution, EMU_GET(stage, "name"), member, EMU_GET(i, "name"));
         cpl_json *state = cpl_json_new_object();
         if (!emu_copy(state, "ruleName", i, "name") || (record && !set_rule_latest(state, record))) {
             cpl_json_free(state);

@@ -53,7 +53,12 @@ bool emu_execution_revive(emu_engine *engine, cpl_json *execution) {
 }
 
 cpl_json *emu_record_get(const cpl_json *execution, const char *id) {
-    return emu_find(cpl_json_get(execution, "actions"), "id", id);
+    cpl_json *action = emu_find(cpl_json_get(execution, "actions"), "id", id);
+    return action ? action : emu_find(cpl_json_get(execution, "rules"), "id", id);
+}
+
+bool emu_record_is_rule(const cpl_json *record) {
+    return cpl_json_get(record, "rule") != NULL;
 }
 
 static const cpl_json *declaration_of(const emu_engine *engine, const cpl_json *execution) {
@@ -273,6 +278,7 @@ static progress roll_back(emu_engine *engine, cpl_json *execution) {
 
 /* What a condition leads to. */
 static progress conclude(emu_engine *engine, cpl_json *execution, const cpl_json *stage, const char *result) {
+    if (strcmp(result, EMU_PENDING) == 0) return STILL;
     if (strcmp(result, "SKIP") == 0) {
         cpl_json_remove(execution, "statusSummary");
         return leave(engine, execution, stage, "Skipped");
@@ -287,16 +293,16 @@ static progress step(emu_engine *engine, cpl_json *execution) {
     stage_view view = view_stage(execution, stage);
     bool begun = cpl_json_count(cpl_json_get(stage_record(execution), "actions")) > 0;
     const char *result = "";
-    if (view.running) return STILL;
-    if (emu_is(execution, "status", "Stopping")) return end_here(engine, execution, "Stopped");
+    if (view.running || emu_rules_running(execution)) return STILL;
+    if (emu_is(execution, "status", "Stopping"))
+        return emu_conditions_abandon(execution) ? end_here(engine, execution, "Stopped") : NO_MEMORY;
     if (view.failed) {
         if (!emu_condition_run(engine, execution, stage, EMU_ON_FAILURE, &result)) return NO_MEMORY;
         return conclude(engine, execution, stage, result);
     }
     if (begun && edited_since(engine, execution)) {
-        if (!cpl_json_set_cstr(execution, "statusSummary", EDITED)) {
+        if (!cpl_json_set_cstr(execution, "statusSummary", EDITED) || !emu_conditions_abandon(execution))
             return NO_MEMORY;
-        }
         return end_here(engine, execution, "Cancelled");
     }
     if (!begun && !emu_condition_run(engine, execution, stage, EMU_BEFORE_ENTRY, &result)) return NO_MEMORY;
@@ -576,6 +582,11 @@ static bool load_timer(emu_engine *engine, const cpl_json *execution, const cpl_
     return emu_timers_add(&engine->timers, &timer);
 }
 
+static bool load_timers(emu_engine *engine, const cpl_json *execution, const cpl_json *record) {
+    return !emu_action_running(record) || (load_timer(engine, execution, record, "deadline", EMU_DUE_ACTION) &&
+                                           load_timer(engine, execution, record, "scriptDue", EMU_DUE_SCRIPT));
+}
+
 static bool load_record(emu_engine *engine, emu_line *line, const cpl_json *execution, cpl_json *record) {
     int64_t order = (int64_t)cpl_json_get_number(record, "order", 0);
     const cpl_json *latest;
@@ -585,8 +596,7 @@ static bool load_record(emu_engine *engine, emu_line *line, const cpl_json *exec
     if (order > engine->order) engine->order = order;
     if (cpl_json_get_number(latest, "order", 0) < (double)order && !emu_index_set(&line->actions, key, record))
         return false;
-    return !emu_action_running(record) || (load_timer(engine, execution, record, "deadline", EMU_DUE_ACTION) &&
-                                           load_timer(engine, execution, record, "scriptDue", EMU_DUE_SCRIPT));
+    return load_timers(engine, execution, record);
 }
 
 static bool load_stage(emu_engine *engine, emu_line *line, cpl_json *execution, const cpl_json *stage) {
@@ -598,10 +608,12 @@ static bool load_stage(emu_engine *engine, emu_line *line, cpl_json *execution, 
     return before >= order || emu_index_set(&line->stages, name, execution);
 }
 
-static void load_rules(emu_engine *engine, const cpl_json *execution) {
+static bool load_rules(emu_engine *engine, const cpl_json *execution) {
     for (const cpl_json *i = cpl_json_first(cpl_json_get(execution, "rules")); i; i = cpl_json_next(i)) {
         engine->order = (int64_t)fmax((double)engine->order, cpl_json_get_number(i, "order", 0));
+        if (!load_timers(engine, execution, i)) return false;
     }
+    return true;
 }
 
 static bool load_execution(emu_engine *engine, cpl_json *execution) {
@@ -609,7 +621,7 @@ static bool load_execution(emu_engine *engine, cpl_json *execution) {
     if (line == NULL || !emu_list_push(&line->executions, execution) || !index_request(engine, execution)) return false;
     if (!emu_execution_over(execution) && !emu_list_push(&line->active, execution)) return false;
     engine->order = (int64_t)fmax((double)engine->order, number_of(execution));
-    load_rules(engine, execution);
+    if (!load_rules(engine, execution)) return false;
     for (cpl_json *i = cpl_json_first(cpl_json_get(execution, "stages")); i; i = cpl_json_next(i)) {
         if (!load_stage(engine, line, execution, i)) return false;
     }

@@ -170,7 +170,9 @@ void emu_execution_finish(emu_engine *engine, cpl_json *execution, const char *s
 bool emu_execution_revive(emu_engine *engine, cpl_json *execution);
 /* Takes the actions to be done again out of those that count as started: all, or those that did not succeed. */
 bool emu_stage_reopen(emu_engine *engine, cpl_json *execution, const char *stage, bool all);
+/* The record of an action execution, or of a rule execution (conditions.c), which runs like one. */
 cpl_json *emu_record_get(const cpl_json *execution, const char *id);
+bool emu_record_is_rule(const cpl_json *record);
 /* The newest standard execution of the same version that succeeded in the stage execution is in; NULL: none. */
 const cpl_json *emu_rollback_target(const emu_engine *engine, const cpl_json *execution);
 /* Adds the execution that rolls failed's stage back; the caller settles. false: out of memory. */
@@ -218,8 +220,13 @@ typedef struct emu_context {
     emu_engine *engine;
     cpl_json *execution;
     cpl_json *record;
-    const cpl_json *action; /* its declaration */
+    const cpl_json *action; /* its declaration; that of the rule, when the record is a rule's */
 } emu_context;
+/* The input artifacts, each in the store of the region. false: out of memory. */
+bool emu_action_inputs(const emu_context *context, cpl_json *list);
+/* It calls its function, if that is known, or goes as a script says, or fails, NotEmulated. */
+bool emu_action_call(const emu_context *context);
+bool emu_action_script(const emu_context *context);
 /* Both end the action, well or badly; false: out of memory. */
 bool emu_s3_source_run(const emu_context *context);
 bool emu_s3_deploy_run(const emu_context *context);

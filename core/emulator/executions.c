@@ -110,8 +110,8 @@ static bool start_pipeline_execution(emu_call *call) {
 
 /* ---- StopPipelineExecution ---- */
 
-static bool abandon(emu_engine *engine, cpl_json *execution) {
-    for (cpl_json *i = cpl_json_first(cpl_json_get(execution, "actions")); i; i = cpl_json_next(i)) {
+static bool abandon(emu_engine *engine, cpl_json *execution, const char *records) {
+    for (cpl_json *i = cpl_json_first(cpl_json_get(execution, records)); i; i = cpl_json_next(i)) {
         const char *job = cpl_json_get_cstr(i, "jobId", NULL);
         if (!emu_action_running(i)) continue;
         if (job) emu_job_close(engine, job, "Failed");
@@ -130,7 +130,9 @@ static bool stop(emu_call *call, cpl_json *execution) {
     } else if (!emu_execution_change(engine, execution, "Stopping")) {
         return emu_nomem(call);
     }
-    if (cpl_json_get_bool(call->in, "abandon", false) && !abandon(engine, execution)) return emu_nomem(call);
+    if (cpl_json_get_bool(call->in, "abandon", false) &&
+        (!abandon(engine, execution, "actions") || !abandon(engine, execution, "rules")))
+        return emu_nomem(call);
     return settle(call, EMU_GET(execution, "pipeline")) && answer_id(call, execution);
 }
 
@@ -185,7 +187,9 @@ static cpl_json *need_retryable(emu_call *call, const cpl_json *document) {
 /* A stage that was entered is not entered again: what let the execution in stays. */
 static void forget_conditions(cpl_json *stage) {
     cpl_json *conditions = cpl_json_get(stage, "conditions");
-    if (emu_is(cpl_json_get(conditions, "beforeEntry"), "status", "Failed")) cpl_json_remove(conditions, "beforeEntry");
+    const cpl_json *entry = cpl_json_get(conditions, "beforeEntry");
+    if (emu_is(entry, "status", "Failed") || emu_is(entry, "status", "Abandoned"))
+        cpl_json_remove(conditions, "beforeEntry");
     cpl_json_remove(conditions, "onSuccess");
     cpl_json_remove(conditions, "onFailure");
 }

@@ -147,7 +147,8 @@ static bool add_detail(const emu_engine *engine, cpl_json *list, const cpl_json 
 
 static bool fill_rule_result(cpl_json *out, const cpl_json *record) {
     cpl_json *result = emu_object_at(out, "executionResult");
-    return emu_copy(result, "externalExecutionSummary", record, "summary") &&
+    return emu_copy(result, "externalExecutionId", record, "externalExecutionId") &&
+           emu_copy(result, "externalExecutionSummary", record, "summary") &&
            emu_copy(result, "errorDetails", record, "error");
 }
 
@@ -298,7 +299,8 @@ static const cpl_json *find_record(const emu_call *call, const char *pipeline, c
         const char *key;
         const cpl_json *execution = emu_store_at(store, EMU_EXECUTION, i, &key);
         const cpl_json *record = emu_record_get(execution, id);
-        if (record && (pipeline == NULL || emu_is(execution, "pipeline", pipeline))) return record;
+        if (record && !emu_record_is_rule(record) && (pipeline == NULL || emu_is(execution, "pipeline", pipeline)))
+            return record;
     }
     return NULL;
 }

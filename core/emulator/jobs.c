@@ -145,7 +145,7 @@ static cpl_json *make_job(emu_engine *engine, const cpl_json *execution, cpl_jso
     cpl_json *job = cpl_json_new_object();
     const cpl_json *input = cpl_json_get(record, "input");
     char id[CPL_UUID_SIZE], type[EMU_KIND_KEY];
-    emu_kind_key(cpl_json_get(input, "actionTypeId"), type);
+    emu_kind_key(cpl_json_get(input, emu_record_is_rule(record) ? "ruleTypeId" : "actionTypeId"), type);
     if (!emu_uuid(engine->e, id) || !cpl_json_set_cstr(job, "id", id) || !cpl_json_set_cstr(job, "type", type) ||
         !emu_copy(job, "executionId", execution, "id") || !emu_copy(job, "actionExecutionId", record, "id") ||
         !cpl_json_set_cstr(job, "continuationToken", token) || !set_query(engine, job, input) ||

@@ -139,14 +139,15 @@ static void look_at_variable(const cpl_json *configuration, emu_finding *out) {
     }
 }
 
-void emu_rule_look(const emu_engine *engine, const char *provider, const cpl_json *configuration, emu_finding *out) {
+bool emu_rule_look(const emu_engine *engine, const char *provider, const cpl_json *configuration, emu_finding *out) {
     *out = (emu_finding){.holds = true};
     if (strcmp(provider, "DeploymentWindow") == 0) {
         look_at_window(engine, configuration, out);
     } else if (strcmp(provider, "VariableCheck") == 0) {
         look_at_variable(configuration, out);
     } else {
-        fail(out, "NotEmulated", "The emulator does not run rules of provider %s", provider);
+        return false;
     }
     out->message[cpl_utf8_cut(cpl_str_of(out->message), sizeof out->message - 4)] = '\0';
+    return true;
 }

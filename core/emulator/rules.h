@@ -15,8 +15,8 @@ typedef struct emu_finding {
     const char *code;   /* error code when it does not hold */
     char message[1024]; /* why, or why not */
 } emu_finding;
-/* Looks at a rule with its configuration resolved. */
-void emu_rule_look(const emu_engine *engine, const char *provider, const cpl_json *configuration, emu_finding *out);
+/* Looks at a rule with its configuration resolved; false: it is none of those that the emulator can judge. */
+bool emu_rule_look(const emu_engine *engine, const char *provider, const cpl_json *configuration, emu_finding *out);
 
 /*
  * The moment is in the window: "seconds minutes hours day-of-month month day-of-week [year]", each with * ? , - / and
@@ -30,12 +30,16 @@ typedef enum emu_condition { EMU_BEFORE_ENTRY, EMU_ON_SUCCESS, EMU_ON_FAILURE, E
 
 /* Checks a stage's conditions by the service's rules; refuses the call. */
 bool emu_conditions_check(emu_call *call, const cpl_json *pipeline, const cpl_json *stage);
+#define EMU_PENDING "PENDING" /* a result: there is none yet */
 /*
  * Checks one of the conditions of the stage the execution is in, unless that was done already. *result: "" when the
- * execution just goes on, else what is to happen: FAIL, SKIP, ROLLBACK, RETRY. false: out of memory.
+ * execution just goes on, else what is to happen: FAIL, SKIP, ROLLBACK, RETRY, or EMU_PENDING. false: out of memory.
  */
 bool emu_condition_run(emu_engine *engine, cpl_json *execution, const cpl_json *stage, emu_condition which,
                        const char **result);
+bool emu_rules_running(const cpl_json *execution);
+/* The execution ends here, so a condition that was not decided yet never will be. false: out of memory. */
+bool emu_conditions_abandon(cpl_json *execution);
 /* GetPipelineState's view of a stage's conditions; execution: the latest in the stage, may be NULL. */
 bool emu_conditions_show(cpl_json *state, const cpl_json *stage, const cpl_json *execution);
 

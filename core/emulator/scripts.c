@@ -17,6 +17,7 @@ static const struct member {
 } members[] = {{"pipeline", TEXT},
                {"stage", TEXT},
                {"action", TEXT},
+               {"rule", TEXT},
                {"provider", TEXT},
                {"outcome", TEXT},
                {"summary", TEXT},
@@ -106,10 +107,11 @@ static bool same(const cpl_json *script, const char *key, const char *text) {
 }
 
 static bool fits(const cpl_json *script, const cpl_json *execution, const cpl_json *record) {
-    const cpl_json *type = cpl_json_get(cpl_json_get(record, "input"), "actionTypeId");
+    bool rule = emu_record_is_rule(record);
+    const cpl_json *type = cpl_json_get(cpl_json_get(record, "input"), rule ? "ruleTypeId" : "actionTypeId");
     return same(script, "pipeline", EMU_GET(execution, "pipeline")) &&
            same(script, "stage", EMU_GET(record, "stage")) && same(script, "action", EMU_GET(record, "action")) &&
-           same(script, "provider", EMU_GET(type, "provider"));
+           same(script, "rule", EMU_GET(record, "rule")) && same(script, "provider", EMU_GET(type, "provider"));
 }
 
 /* The newest that fits: a later script says it better. One that is used up goes. NULL: none, or out of memory. */
@@ -251,9 +253,9 @@ static bool waits(const cpl_json *record) {
     return emu_action_running(record) && emu_is(cpl_json_get(record, "script"), "outcome", "wait");
 }
 
-/* The waiting actions of an execution go on by the newest script that fits, if that does not say wait again. */
-static bool release(emu_engine *engine, cpl_json *execution, const cpl_json *added, bool *ended) {
-    for (cpl_json *i = cpl_json_first(cpl_json_get(execution, "actions")); i; i = cpl_json_next(i)) {
+/* Those of an execution's actions or rules that wait go on by the newest script that fits, unless it says wait. */
+static bool release(emu_engine *engine, cpl_json *execution, const char *records, const cpl_json *added, bool *ended) {
+    for (cpl_json *i = cpl_json_first(cpl_json_get(execution, records)); i; i = cpl_json_next(i)) {
         const emu_context at = {engine, execution, i, NULL};
         cpl_json *script;
         bool now;
@@ -274,7 +276,9 @@ static bool release_all(emu_engine *engine, const cpl_json *added) {
         emu_line *line = emu_line_find(engine, EMU_GET(execution, "pipeline"));
         bool ended = false;
         if (emu_execution_over(execution) || line == NULL) continue;
-        if (!release(engine, execution, added, &ended)) return false;
+        if (!release(engine, execution, "actions", added, &ended) ||
+            !release(engine, execution, "rules", added, &ended))
+            return false;
         if (ended && !emu_line_settle(engine, line)) return false;
     }
     return true;

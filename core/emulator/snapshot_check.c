@@ -66,8 +66,10 @@ static const char *const execution_rules[] = {
     "sourceRevisions[].actionName s", "sourceRevisions[].revisionId s?",
     /* conditions */
     "rules [?", "rules[] {", "rules[].id s", "rules[].order n", "rules[].stage s", "rules[].condition s",
-    "rules[].rule s", "rules[].status s Succeeded|Failed", "rules[].started n", "rules[].updated n", "rules[].input {",
-    NULL};
+    "rules[].rule s", "rules[].status s InProgress|Succeeded|Failed|Abandoned", "rules[].started n",
+    "rules[].updated n", "rules[].input {", "rules[].input.ruleTypeId {", "rules[].input.ruleTypeId.provider s",
+    "rules[].input.region s", ARTIFACTS("rules[].input.inputArtifacts"), "rules[].jobId s?", "rules[].deadline n?",
+    "rules[].scriptDue n?", "rules[].script {?", "rules[].script.outcome s succeed|fail|wait", NULL};
 static const char *const job_rules[] = {
     "id s",      "type s",      "status s " JOBS, "nonce s?",  "executionId s",        "actionExecutionId s",
     "lapses n?", "deadline n?", "query {",        "query{} s", "continuationToken s?", "invoked b?",

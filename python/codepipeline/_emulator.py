@@ -211,6 +211,7 @@ class Emulator:
         pipeline: str | None = None,
         stage: str | None = None,
         action: str | None = None,
+        rule: str | None = None,
         provider: str | None = None,
         after: float | None = None,
         summary: str | None = None,
@@ -223,21 +224,20 @@ class Emulator:
         message: str | None = None,
         times: int | None = None,
     ) -> None:
-        """What becomes of actions that the emulator cannot run, those of CodeBuild or CodeDeploy say:
+        """What becomes of actions and rules that the emulator cannot run, those of CodeBuild or CodeDeploy say:
         ``emulator.script("succeed", provider="CodeBuild", output_variables={"digest": "abc"})``. The newest script that
-        fits decides when one starts; without one the action fails, NotEmulated.
+        fits decides when one starts; without one it fails, NotEmulated.
 
         outcome      "succeed", "fail", or "wait": until a script comes that fits and says otherwise
         pipeline, stage, action, provider
-                     the actions it fits; default: any
+                     the actions it fits; default: any, and any rule; rule: one of a stage's condition, and no action
         after        seconds, by the emulator's clock, that the action takes
         summary, external_execution_id, output_variables
                      of the action; the summary begins with "emulated: "
         artifacts    output artifacts: the file of each; default: an empty zip archive
         revision, revision_summary
                      of a source action; default: one that is drawn
-        code, message
-                     of a failure
+        code, message  of a failure
         times        how many actions it decides about; default: all
 
             >>> with codepipeline.Emulator() as emulator:
@@ -250,6 +250,7 @@ class Emulator:
             "pipeline": pipeline,
             "stage": stage,
             "action": action,
+            "rule": rule,
             "provider": provider,
             "after": after,
             "summary": summary,

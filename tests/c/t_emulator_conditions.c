@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Stage conditions: what they decide, how they are shown, overridden, and refused when they are malformed. */
+#include <unistd.h>
+
 #include "../../core/emulator/rules.h"
+#include "../../core/emulator/scripts.h"
 #include "emu_story.h"
 
 #define V2(stages)                                                                                                   \
@@ -63,6 +66,124 @@ TEST(t_conditions__before_entry_lets_in_or_fails_and_can_be_overridden) {
     CHECK_STR(run("UpdatePipeline", "%s", V2(SOURCE "," LAST)), "");
     CHECK_STR(override_condition("Build", other, "BEFORE_ENTRY"), "StageNotFoundException");
     close_story();
+}
+
+/* ---- rules that take time ---- */
+
+#define ALARM RULE("Alarm", "CloudWatchAlarm", "'AlarmName':'a'")
+#define GUARDED(result) V2(SOURCE "," BUILD("'beforeEntry':{" CONDITION(result, ALARM "," CHECKS("EQ", "yes")) "}"))
+
+static void add_script(const char *text) {
+    cpl_json *script = NULL;
+    cpl_buf quoted;
+    cpl_buf_init(&quoted, 4096);
+    cpl_buf_adds(&quoted, text);
+    for (char *i = quoted.p; *i; i++) *i = *i == '\'' ? '"' : *i;
+    CHECK(cpl_json_parse(cpl_buf_str(&quoted), &script, NULL) == CPL_OK);
+    CHECK(emu_scripts_add(story, script, NULL) == CPL_OK);
+    cpl_buf_release(&quoted);
+}
+
+static const char *condition_status(void) {
+    stage_status("p", 1);
+    return text("stageStates.1.beforeEntryConditionState.latestExecution.status");
+}
+
+TEST(t_conditions__a_rule_ends_as_a_script_says_and_says_so) {
+    begin_empty();
+    put_source("src", "app.zip", "x");
+    add_script("{'outcome':'fail','action':'Alarm','message':'not for rules'}");
+    add_script("{'outcome':'succeed','rule':'Alarm','summary':'quiet'}");
+    CHECK_STR(run("CreatePipeline", "%s", GUARDED("FAIL")), "");
+    CHECK_STR(condition_status(), "Succeeded");
+    CHECK_STR(text("stageStates.1.beforeEntryConditionState.conditionStates.0.ruleStates.0.latestExecution.summary"),
+              "emulated: quiet");
+    CHECK_STR(succeed(next_job()), "");
+    add_script("{'outcome':'fail','provider':'CloudWatchAlarm','code':'RuleFailed','message':'it rings'}");
+    start("p");
+    CHECK_STR(stage_status("p", 1), "Failed");
+    CHECK_STR(text("stageStates.1.beforeEntryConditionState.conditionStates.0.ruleStates.0.latestExecution."
+                   "errorDetails.message"),
+              "it rings");
+    close_story();
+}
+
+TEST(t_conditions__a_rule_may_take_time_and_the_condition_with_it) {
+    const char *id;
+    begin_empty();
+    put_source("src", "app.zip", "x");
+    add_script("{'outcome':'succeed','rule':'Alarm','after':60}");
+    CHECK_STR(run("CreatePipeline", "%s", GUARDED("FAIL")), "");
+    CHECK_STR(condition_status(), "InProgress");
+    CHECK_STR(text("stageStates.1.beforeEntryConditionState.conditionStates.0.ruleStates.0.latestExecution.status"),
+              "InProgress");
+    CHECK_STR(text("stageStates.1.beforeEntryConditionState.conditionStates.0.ruleStates.1.latestExecution.status"),
+              "Succeeded");
+    CHECK_STR(take("Build", "Maker").id, NO_JOB);
+    turn_clock(61);
+    CHECK_STR(condition_status(), "Succeeded");
+    CHECK_STR(succeed(next_job()), "");
+    add_script("{'outcome':'wait','rule':'Alarm'}");
+    id = start("p");
+    CHECK_STR(condition_status(), "InProgress");
+    CHECK_STR(execution_status("p", id), "InProgress");
+    add_script("{'outcome':'succeed','rule':'Alarm'}");
+    CHECK_STR(succeed(next_job()), "");
+    CHECK_STR(execution_status("p", id), "Succeeded");
+    add_script("{'outcome':'wait','rule':'Alarm'}");
+    id = start("p");
+    turn_clock(7 * 24 * 3600 + 1);
+    CHECK_STR(execution_status("p", id), "Failed");
+    stage_status("p", 1);
+    CHECK(strstr(text("stageStates.1.beforeEntryConditionState.conditionStates.0.ruleStates.0.latestExecution."
+                      "errorDetails.message"),
+                 "The rule Alarm in stage Build did not end") != NULL);
+    close_story();
+}
+
+TEST(t_conditions__stopping_waits_for_a_rule_or_abandons_it) {
+    const char *id;
+    begin_empty();
+    put_source("src", "app.zip", "x");
+    add_script("{'outcome':'wait','rule':'Alarm'}");
+    CHECK_STR(run("CreatePipeline", "%s", GUARDED("FAIL")), "");
+    id = latest_id("p");
+    CHECK_STR(run("StopPipelineExecution", "{'pipelineName':'p','pipelineExecutionId':'%s'}", id), "");
+    CHECK_STR(execution_status("p", id), "Stopping");
+    add_script("{'outcome':'succeed','rule':'Alarm','times':1}");
+    CHECK_STR(execution_status("p", id), "Stopped");
+    CHECK_STR(condition_status(), "Abandoned");
+    id = start("p");
+    CHECK_STR(run("StopPipelineExecution", "{'pipelineName':'p','pipelineExecutionId':'%s','abandon':true}", id), "");
+    CHECK_STR(execution_status("p", id), "Stopped");
+    CHECK_STR(condition_status(), "Abandoned");
+    CHECK_STR(text("stageStates.1.beforeEntryConditionState.conditionStates.0.ruleStates.0.latestExecution.status"),
+              "Abandoned");
+    CHECK_STR(run("RetryStageExecution",
+                  "{'pipelineName':'p','stageName':'Build','pipelineExecutionId':'%s','retryMode':'ALL_ACTIONS'}", id),
+              "");
+    CHECK_STR(condition_status(), "InProgress");
+    close_story();
+}
+
+TEST(t_conditions__a_rule_that_runs_outlives_a_restart) {
+    char path[] = "/tmp/t_conditions_XXXXXX";
+    close(mkstemp(path));
+    unlink(path);
+    NEED(open_story(path));
+    put_source("src", "app.zip", "x");
+    make_type("Build", "Maker", "");
+    add_script("{'outcome':'succeed','rule':'Alarm','after':60}");
+    CHECK_STR(run("CreatePipeline", "%s", GUARDED("FAIL")), "");
+    CHECK_STR(condition_status(), "InProgress");
+    close_story();
+    NEED(open_story(path));
+    CHECK_STR(condition_status(), "InProgress");
+    turn_clock(61);
+    CHECK_STR(condition_status(), "Succeeded");
+    CHECK_STR(succeed(next_job()), "");
+    close_story();
+    unlink(path);
 }
 
 TEST(t_conditions__a_retry_does_not_enter_again) {

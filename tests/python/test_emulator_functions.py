@@ -167,6 +167,58 @@ def test_the_job_of_such_a_type_has_the_time_that_the_type_gives(emulator, clien
     assert "The AWS Lambda function scanner failed to return a result" in checked(client)["errorDetails"]["message"]
 
 
+@pytest.mark.parametrize("verdict", ["Succeeded", "Failed"])
+def test_a_rule_of_lambda_invoke_calls_the_function_and_holds_as_that_reports(emulator, client, verdict):
+    seen = []
+
+    def judge(event, context):
+        job = event["CodePipeline.job"]
+        seen.append(job["data"])
+        if verdict == "Succeeded":
+            client.put_job_success_result(jobId=job["id"], executionDetails={"summary": "all quiet"})
+        else:
+            failure = {"type": "JobFailed", "message": "too loud"}
+            client.put_job_failure_result(jobId=job["id"], failureDetails=failure)
+
+    emulator.function("judge", judge)
+    emulator.script("succeed", provider="CodeCommit")
+    emulator.script("succeed", provider="CodeBuild")
+    fetch = {"RepositoryName": "site", "BranchName": "main"}
+    source = action("Fetch", "Source", "CodeCommit", configuration=fetch, outputArtifacts=[{"name": "Source"}])
+    build = action(
+        "Make", "Build", "CodeBuild", configuration={"ProjectName": "p"}, inputArtifacts=[{"name": "Source"}]
+    )
+    rule = {
+        "name": "Ask",
+        "ruleTypeId": {"category": "Rule", "owner": "AWS", "provider": "LambdaInvoke", "version": "1"},
+        "configuration": {"FunctionName": "judge", "UserParameters": "loudly"},
+        "inputArtifacts": [{"name": "Source"}],
+    }
+    entry = {"conditions": [{"result": "FAIL", "rules": [rule]}]}
+    pipeline = {
+        "name": "site",
+        "pipelineType": "V2",
+        "roleArn": "arn:aws:iam::123456789012:role/pipeline",
+        "artifactStore": {"type": "S3", "location": "artifacts-of-site"},
+        "stages": [
+            {"name": "Source", "actions": [source]},
+            {"name": "Build", "actions": [build], "beforeEntry": entry},
+        ],
+    }
+    client.create_pipeline(pipeline=pipeline)
+    assert client.run("site", poll_interval=0.02).wait(timeout=20).status == verdict
+    assert seen[0]["actionConfiguration"]["configuration"]["UserParameters"] == "loudly"
+    assert seen[0]["inputArtifacts"][0]["name"] == "Source" and seen[0]["artifactCredentials"]
+    (ruled,) = client.list_rule_executions(pipelineName="site")["ruleExecutionDetails"]
+    result = ruled["output"]["executionResult"]
+    assert ruled["status"] == verdict
+    assert result == (
+        {"externalExecutionSummary": "all quiet"}
+        if verdict == "Succeeded"
+        else {"errorDetails": {"code": "JobFailed", "message": "too loud"}}
+    )
+
+
 def test_such_an_action_whose_function_nobody_knows_fails(emulator, client, scan):
     assert scan().wait(timeout=10).status == "Failed"
     assert checked(client)["errorDetails"]["code"] == "NotEmulated"
