@@ -87,6 +87,18 @@ function Worker:close() end
 ---@return codepipeline.Error err
 function Worker:lambda_handler(value, options) end
 
+---The time of handlers in unit tests.
+---@class codepipeline.ManualClock
+local ManualClock = {}
+
+---Turns it forward.
+---@param seconds number
+function ManualClock:advance(seconds) end
+
+---How far it was turned.
+---@return number seconds
+function ManualClock:elapsed() end
+
 ---@class codepipeline.TestOptions
 ---@field inputs? table<string, string> Folders or archives by the names of the artifacts.
 ---@field outputs? string[]
@@ -96,20 +108,9 @@ function Worker:lambda_handler(value, options) end
 ---@field to? string A folder that the outputs are unpacked to.
 ---@field clock? codepipeline.ManualClock Time stands still unless it is turned.
 ---@field timeout? number Seconds that the handler has; default: what it was registered with.
----@field remaining? number Seconds that are left of a Lambda function's time.
----@field margin? number Seconds of that which are kept for the report; default 3.
----@field cancelled_after? number Seconds until the worker is shut down and the job cancelled.
-
----@class codepipeline.ManualClock
-local ManualClock = {}
-
----Turns it forward.
----@param seconds number
-function ManualClock:advance(seconds) end
-
----How far it was turned, in seconds.
----@return number
-function ManualClock:elapsed() end
+---@field remaining? number Of a Lambda function's time.
+---@field margin? number
+---@field cancelled_after? number Seconds until the worker is shut down.
 
 ---@class codepipeline.TestResult
 ---@field outcome "succeeded"|"failed"|"continued"
@@ -122,7 +123,7 @@ function ManualClock:elapsed() end
 ---@field external_execution_id? string
 ---@field percent_complete? integer
 ---@field state? any
----@field after number Seconds that it asked to wait.
+---@field after? number Seconds that it asked to wait.
 ---@field clock codepipeline.ManualClock
 ---@field resume fun(): codepipeline.TestResult Runs the job that follows a continuation.
 ---@field finish fun(limit?: integer): codepipeline.TestResult Goes on so to the end.
@@ -196,10 +197,6 @@ function Job:output(name) end
 ---@return codepipeline.Error err
 function Job:work_dir() end
 
----Has a function told how far the artifacts are, in bytes; total is nil until it is known. What it raises stops that.
----@param watch? fun(artifact: string, done: integer, total: integer?)
-function Job:on_progress(watch) end
-
 ---Whether the handler should come to an end.
 ---@return boolean
 function Job:cancelled() end
@@ -212,6 +209,20 @@ function Job:cancelled() end
 ---@field revision? string
 ---@field change_identifier? string
 ---@field revision_summary? string
+
+---Has a function told how far the job's artifacts are; what it raises stops that. nil: nobody is told.
+---@param watch? fun(artifact: string, done: integer, total?: integer)
+function Job:on_progress(watch) end
+
+---Waits until the job is cancelled, at most so many seconds.
+---@param seconds? number
+---@return boolean? cancelled
+---@return codepipeline.Error err
+function Job:wait_cancelled(seconds) end
+
+---Seconds until the job is reported failed because its time is up; nil: there is no limit.
+---@return number? seconds
+function Job:remaining() end
 
 ---Success with more than output variables; to be returned.
 ---@param result? codepipeline.JobResult

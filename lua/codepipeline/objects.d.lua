@@ -74,7 +74,7 @@ function codepipeline.doctor(options) end
 ---@field events? string A file that gets a line of JSON for each event, or an address that gets a POST.
 ---@field state? string|table What export() answered: where it begins.
 ---@field ui? boolean A page for people at url .. "/_emulator/".
----@field repeats? "refuse"|"accept" What is answered to a result that a worker repeats; default "refuse".
+---@field repeats? "refuse"|"accept" What a worker gets that repeats the result of a job that is over.
 ---@field demo? boolean Begin with five pipelines that have a past.
 
 ---Starts the emulator inside this process: CodePipeline and the S3 it needs, on loopback.
@@ -107,7 +107,7 @@ function codepipeline.worker(client, options) end
 ---@return codepipeline.Handler
 function codepipeline.resuming(body) end
 
----The time of handlers in unit tests, for worker:test().
+---The time of handlers in unit tests, for worker:test(): it stands still unless it is turned.
 ---@return codepipeline.ManualClock
 function codepipeline.manual_clock() end
 
@@ -302,6 +302,9 @@ function Client:endpoint_url() end
 ---Refuses new calls and closes the connections.
 function Client:close() end
 
+---@class codepipeline.TransferOptions
+---@field progress? fun(done: integer, total: integer?) Bytes; total is nil until it is known. An error stops it.
+
 ---@param path string
 ---@param bucket string
 ---@param key string
@@ -309,9 +312,6 @@ function Client:close() end
 ---@return true? done
 ---@return codepipeline.Error err
 function Client:upload_file(path, bucket, key, options) end
-
----@class codepipeline.TransferOptions
----@field progress? fun(done: integer, total: integer?) Bytes; total is nil until it is known. An error stops it.
 
 ---@param bucket string
 ---@param key string
@@ -616,7 +616,7 @@ function Emulator:frozen() end
 ---@field after? integer
 ---@field probability? number
 ---@field seed? integer
----@field bytes? integer Of the kinds stall and trickle.
+---@field bytes? integer
 
 ---Makes trouble for requests to come.
 ---@param options codepipeline.Fault

@@ -160,9 +160,9 @@ describe("the annotations", function()
       assert.is_string(classes.Client.functions[operation.method], operation.method)
       classes.Client.functions[operation.method] = nil
     end
-    local methods = {} -- some are stand-ins until they are first called
-    for name, fn in pairs(core.client_methods) do
-      methods[name] = require "codepipeline.paging"[name] or require "codepipeline.submit"[name] or fn
+    local methods = {}
+    for name, method in pairs(core.client_methods) do -- some stand for others, which are loaded when they are used
+      methods[name] = require("codepipeline.paging")[name] or require("codepipeline.submit")[name] or method
     end
     compare("Client", methods, true, function(name)
       return operations[name]
