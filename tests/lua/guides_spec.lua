@@ -9,6 +9,7 @@ local PAGES = {
   "docs/calling.md",
   "docs/credentials.md",
   "docs/emulator.md",
+  "docs/getting-started.md",
   "docs/lambda.md",
   "docs/migrating-from-boto3.md",
   "docs/migrating-from-javascript.md",
@@ -61,12 +62,12 @@ local function given(emulator, client)
     client = function()
       return emulator:client()
     end,
-    worker = function(_, options)
+    worker = function(own, options)
       local settings = { log = function() end }
       for name, value in pairs(options or {}) do
         settings[name] = name == "journal" and helper.path() or value
       end
-      local worker = assert(codepipeline.worker(client, settings))
+      local worker = assert(codepipeline.worker(own or client, settings))
       worker.run = function() end
       return worker
     end,

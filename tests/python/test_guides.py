@@ -114,7 +114,8 @@ def given(page, emulator, client):
         "__name__": "guide", "asyncio": asyncio, "begin": lambda wanted, folder: None, "codepipeline": codepipeline,
         "compile": compile_app, "create_stack": lambda name: "s", "enough": lambda item: True,
         "job": {"id": "00000000-0000-0000-0000-000000000000"}, "json": json, "names": ["site"], "os": os,
-        "Path": Path, "pytest": pytest, "status_of": status_of, "subprocess": subprocess, "tokens": {},
+        "Path": Path, "pytest": pytest, "status_of": status_of, "subprocess": subprocess,
+        "threading": threading, "tokens": {},
         "vault": types.SimpleNamespace(read=lambda: "secret", end=lambda: None),
         "Annotated": typing.Annotated, "TypedDict": typing.TypedDict,
     }  # fmt: skip
@@ -151,8 +152,11 @@ def test_the_python_of_the_page_runs(page, world, monkeypatch):
     for source in snippets(path):
         if needs_more(source):
             continue
-        # an earlier snippet may have closed its own of these names
-        names.update(emulator=emulator, client=client, worker=codepipeline.Worker(client))
+        names["worker"] = codepipeline.Worker(client)
+        for name, ours in (("emulator", emulator), ("client", client)):
+            theirs = names.get(name)
+            if type(theirs) is not type(ours) or theirs.closed:  # an earlier snippet had its own, and closed it
+                names[name] = ours
         code = compile(source, str(path), "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
         waiting = eval(code, names)
         if waiting is not None:
