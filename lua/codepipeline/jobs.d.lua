@@ -256,9 +256,10 @@ function Job:step(body, ...) end
 function Job:replaying() end
 
 ---The user parameters decoded.
+---@param ... string Names of members that must be there.
 ---@return any value
 ---@return codepipeline.Error err
-function Job:user_parameters_json() end
+function Job:user_parameters_json(...) end
 
 ---@class codepipeline.Input
 ---@field name string
@@ -347,6 +348,7 @@ function EventJob:close() end
 ---@field continuation_token? string
 local Event = {}
 
+---@param ... string Names of members that must be there.
 ---@return any value
 ---@return codepipeline.Error err
-function Event:user_parameters_json() end
+function Event:user_parameters_json(...) end
