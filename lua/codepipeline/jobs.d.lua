@@ -5,8 +5,8 @@
 -- ---- worker ----------------------------------------------------------------------------------------------------
 
 ---May return nothing (success), a table of output variables, or what job:succeed(), job:fail() or job:later() answers.
----What it raises fails the job.
----@alias codepipeline.Handler fun(job: codepipeline.Job): table<string, string|number>|codepipeline.JobOutcome|nil
+---What it raises fails the job, and so does an error returned behind nil.
+---@alias codepipeline.Handler fun(job: codepipeline.Job): table<string, string|number>|codepipeline.JobOutcome|nil, any
 
 ---@class codepipeline.JobOutcome
 ---@field kind "succeed"|"fail"|"later"
@@ -320,9 +320,10 @@ function EventJob:guard(seconds) end
 
 ---Sends what a handler would have returned.
 ---@param value? table<string, string|number>|codepipeline.JobOutcome
+---@param problem? any What it returned behind nil.
 ---@return "succeeded"|"failed"|"continued"|nil outcome
 ---@return codepipeline.Error err
-function EventJob:report(value) end
+function EventJob:report(value, problem) end
 
 ---Removes the job's folder.
 function EventJob:close() end
