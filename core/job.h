@@ -110,7 +110,10 @@ cpl_status cpl_job_keep_state(cpl_job *job, cpl_str state, char digest[CPL_SHA25
 bool cpl_job_state_is_replaced(const cpl_job *job);
 /* The stored state, as what is to go; NULL when there is none, or no memory. (state.c) */
 cpl_leftover *cpl_job_leftover(const cpl_job *job);
-/* When this result is accepted, the stored state is to go, if there is one. may_ask: the service, briefly; wait: who looks on. (state.c) */
+/*
+ * When this result is accepted, the stored state is to go, if there is one. may_ask: the service, briefly; wait: who
+ * looks on. (state.c)
+ */
 void cpl_job_sweep(cpl_job *job, cpl_owed *owed, bool may_ask, const cpl_wait *wait);
 
 /* An object of the artifact store, in and out, with credentials that are renewed when they expired. (artifact.c) */

@@ -21,7 +21,10 @@ end
 
 local function paged(operation)
   local info = paging[operation]
-  if not (info and info.output_token) then
+  if not info then
+    check.misuse("there is no operation %q", tostring(operation))
+  end
+  if not info.output_token then
     check.misuse("%q has no pages", tostring(operation))
   end
   return info

@@ -53,6 +53,11 @@ def _with_source(own):
     return own
 
 
+def _check_name(pipeline):
+    if not isinstance(pipeline, str):
+        raise TypeError(f"pipeline: expected its name, got {type(pipeline)}")
+
+
 class ServiceModel:
     """Client.meta.service_model, as far as boto3's has it for a script."""
 
@@ -249,12 +254,15 @@ class Client:
         """
         from ._run import Run
 
+        _check_name(pipeline)
         options = (client_request_token, poll_interval, unclaimed_after)
         return Run(_core.run_start(self._core, pipeline, variables, revisions, *options), self)
 
     def run(self, pipeline, execution_id=None, *, poll_interval=None, unclaimed_after=None):
         """An execution that was started already, the latest one by default: a Run."""
         from ._run import open_run
+
+        _check_name(pipeline)
 
         return open_run(self, pipeline, execution_id, poll_interval, unclaimed_after)
 
@@ -351,7 +359,9 @@ class Client:
 def _add_operation(info):
     name = info.name
 
-    def method(self, **params):
+    def method(self, *args, **params):
+        if args:
+            raise TypeError(f"{info.method}() takes keyword arguments alone, in the service's spelling")
         return self._call(name, params)
 
     method.__name__ = info.method

@@ -370,7 +370,7 @@ class Worker(_handlers.Hooked):
         folder = None if work_dir is None else os.fsencode(work_dir)
         limit = artifact_limit or 0
         self._core = _core.Worker(
-            client._core,
+            getattr(client, "_core", client),
             concurrency=concurrency,
             poll_interval=poll_interval,
             work_dir=folder,

@@ -56,8 +56,38 @@ static const option_row *find_option(PyObject *name) {
     for (size_t i = 0; i < sizeof options_of_client / sizeof *options_of_client; i++) {
         if (PyUnicode_CompareWithASCIIString(name, options_of_client[i].name) == 0) return &options_of_client[i];
     }
-    PyErr_Format(PyExc_TypeError, "%R is an invalid keyword argument for Client()", name);
+    char there[1024] = "";
+    for (size_t i = 0, n = 0; i < sizeof options_of_client / sizeof *options_of_client; i++) {
+        n += (size_t)PyOS_snprintf(there + n, sizeof there - n, "%s, ", options_of_client[i].name);
+    }
+    PyErr_Format(PyExc_TypeError,
+                 "%R is an invalid keyword argument for Client(); there are %scredentials and mfa_code", name, there);
     return NULL;
+}
+
+/* Python's own words for a value of the wrong type do not say whose value it is. */
+static bool check_type(const option_row *option, PyObject *value) {
+    static const char *const words[] = {[TEXT] = "text",
+                                        [SECONDS] = "a number of seconds",
+                                        [COUNT] = "a whole number",
+                                        [SIZE] = "a whole number of bytes"};
+    bool text = PyUnicode_Check(value) || PyBytes_Check(value);
+    switch (option->kind) {
+    case TEXT:
+        if (text) return true;
+        break;
+    case SECONDS:
+        if (PyNumber_Check(value) && !text) return true;
+        break;
+    case COUNT:
+    case SIZE:
+        if (PyIndex_Check(value)) return true;
+        break;
+    default: return true;
+    }
+    PyErr_Format(PyExc_TypeError, "%s: expected %s, got %R", option->name, words[option->kind],
+                 (PyObject *)Py_TYPE(value));
+    return false;
 }
 
 /* None means the default, as an absent option does. */
@@ -66,6 +96,7 @@ static bool parse_option(const option_row *option, PyObject *value, cpl_client_o
     Py_ssize_t number;
     int truth;
     if (value == Py_None) return true;
+    if (!check_type(option, value)) return false;
     switch (option->kind) {
     case TEXT: return PyArg_Parse(value, "z#", &((cpl_str *)to)->p, &((cpl_str *)to)->n);
     case SECONDS: return module_milliseconds(value, to);

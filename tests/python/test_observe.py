@@ -237,8 +237,19 @@ def test_every_option_reaches_the_client(service):
         codepipeline.Client(regoin="eu-west-1")
     with pytest.raises(ValueError, match="max_attempts"):
         codepipeline.Client(region="eu-west-1", max_attempts=-1)
-    with pytest.raises(TypeError):
-        codepipeline.Client(region=5)
+    with pytest.raises(TypeError, match="'regoin' .* there are region, profile, .*client_key.* and mfa_code"):
+        codepipeline.Client(regoin="eu-west-1")
+    for name, value in (("region", 5), ("read_timeout", "5"), ("max_attempts", "3"), ("response_limit", 1.5)):
+        with pytest.raises(TypeError, match=f"^{name}: expected .*, got <class '{type(value).__name__}'>"):
+            codepipeline.Client(**{"region": "eu-west-1", name: value})
+    made = codepipeline.Client(region="eu-west-1")
+    for ask in (made.run, made.start):
+        with pytest.raises(TypeError, match="^pipeline: expected its name, got <class 'int'>"):
+            ask(5)
+    with pytest.raises(TypeError, match="client must be a Client"):
+        codepipeline.Worker("x")
+    with pytest.raises(TypeError, match="get_pipeline\\(\\) takes keyword arguments alone"):
+        codepipeline.Client(region="eu-west-1").get_pipeline("site")
 
 
 # ---- the doctor ----
