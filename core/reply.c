@@ -9,7 +9,7 @@ cpl_reply *cpl_reply_new(uint16_t shape) {
     cpl_reply *reply = cpl_malloc(sizeof *reply);
     if (reply == NULL) return NULL;
     cpl_http_response_init(&reply->response);
-    reply->shape = shape;
+    reply->output = reply->shape = shape;
     reply->unchecked = false;
     reply->operation = NULL;
     reply->attempts = 0;
@@ -189,6 +189,7 @@ cpl_status cpl_reply_judge(cpl_reply *reply, cpl_error *err) {
     for (size_t i = 0; i < CPL_COUNT(id_headers) && id.n == 0; i++) id = cpl_http_header(response, id_headers[i]);
     CPL_COPY(reply->request_id, id);
     cpl_clean_text(reply->request_id);
+    reply->shape = reply->output; /* an attempt before may have ended in an error */
     status = response->status >= 200 && response->status < 300 ? take_document(reply, err) : read_error(response, err);
     if (status && err) {
         err->http_status = response->status;

@@ -7,7 +7,8 @@
 
 struct cpl_reply {
     cpl_http_response response;
-    uint16_t shape;        /* of the document */
+    uint16_t output;       /* the shape of what the operation answers */
+    uint16_t shape;        /* of the document there is: that, or an error's */
     bool unchecked;        /* the document is left to its reader if it begins an object */
     const char *operation; /* NULL: not the answer of one */
     int attempts;

@@ -188,6 +188,17 @@ def test_objects_stall_too_and_an_emulator_with_such_answers_under_way_can_be_cl
     assert waiting[1].recv(1) == b""
 
 
+def test_an_answer_after_a_failed_attempt_is_typed_and_told_as_ever(workshop, emulator, client):
+    workshop.start(action("Make"))
+    told = []
+    client.on("response", lambda event: told.append(event.text))
+    emulator.fault("500", "ListPipelines")
+    assert isinstance(client.list_pipelines()["pipelines"][0]["created"], datetime.datetime)
+    emulator.fault("503", "PollForJobs")
+    secrets = take(client)["data"]["artifactCredentials"].values()
+    assert '"***"' in told[-1] and not any(secret in text for secret in secrets for text in told)
+
+
 def test_after_times_probability_and_a_seed_choose_whom_it_strikes(emulator):
     client = emulator.client(max_attempts=1)
 
