@@ -285,7 +285,7 @@ TEST(t_transitions__one_into_a_stage_that_is_removed_holds_nobody) {
         "");
     CHECK_STR(execution_status("p", id), "InProgress");
     CHECK_STR(run("UpdatePipeline", "%s", PIPELINE("p", SOURCE "," STAGE("Ask", APPROVAL("Ok")))), "");
-    CHECK_STR(execution_status("p", id), "Failed");
+    CHECK_STR(execution_status("p", id), "Cancelled");
     CHECK_STR(run("UpdatePipeline", "%s",
                   PIPELINE("p", SOURCE "," STAGE("Ask", APPROVAL("Ok")) "," STAGE("Build", DO("A", "")))),
               "");

@@ -132,10 +132,9 @@ class StageMachine:
         job.nonces.append(nonce)
 
     def acknowledge(self, job, nonce):
-        if nonce != job.nonces[-1]:
+        if nonce != job.nonces[-1] or job.over():
             raise Refused("InvalidNonceException")
-        if not job.over():
-            job.status = "InProgress"
+        job.status = "InProgress"
         return job.status
 
     def finish(self, job, outcome):
@@ -185,7 +184,7 @@ class StageMachine:
         if self.is_closed(execution):
             return False
         if execution.stage not in [stage["name"] for stage in self.versions[-1]]:
-            execution.status = "Failed"
+            execution.status = "Cancelled"
             return True
         execution.version, execution.waiting = len(self.versions), False
         execution.stages[execution.stage] = {"status": "InProgress", "actions": {}, "retried": False}
@@ -207,7 +206,7 @@ class StageMachine:
         elif any(action.status != "Succeeded" for action in begun.values()):
             self.fail(execution, stage.get("on_failure"))
         elif begun and self.edited(execution):
-            self.end(execution, "Failed")
+            self.end(execution, "Cancelled")
         elif missing:
             self.begin(execution, [a for a in missing if a["order"] == min(b["order"] for b in missing)])
         else:
