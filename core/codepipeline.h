@@ -1031,7 +1031,8 @@ cpl_status cpl_emulator_fault(cpl_emulator *emulator, const cpl_fault *fault, cp
 cpl_status cpl_emulator_function(cpl_emulator *emulator, cpl_str name, const char **address, cpl_error *err);
 /*
  * What becomes of actions and rules that it cannot run, those of CodeBuild or CodeDeploy say: the newest script that
- * fits decides when one starts. Without one it fails, NotEmulated. script is a JSON object; all but outcome may be left out:
+ * fits decides when one starts. Without one it fails, NotEmulated. script is a JSON object; all but outcome may be left
+ * out:
  *   outcome                           "succeed", "fail", or "wait": until a script comes that fits and says otherwise
  *   pipeline, stage, action, provider the actions it fits; default: any, and any rule
  *   rule                              the rule of a stage's condition that it fits, and no action

@@ -123,7 +123,8 @@ bool emu_uuid(emu *e, char out[CPL_UUID_SIZE]);
 /*
  * Artifact credentials: a document of EMU_GRANT
  *   {"secret": "...", "token": "...", "expires": seconds, "jobId": "...",
- *    "read": [{"bucket": "...", "key": "..."}], "write": [...]}
+ *    "read": [{"bucket": "...", "key": "..."}], "write": [...],
+ *    "encryptionKey": "..."}, if what it writes must be encrypted with that one
  * jobs.c makes them, auth.c finds them, s3.c asks whether they allow what is wanted.
  */
 

@@ -33,6 +33,7 @@ bool emu_grant_make(emu_engine *engine, const cpl_json *job, const cpl_json *rec
     int64_t expires_ms = emu_now_ms(engine->e) + GRANT_SECONDS * 1000;
     emu_timer timer = {.at = expires_ms + EMU_GRANT_KNOWN_MS, .due = EMU_DUE_GRANT, .id = "ASIA"};
     if (!emu_random_text(engine->e, timer.id + 4, 16, letters) || !fill_grant(engine, job, record, grant) ||
+        !emu_copy(grant, "encryptionKey", cpl_json_get(data, "encryptionKey"), "id") ||
         !cpl_json_set_cstr(credentials, "accessKeyId", timer.id) ||
         !emu_copy(credentials, "secretAccessKey", grant, "secret") ||
         !emu_copy(credentials, "sessionToken", grant, "token")) {
@@ -92,9 +93,9 @@ static bool fill_data(emu_engine *engine, cpl_json *data, const cpl_json *job, c
            set_context(engine, data, execution, record) &&
            add_artifacts(execution, emu_array_at(data, "inputArtifacts"), cpl_json_get(input, "inputArtifacts")) &&
            add_artifacts(execution, emu_array_at(data, "outputArtifacts"), cpl_json_get(record, "outputArtifacts")) &&
+           set_encryption_key(engine, data, execution, record) &&
            (emu_job_over(job) || emu_grant_make(engine, job, record, data)) &&
-           emu_copy(data, "continuationToken", job, "continuationToken") &&
-           set_encryption_key(engine, data, execution, record);
+           emu_copy(data, "continuationToken", job, "continuationToken");
 }
 
 cpl_json *emu_job_describe(emu_engine *engine, const cpl_json *job) {

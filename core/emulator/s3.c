@@ -273,11 +273,26 @@ static const route *find_route(s3_call *c) {
     return NULL;
 }
 
+/*
+ * What a job writes must be encrypted with the key that it names, as a key policy of the service's makes sure: by its
+ * ARN, or the id at the end of it. Parts go by what their upload began with.
+ */
+static bool is_encrypted(const s3_call *c, const route *r) {
+    cpl_str want = cpl_json_get_str(c->who.grant, "encryptionKey");
+    cpl_str how = s3_header(c, "x-amz-server-side-encryption");
+    cpl_str key = s3_header(c, "x-amz-server-side-encryption-aws-kms-key-id");
+    if (want.n == 0 || (r->handler != s3_put_object && r->handler != s3_create_upload)) return true;
+    if (!cpl_str_starts(how, "aws:kms") || key.n == 0 || key.n > want.n) return false;
+    return cpl_str_eq(cpl_str_sub(want, want.n - key.n, want.n), key) &&
+           (key.n == want.n || want.p[want.n - key.n - 1] == '/');
+}
+
 static bool check_access(s3_call *c, const route *r) {
     cpl_str owner = s3_header(c, "x-amz-expected-bucket-owner");
     if (c->who.grant &&
         (r->want == NULL || !emu_identity_may(&c->who, r->want, cpl_str_of(c->bucket), cpl_str_of(c->key))))
         return s3_refuse(c, S3_DENIED);
+    if (c->who.grant && !is_encrypted(c, r)) return s3_refuse(c, S3_DENIED);
     if (owner.p && !cpl_str_is(owner, emu_account_id(c->e))) return s3_refuse(c, S3_DENIED);
     if (c->bucket[0] != '\0' && r->handler != s3_create_bucket && !emu_s3_bucket_exists(c->e, c->bucket))
         return s3_refuse(c, S3_NO_SUCH_BUCKET);

@@ -74,8 +74,8 @@ static const char *const job_rules[] = {
     "id s",      "type s",      "status s " JOBS, "nonce s?",  "executionId s",        "actionExecutionId s",
     "lapses n?", "deadline n?", "query {",        "query{} s", "continuationToken s?", "invoked b?",
     "result s?", "function s?", "due n?",         NULL};
-static const char *const grant_rules[] = {"secret s",     "token s",       "expires n", "jobId s",
-                                          PLACES("read"), PLACES("write"), NULL};
+static const char *const grant_rules[] = {"secret s",         "token s",      "expires n",     "jobId s",
+                                          "encryptionKey s?", PLACES("read"), PLACES("write"), NULL};
 static const char *const transition_rules[] = {"Inbound {?",
                                                "Inbound.enabled b",
                                                "Inbound.lastChangedBy s",

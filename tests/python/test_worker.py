@@ -191,6 +191,50 @@ def test_outputs_arrive_with_their_digest(world, tmp_path):
     assert os.access(tmp_path / "unpacked" / "bin" / "tool", os.X_OK)
 
 
+KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/0e8a"
+
+
+def encrypt(client, **changes):
+    """A declaration of the pipeline "p" whose artifacts are encrypted with a key of the customer's."""
+    pipeline = {**client.get_pipeline(name="p")["pipeline"], **changes}
+    pipeline["artifactStore"]["encryptionKey"] = {"id": KMS_KEY, "type": "KMS"}
+    return pipeline
+
+
+@pytest.mark.parametrize("size", [10, 9 << 20])  # in one request, and in parts
+def test_outputs_are_encrypted_with_the_key_that_the_job_names(world, client, size):
+    world.start(action("Make", outputs=["Binary"]))
+    world.run_one(lambda job: job.output("Binary").write(b"x"))
+    client.update_pipeline(pipeline=encrypt(client))
+    client.start_pipeline_execution(name="p")
+    outcome, state = world.run_one(lambda job: job.output("Binary").write(b"x" * size))
+    assert outcome == "succeeded" and state["status"] == "Succeeded"
+
+
+def test_what_is_encrypted_otherwise_than_the_job_says_is_refused(world, client, boto3_client):
+    world.start(action("Make", outputs=["Binary"]))
+    world.run_one(lambda job: job.output("Binary").write(b"x"))
+    client.create_pipeline(pipeline=encrypt(client, name="q"))
+    kind = {"category": "Build", "owner": "Custom", "provider": "Builder", "version": "1"}
+    (data,) = [job["data"] for job in client.poll_for_jobs(actionTypeId=kind)["jobs"]]
+    credentials, place = data["artifactCredentials"], data["outputArtifacts"][0]["location"]["s3Location"]
+    s3 = boto3_client(
+        "s3",
+        aws_access_key_id=credentials["accessKeyId"],
+        aws_secret_access_key=credentials["secretAccessKey"],
+        aws_session_token=credentials["sessionToken"],
+    )
+    where = {"Bucket": place["bucketName"], "Key": place["objectKey"]}
+    for algorithm, key in ((None, None), ("AES256", None), ("aws:kms", None), ("aws:kms", "e8a")):
+        more = {"ServerSideEncryption": algorithm, "SSEKMSKeyId": key}
+        more = {name: value for name, value in more.items() if value}
+        for write in (s3.put_object, s3.create_multipart_upload):
+            with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
+                write(**where, **more)
+    for key in (KMS_KEY, "0e8a"):
+        s3.put_object(Body=b"x", ServerSideEncryption="aws:kms", SSEKMSKeyId=key, **where)
+
+
 def test_a_job_that_is_over_says_so(world):
     world.start(action("Make"))
     jobs = []
