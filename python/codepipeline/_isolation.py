@@ -36,7 +36,8 @@ def _place(function: Callable[..., Any], what: str) -> tuple[str, str, str]:
     module = getattr(function, "__module__", None)
     if module is None or "<" in name:
         raise ValueError(f'{what} with isolation="process" is a function of a module, which {name} is not')
-    return (*(_find_main() if module == "__main__" else ("module", module)), name)
+    kind, place = _find_main() if module == "__main__" else ("module", module)
+    return kind, place, name
 
 
 def hook_places(groups: tuple[Hooks, ...]) -> list[dict[str, list[tuple[str, str, str]]]]:
