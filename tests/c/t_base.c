@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <math.h>
+
 #include "../../core/buf.h"
 #include "../../core/clock.h"
 #include "../../core/err.h"
