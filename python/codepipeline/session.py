@@ -193,6 +193,7 @@ def client(*args: Any, **options: Any) -> Client:
 def set_stream_logger(name: str = "codepipeline", level: int = 10, format_string: str | None = None) -> None:
     """Writes the logger's messages to stderr: at level DEBUG, every request and answer, with secrets masked.
 
+    >>> import logging
     >>> codepipeline.set_stream_logger(level=logging.ERROR)
     """
     import logging
