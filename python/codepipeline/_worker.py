@@ -369,8 +369,9 @@ class Worker(_handlers.Hooked):
         self._concurrency = concurrency
         folder = None if work_dir is None else os.fsencode(work_dir)
         limit = artifact_limit or 0
+        inner: Any = getattr(client, "_core", client)  # what is no client is refused by its name
         self._core = _core.Worker(
-            getattr(client, "_core", client),
+            inner,
             concurrency=concurrency,
             poll_interval=poll_interval,
             work_dir=folder,
