@@ -35,4 +35,8 @@ local worker <close> = assert(codepipeline.worker(client, {
 }))
 local kind = third_party and { category = "Test", provider = "Partner" } or { category = "Build", provider = "Builder" }
 worker:job(kind, build)
-assert(worker:run())
+local done, err = worker:run()
+if not done then -- the service said what does not pass
+  io.stderr:write(tostring(err), "\n")
+  os.exit(1, true)
+end

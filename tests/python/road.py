@@ -166,8 +166,8 @@ class Road:
                 while (request := read_request(stream)) is not None:
                     if not self.handle(connection, *request):
                         break
-        except (OSError, ssl.SSLError):
-            pass
+        except (OSError, ssl.SSLError, http.client.HTTPException):
+            pass  # what breaks off there breaks off here
         finally:
             with self.lock:
                 self.connections.discard(connection)
