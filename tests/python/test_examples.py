@@ -5,6 +5,7 @@ import asyncio
 import datetime
 import doctest
 import io
+import logging
 import os
 
 import pytest
@@ -19,8 +20,18 @@ def demo():
         yield running
 
 
+@pytest.fixture
+def own_logger(monkeypatch):
+    """An example may set up the package's log, which every test after it would have."""
+    logger = logging.getLogger("codepipeline")
+    monkeypatch.setattr(logger, "handlers", list(logger.handlers))
+    level = logger.level
+    yield
+    logger.setLevel(level)  # as a method: what isEnabledFor() remembers goes with it
+
+
 @pytest.mark.parametrize("name", codepipeline.__all__)
-def test_the_example_of(name, demo, monkeypatch, tmp_path):
+def test_the_example_of(name, demo, monkeypatch, tmp_path, own_logger):
     for variable, value in demo.emulator.environ.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.chdir(tmp_path)
