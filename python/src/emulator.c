@@ -6,6 +6,8 @@ typedef struct emulator_object {
     PyObject_HEAD cpl_emulator *handle; /* NULL once closed */
     cpl_relay *relay;                   /* NULL: none was asked for, or closed */
     cpl_relay_report report;            /* the relay's last word */
+    int turning;                        /* threads that turn the clock, without the GIL */
+    bool closing;                       /* the last of them closes it */
     PyObject *url;
     PyObject *environ;
 } emulator_object;
@@ -56,19 +58,23 @@ static PyObject *emulator_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     return (PyObject *)self;
 }
 
-static PyObject *emulator_create_bucket(PyObject *object, PyObject *args) {
-    emulator_object *self = (emulator_object *)object;
+/* False with StateError set when it was stopped. */
+static bool check_open(PyObject *object) {
+    const emulator_object *self = (emulator_object *)object;
+    if (self->handle && !self->closing) return true;
+    error_state("the emulator is closed");
+    return false;
+}
+
+static PyObject *emulator_create_bucket(PyObject *self, PyObject *args) {
     cpl_str name;
     cpl_error err = {0};
-    if (!PyArg_ParseTuple(args, "s#:create_bucket", &name.p, &name.n)) return NULL;
-    if (!self->handle) return error_state("the emulator is closed");
-    if (cpl_emulator_create_bucket(self->handle, name, &err) != CPL_OK) return error_raise(&err);
+    if (!PyArg_ParseTuple(args, "s#:create_bucket", &name.p, &name.n) || !check_open(self)) return NULL;
+    if (!module_done(cpl_emulator_create_bucket(((emulator_object *)self)->handle, name, &err), &err)) return NULL;
     Py_RETURN_NONE;
 }
 
-static PyObject *emulator_close(PyObject *object, PyObject *unused) {
-    (void)unused;
-    emulator_object *self = (emulator_object *)object;
+static void stop(emulator_object *self) {
     cpl_emulator *handle = self->handle;
     cpl_relay *relay = self->relay;
     cpl_relay_report report;
@@ -79,24 +85,28 @@ static PyObject *emulator_close(PyObject *object, PyObject *unused) {
     cpl_relay_stop(relay, &report);
     Py_END_ALLOW_THREADS;
     if (relay) self->report = report;
+}
+
+static PyObject *emulator_close(PyObject *object, PyObject *unused) {
+    (void)unused;
+    emulator_object *self = (emulator_object *)object;
+    self->closing = true;
+    if (self->turning == 0) stop(self);
     Py_RETURN_NONE;
 }
 
-/* False with StateError set when it was stopped. */
-static bool check_open(PyObject *self) {
-    if (((emulator_object *)self)->handle) return true;
-    error_state("the emulator is closed");
-    return false;
-}
-
-static PyObject *emulator_advance(PyObject *self, PyObject *args) {
+static PyObject *emulator_advance(PyObject *object, PyObject *args) {
+    emulator_object *self = (emulator_object *)object;
     double seconds;
     cpl_error err = {0};
-    if (!PyArg_ParseTuple(args, "d:advance", &seconds) || !check_open(self)) return NULL;
+    if (!PyArg_ParseTuple(args, "d:advance", &seconds) || !check_open(object)) return NULL;
     int64_t ms = seconds > -1e12 && seconds < 1e12 ? (int64_t)(seconds * 1000) : INT64_MAX;
+    cpl_emulator *handle = self->handle;
+    self->turning++;
     PyThreadState *thread = PyEval_SaveThread();
-    cpl_status status = cpl_emulator_advance(((emulator_object *)self)->handle, ms, &err);
+    cpl_status status = cpl_emulator_advance(handle, ms, &err);
     PyEval_RestoreThread(thread);
+    if (--self->turning == 0 && self->closing) stop(self);
     if (!module_done(status, &err)) return NULL;
     Py_RETURN_NONE;
 }
@@ -221,7 +231,7 @@ static void emulator_dealloc(PyObject *object) {
 
 static PyObject *get_closed(PyObject *self, void *unused) {
     (void)unused;
-    return PyBool_FromLong(((emulator_object *)self)->handle == NULL);
+    return PyBool_FromLong(((emulator_object *)self)->closing);
 }
 
 static PyObject *get_url(PyObject *self, void *unused) {

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """What tests turn: the emulator's clock, its faults, and what its ledger tells of both."""
 
+import contextlib
 import datetime
 import socket
+import threading
 import time
 
 import pytest
@@ -272,6 +274,28 @@ def test_the_ledger_has_deliveries_results_and_refusals(workshop, emulator, clie
     assert "secret" not in str(emulator.ledger()).lower()
     emulator.clear()
     assert emulator.ledger() == []
+
+
+def test_an_emulator_may_be_closed_while_another_thread_turns_its_clock():
+    for _ in range(20):
+        emulator = codepipeline.Emulator()
+        turned = threading.Event()
+
+        def turn(emulator=emulator, turned=turned):
+            with contextlib.suppress(codepipeline.StateError):
+                while True:
+                    emulator.clock.advance(seconds=1)
+                    turned.set()
+
+        threads = [threading.Thread(target=turn) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        assert turned.wait(10)
+        emulator.close()
+        assert emulator.closed
+        for thread in threads:
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 def test_a_closed_emulator_says_so(emulator):
