@@ -125,7 +125,9 @@ def test_metrics(cli, site):
     site()
     status, out, _ = cli("metrics", "--since", "1d")
     assert status == 0 and "site" in out and "Make" in out
-    assert json.loads(cli("metrics", "site", "--json")[1])["total"]["executions"] == 1
+    report = json.loads(cli("metrics", "site", "--json")[1])
+    assert report["total"]["executions"] == 1
+    assert report["since"] < report["until"] and report["until"].endswith("Z")
     assert cli("metrics", "--since", "soon")[0] == parser.USAGE
 
 

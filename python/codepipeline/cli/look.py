@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from .._metrics import Durations, PipelineMetrics
+    from .._metrics import Durations, Metrics, PipelineMetrics
     from .session import Session
 
 
@@ -146,13 +146,23 @@ def _numbers(name: str, item: PipelineMetrics) -> list[str]:
     return [name, often, rate, *times]
 
 
+def _dated(report: Metrics) -> dict[str, Any]:
+    """All of a report, with its times as the service's answers have them."""
+    pipelines = [dict(item) for item in report.raw["pipelines"]]
+    for item in pipelines:
+        broken = report.pipelines[item["pipeline"]].broken_since
+        if broken:
+            item["broken_since"] = broken
+    return {**report.raw, "since": report.since, "until": report.until, "pipelines": pipelines}
+
+
 def metrics(session: Session) -> None:
     from .._metrics import metrics as measure
 
     args = session.args
     report = measure(session.client, args.name or None, since=_since(args.since))
     if session.out.for_programs:
-        session.out.data(report.raw)
+        session.out.data(_dated(report))
         return
     rows = [_numbers(name, item) for name, item in report.pipelines.items()]
     if len(rows) > 1:
