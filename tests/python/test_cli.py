@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The codepipeline command as a new user tries it, wrongly as well as rightly, against the emulator."""
 
+import contextlib
 import json
 import os
 import pty
@@ -145,24 +146,30 @@ def test_start_tells_the_execution_and_wait_answers_with_its_status(cli, site, c
     assert status == 3 and "Source/Fetch: Succeeded" in out and "goes on" in err
 
 
+@contextlib.contextmanager
 def approve_soon(client):
-    """Approves whatever waits, from another thread."""
+    """Approves whatever waits, from another thread, which has ended with the block."""
+    over = threading.Event()
 
     def wait():
         while not (found := client.approvals()):
-            time.sleep(0.02)
+            if over.wait(0.02):
+                return
         found[0].approve("yes")
 
     thread = threading.Thread(target=wait)
     thread.start()
-    return thread
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_watch_follows_to_the_end(cli, site, client):
     run = site(GATE)
-    thread = approve_soon(client)
-    status, out, _ = cli("watch", "--interval", 0.02, "--timeout", 10)
-    thread.join()
+    with approve_soon(client):
+        status, out, _ = cli("watch", "--interval", 0.02, "--timeout", 10)
     assert status == 0 and "Gate/Sign: waits for approval: look twice" in out
     assert out.splitlines()[-1].endswith("Succeeded")
     assert cli("watch")[0] == parser.USAGE
@@ -353,9 +360,8 @@ def test_colours_are_for_terminals_and_no_color_is_heard(site):
 def test_watch_redraws_in_place(site, client):
     pytest.importorskip("rich")
     site(GATE)
-    thread = approve_soon(client)
-    status, out = on_a_terminal(["watch", "site", "--interval", "0.05"])
-    thread.join()
+    with approve_soon(client):
+        status, out = on_a_terminal(["watch", "site", "--interval", "0.05"])
     assert status == 0 and "2/2 actions" in out and "Sign" in out
 
 
