@@ -144,7 +144,7 @@ describe("the emulator", function()
   it("serves a page when it is asked to", function()
     for _, ui in ipairs { true, false } do
       local emulator <close> = assert(codepipeline.emulator { ui = ui })
-      local command = ("curl -s -o /dev/null -w '%%{http_code}' %s/_emulator/"):format(emulator.url)
+      local command = ("env -u LD_PRELOAD curl -s -o /dev/null -w '%%{http_code}' %s/_emulator/"):format(emulator.url)
       local told <close> = assert(io.popen(command))
       assert.equal(ui and "200" or "404", told:read "a")
     end

@@ -115,8 +115,15 @@ def test_killed_at_a_call_that_leaves_the_process(shim, tmp_path):
 
 
 def traces():
-    """Whether there is strace, and it may look at processes."""
-    return shutil.which("strace") and subprocess.run(["strace", "-o", os.devnull, "true"], check=False).returncode == 0
+    """Whether there is strace, and it may look at a process that is not its child."""
+    if shutil.which("strace") is None:
+        return False
+    with subprocess.Popen(["sleep", "10"]) as other:
+        command = ["strace", "-o", os.devnull, "-p", str(other.pid)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as tracer:
+            attached = b"attached" in tracer.stderr.readline()
+            other.kill()
+    return attached
 
 
 @pytest.mark.skipif(not traces(), reason="no strace here, or it may not trace")
