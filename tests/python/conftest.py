@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
+CLEAN = "the other process has a clean environment, without the sanitizer's runtime that ours needs"
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ import time
 import pytest
 
 import judge
-from conftest import ROOT
+from conftest import CLEAN, ROOT, SANITIZED
 from road import Road, to
 from workbench import Workbench
 
@@ -33,7 +33,7 @@ def build_shim(folder):
     compiler = shutil.which("cc")
     if compiler is None or not sys.platform.startswith("linux"):
         pytest.skip("no C compiler, or no Linux: nothing to preload")
-    if "libasan" in os.environ.get("LD_PRELOAD", ""):
+    if SANITIZED:
         pytest.skip("a sanitizer has the calls that it would take")
     path = folder / "faults.so"
     source = ROOT / "tests/shim/faults.c"
@@ -102,6 +102,8 @@ class Host:
     def __init__(
         self, folder, shim=None, *, language="python", small_disk=False, repeats="refuse", started=True, **environ
     ):
+        if SANITIZED and environ.get("ISOLATION"):
+            pytest.skip(CLEAN)
         self.folder, self.shim, self.language, self.environ = folder, shim, language, environ
         self.third_party = bool(environ.get("THIRD_PARTY"))
         self.stack = contextlib.ExitStack()

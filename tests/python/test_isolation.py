@@ -14,12 +14,10 @@ import pytest
 import codepipeline
 import isolated_handlers as handlers
 import isolated_hooks as hooks
+from conftest import CLEAN, SANITIZED
 from test_worker import World, action
 
-pytestmark = pytest.mark.skipif(
-    "libasan" in os.environ.get("LD_PRELOAD", ""),
-    reason="the other process has a clean environment, without the sanitizer's runtime that ours needs",
-)
+pytestmark = pytest.mark.skipif(SANITIZED, reason=CLEAN)
 
 
 @pytest.fixture

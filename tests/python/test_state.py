@@ -6,6 +6,7 @@ import logging
 import pytest
 
 import codepipeline
+from conftest import CLEAN, SANITIZED
 from test_emulator_functions import start, until_reported  # noqa: F401 (a fixture)
 from test_third_party_worker import partner_worker
 from test_third_party_worker import start as start_partner
@@ -115,6 +116,7 @@ def test_one_is_not_asked_for_when_nobody_looks(world):
     assert not world.emulator.ledger(operation="GetObject")
 
 
+@pytest.mark.skipif(SANITIZED, reason=CLEAN)
 def test_a_handler_in_a_process_of_its_own_has_it_too(world):
     import isolated_handlers
 
