@@ -83,6 +83,12 @@ bool cpl_str_ends(cpl_str text, const char *suffix) {
     return text.n >= n && (n == 0 || memcmp(text.p + text.n - n, suffix, n) == 0);
 }
 
+int cpl_hex_digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    c = lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static bool is_blank(char c) {
     return c == ' ' || c == '\t';
 }

@@ -67,6 +67,7 @@ cpl_str cpl_str_trim(cpl_str text);    /* spaces and tabs off both ends */
 int cpl_str_cmp(cpl_str a, cpl_str b); /* by bytes, like memcmp */
 /* The whole text is a decimal number that fits; else false and *out untouched. */
 bool cpl_str_integer(cpl_str text, int64_t *out);
+int cpl_hex_digit(char c); /* its value, in either case; -1: it is none */
 bool cpl_utf8_valid(cpl_str text);
 /* The longest prefix of at most max bytes that does not split a character. */
 size_t cpl_utf8_cut(cpl_str text, size_t max);

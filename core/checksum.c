@@ -7,6 +7,7 @@
 
 #include "err.h"
 #include "pace.h"
+#include "plain.h"
 
 #define BLOCK 65536
 
@@ -64,16 +65,10 @@ static void fill_tables(void) {
     for (int kind = 0; kind < CRC_COUNT; kind++) fill_table(tables[kind], algorithms[kind].poly);
 }
 
-static uint64_t load(const unsigned char *p) {
-    uint64_t value = 0;
-    for (int i = 0; i < 8; i++) value |= (uint64_t)p[i] << 8 * i;
-    return value;
-}
-
 static uint64_t add_crc(cpl_checksum_kind kind, uint64_t crc, const unsigned char *p, size_t n) {
     uint64_t(*t)[256] = tables[kind];
     for (; n >= SLICE; p += SLICE, n -= SLICE) {
-        uint64_t v = crc ^ load(p);
+        uint64_t v = crc ^ cpl_load8((const char *)p);
         crc = t[7][v & 255] ^ t[6][v >> 8 & 255] ^ t[5][v >> 16 & 255] ^ t[4][v >> 24 & 255] ^ t[3][v >> 32 & 255] ^
               t[2][v >> 40 & 255] ^ t[1][v >> 48 & 255] ^ t[0][v >> 56];
     }

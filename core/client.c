@@ -296,6 +296,10 @@ const char *cpl_client_region(const cpl_client *client) {
     return client->region;
 }
 
+const char *cpl_client_partition(const cpl_client *client) {
+    return cpl_endpoint_partition(cpl_str_of(client->region));
+}
+
 const char *cpl_client_endpoint_url(const cpl_client *client) {
     return client->endpoint.url;
 }

@@ -308,6 +308,7 @@ void cpl_client_free(cpl_client *client); /* NULL is fine; drops one reference *
 void cpl_client_close(cpl_client *client);
 bool cpl_client_closed(const cpl_client *client);
 const char *cpl_client_region(const cpl_client *client);
+const char *cpl_client_partition(const cpl_client *client); /* of that region: "aws", "aws-cn", ... */
 const char *cpl_client_endpoint_url(const cpl_client *client);
 
 /* An answer: the document and what came with it. */

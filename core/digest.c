@@ -118,6 +118,16 @@ void cpl_hex(const void *bytes, size_t n, char *out) {
     out[2 * n] = '\0';
 }
 
+bool cpl_unhex(cpl_buf *out, cpl_str text) {
+    if (text.n % 2 != 0) return false;
+    for (size_t i = 0; i < text.n; i += 2) {
+        int high = cpl_hex_digit(text.p[i]), low = cpl_hex_digit(text.p[i + 1]);
+        if (high < 0 || low < 0) return false;
+        cpl_buf_addc(out, (char)(high << 4 | low));
+    }
+    return cpl_buf_ok(out);
+}
+
 cpl_status cpl_sha256_hex(cpl_str data, char out[CPL_SHA256_HEX_SIZE], cpl_error *err) {
     unsigned char digest[CPL_SHA256_SIZE];
     cpl_status status = cpl_sha256(data, digest, err);
@@ -203,19 +213,26 @@ void cpl_hash_release(cpl_hash *hash) {
     hash->context = NULL;
 }
 
-cpl_status cpl_md5(cpl_str data, unsigned char out[CPL_MD5_SIZE], cpl_error *err) {
-    pthread_once(&md5_once, fetch_md5);
-    if (md5 == NULL || EVP_Digest(data.p ? data.p : "", data.n, out, NULL, md5, NULL) != 1) return refuse(err, "MD5");
+/* All at once. */
+static cpl_status hash(cpl_hash_kind kind, cpl_str data, unsigned char *out, cpl_error *err) {
+    cpl_hash state;
+    cpl_status status = cpl_hash_init(&state, kind, err);
+    if (status) return status;
+    cpl_hash_add(&state, data.p, data.n);
+    if (state.context == NULL) return refuse(err, algorithms[kind].name);
+    cpl_hash_final(&state, out);
     return CPL_OK;
 }
 
+cpl_status cpl_md5(cpl_str data, unsigned char out[CPL_MD5_SIZE], cpl_error *err) {
+    return hash(CPL_HASH_MD5, data, out, err);
+}
+
 cpl_status cpl_sha1_hex(cpl_str data, char out[CPL_SHA1_HEX_SIZE], cpl_error *err) {
-    unsigned char digest[CPL_SHA1_HEX_SIZE / 2];
-    pthread_once(&sha1_once, fetch_sha1);
-    if (sha1 == NULL || EVP_Digest(data.p ? data.p : "", data.n, digest, NULL, sha1, NULL) != 1)
-        return refuse(err, "SHA-1");
-    cpl_hex(digest, sizeof digest, out);
-    return CPL_OK;
+    unsigned char digest[CPL_SHA1_SIZE];
+    cpl_status status = hash(CPL_HASH_SHA1, data, digest, err);
+    if (status == CPL_OK) cpl_hex(digest, sizeof digest, out);
+    return status;
 }
 
 /* ---- ES256 ---- */

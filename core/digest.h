@@ -16,6 +16,8 @@ cpl_status cpl_sha256(cpl_str data, unsigned char out[CPL_SHA256_SIZE], cpl_erro
 cpl_status cpl_sha256_hex(cpl_str data, char out[CPL_SHA256_HEX_SIZE], cpl_error *err);
 /* n bytes as 2n lower-case hexadecimal digits and NUL. */
 void cpl_hex(const void *bytes, size_t n, char *out);
+/* The other way; false, with part of it in out, when it is not pairs of digits. */
+bool cpl_unhex(cpl_buf *out, cpl_str text);
 cpl_status cpl_hmac_sha256(cpl_str key, cpl_str data, unsigned char out[CPL_SHA256_SIZE], cpl_error *err);
 
 /* MD5 and SHA-1 are for what S3 tells of its objects, and for the names of token files; they may be missing (FIPS). */

@@ -7,6 +7,7 @@
 /* ---- partitions ---- */
 
 typedef struct partition {
+    const char *name;   /* as in an ARN */
     const char *prefix; /* of its regions' names, which go on with "word-digits" */
     const char *global; /* the name that stands for the whole partition */
     const char *global_region;
@@ -16,14 +17,14 @@ typedef struct partition {
 
 /* The first one takes what no other knows, so that a region opened tomorrow works today. */
 static const partition partitions[] = {
-    {"", "aws-global", "us-east-1", "amazonaws.com", "api.aws"},
-    {"cn-", "aws-cn-global", "cn-northwest-1", "amazonaws.com.cn", "api.amazonwebservices.com.cn"},
-    {"us-gov-", "aws-us-gov-global", "us-gov-west-1", "amazonaws.com", "api.aws"},
-    {"us-iso-", "aws-iso-global", "us-iso-east-1", "c2s.ic.gov", "api.aws.ic.gov"},
-    {"us-isob-", "aws-iso-b-global", "us-isob-east-1", "sc2s.sgov.gov", "api.aws.scloud"},
-    {"eu-isoe-", "aws-iso-e-global", "eu-isoe-west-1", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"},
-    {"us-isof-", "aws-iso-f-global", "us-isof-south-1", "csp.hci.ic.gov", "api.aws.hci.ic.gov"},
-    {"eusc-de-", "aws-eusc-global", "eusc-de-east-1", "amazonaws.eu", "api.amazonwebservices.eu"},
+    {"aws", "", "aws-global", "us-east-1", "amazonaws.com", "api.aws"},
+    {"aws-cn", "cn-", "aws-cn-global", "cn-northwest-1", "amazonaws.com.cn", "api.amazonwebservices.com.cn"},
+    {"aws-us-gov", "us-gov-", "aws-us-gov-global", "us-gov-west-1", "amazonaws.com", "api.aws"},
+    {"aws-iso", "us-iso-", "aws-iso-global", "us-iso-east-1", "c2s.ic.gov", "api.aws.ic.gov"},
+    {"aws-iso-b", "us-isob-", "aws-iso-b-global", "us-isob-east-1", "sc2s.sgov.gov", "api.aws.scloud"},
+    {"aws-iso-e", "eu-isoe-", "aws-iso-e-global", "eu-isoe-west-1", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"},
+    {"aws-iso-f", "us-isof-", "aws-iso-f-global", "us-isof-south-1", "csp.hci.ic.gov", "api.aws.hci.ic.gov"},
+    {"aws-eusc", "eusc-de-", "aws-eusc-global", "eusc-de-east-1", "amazonaws.eu", "api.amazonwebservices.eu"},
 };
 
 static bool is_digit(char c) {
@@ -52,6 +53,10 @@ static const partition *find_partition(cpl_str region) {
             return p;
     }
     return &partitions[0];
+}
+
+const char *cpl_endpoint_partition(cpl_str region) {
+    return find_partition(region)->name;
 }
 
 static bool is_host_label(cpl_str text) {

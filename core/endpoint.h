@@ -33,4 +33,7 @@ typedef struct cpl_endpoint {
 /* CPL_CONFIG: no region, one that cannot stand in a host name, a malformed URL, a combination that does not exist. */
 cpl_status cpl_endpoint_resolve(const cpl_endpoint_params *params, cpl_endpoint *out, cpl_error *err);
 
+/* "aws", "aws-cn", ...: as ARNs of that region begin. One that no other has is of "aws". */
+const char *cpl_endpoint_partition(cpl_str region);
+
 #endif

@@ -48,25 +48,29 @@ typedef struct sha256_texts {
     char hex[CPL_SHA256_HEX_SIZE], base64[CPL_CHECKSUM_TEXT_SIZE];
 } sha256_texts;
 
-static int digit(char c) {
-    return c <= '9' ? c - '0' : (c | 32) - 'a' + 10;
+static cpl_status hash_whole(const s3_request *r, const cpl_wait *wait, unsigned char digest[CPL_CHECKSUM_SIZE],
+                             cpl_error *err) {
+    cpl_checksum sum, *const sums[] = {&sum};
+    cpl_status status = cpl_checksum_init(&sum, CPL_CHECKSUM_SHA256, err);
+    if (status == CPL_OK) status = add_body(r, sums, 1, wait, err);
+    if (status == CPL_OK) (void)cpl_checksum_final(&sum, digest);
+    cpl_checksum_release(&sum);
+    return status;
 }
 
-static cpl_status hash_whole(const s3_request *r, cpl_str known, const cpl_wait *wait, sha256_texts *out,
-                             cpl_error *err) {
+/* known: in hexadecimal, or absent. */
+static cpl_status write_sha256(const s3_request *r, cpl_str known, const cpl_wait *wait, sha256_texts *out,
+                               cpl_error *err) {
     unsigned char digest[CPL_CHECKSUM_SIZE];
-    cpl_checksum sum, *const sums[] = {&sum};
+    cpl_buf bytes;
     cpl_status status = CPL_OK;
-    if (known.n == CPL_SHA256_HEX_SIZE - 1) {
-        for (size_t i = 0; i < CPL_SHA256_SIZE; i++) {
-            digest[i] = (unsigned char)(digit(known.p[2 * i]) << 4 | digit(known.p[2 * i + 1]));
-        }
+    cpl_buf_init(&bytes, CPL_SHA256_SIZE);
+    if (cpl_unhex(&bytes, known) && bytes.n == CPL_SHA256_SIZE) {
+        memcpy(digest, bytes.p, CPL_SHA256_SIZE);
     } else {
-        status = cpl_checksum_init(&sum, CPL_CHECKSUM_SHA256, err);
-        if (status == CPL_OK) status = add_body(r, sums, 1, wait, err);
-        if (status == CPL_OK) (void)cpl_checksum_final(&sum, digest);
-        cpl_checksum_release(&sum);
+        status = hash_whole(r, wait, digest, err);
     }
+    cpl_buf_release(&bytes);
     if (status != CPL_OK) return status;
     cpl_hex(digest, CPL_SHA256_SIZE, out->hex);
     cpl_base64_text(digest, CPL_SHA256_SIZE, out->base64);
@@ -84,7 +88,7 @@ static cpl_status put_whole(const cpl_s3 *s3, const cpl_s3_target *target, const
     cpl_status status;
     s3_session_init(&session, s3, target);
     set_body(&r, source, 0, size);
-    status = hash_whole(&r, source->sha256, target->wait, &sha256, err);
+    status = write_sha256(&r, source->sha256, target->wait, &sha256, err);
     if (status != CPL_OK) return status;
     r.sha256 = cpl_str_of(sha256.hex);
     if (!s3->no_checksums) {

@@ -104,19 +104,12 @@ static void add_headers(const cpl_canonical *canonical, cpl_buf *out) {
 
 /* ---- path ---- */
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
 /* The byte that "%XX" at text[i] stands for; -1 when no escape is there. */
 static int escaped_byte(cpl_str text, size_t i) {
     int high, low;
     if (text.p[i] != '%' || text.n - i < 3) return -1;
-    high = hex_digit(text.p[i + 1]);
-    low = hex_digit(text.p[i + 2]);
+    high = cpl_hex_digit(text.p[i + 1]);
+    low = cpl_hex_digit(text.p[i + 2]);
     return high < 0 || low < 0 ? -1 : high << 4 | low;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <pthread.h>
-#include <unistd.h>
 
 #include "../err.h"
+#include "../fork.h"
 #include "api.h"
 #include "auth.h"
 #include "control.h"
@@ -39,7 +39,7 @@ struct cpl_emulator {
     size_t runtime_count;
     char *host;
     pthread_mutex_t lock; /* around every request */
-    pid_t pid;            /* who started it: a forked child has no threads to stop */
+    uint32_t mark;        /* who started it: a forked child has no threads to stop */
     char url[300];
     variable environ[9];
     size_t environ_count;
@@ -145,7 +145,7 @@ cpl_status cpl_emulator_start(cpl_emulator **out, const cpl_emulator_options *op
     *out = NULL;
     if (emulator == NULL) return cpl_fail_nomem(err);
     pthread_mutex_init(&emulator->lock, NULL);
-    emulator->pid = getpid();
+    emulator->mark = cpl_fork_mark();
     emulator->page = options && options->ui;
     emulator->host = cpl_strdup(options && options->host.n > 0 ? options->host : CPL_LIT(DEFAULT_HOST));
     cpl_buf_init(&emulator->ledger_text, LEDGER_MAX);
@@ -166,7 +166,7 @@ cpl_status cpl_emulator_start(cpl_emulator **out, const cpl_emulator_options *op
 
 /* From here on nobody wakes them. In a forked child, a thread that is not there may have the lock. */
 static void stop_runtimes(cpl_emulator *emulator) {
-    bool ours = emulator->pid == getpid();
+    bool ours = emulator->mark == cpl_fork_mark();
     size_t count = emulator->runtime_count;
     if (ours) pthread_mutex_lock(&emulator->lock);
     emulator->runtime_count = 0;
@@ -184,7 +184,7 @@ void cpl_emulator_stop(cpl_emulator *emulator) {
     cpl_buf_release(&emulator->ledger_text);
     cpl_buf_wipe(&emulator->state_text); /* has the secrets of jobs and configurations */
     cpl_buf_release(&emulator->state_text);
-    if (emulator->pid == getpid()) {
+    if (emulator->mark == cpl_fork_mark()) {
         pthread_mutex_destroy(&emulator->lock);
     }
     cpl_free(emulator->host);

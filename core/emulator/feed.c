@@ -3,10 +3,10 @@
 
 #include <pthread.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "../clock.h"
 #include "../err.h"
+#include "../fork.h"
 
 #define EVENTS_MAX 10000
 #define BYTES_MAX ((size_t)64 << 20)
@@ -20,7 +20,7 @@ typedef struct text {
 struct emu_feed {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    pid_t pid;
+    uint32_t mark;
     int users; /* the emulator and its readers */
     bool closed;
     text *ring; /* the oldest at head */
@@ -42,7 +42,7 @@ emu_feed *emu_feed_new(void) {
         return NULL;
     }
     pthread_mutex_init(&feed->lock, NULL);
-    feed->pid = getpid();
+    feed->mark = cpl_fork_mark();
     feed->users = 1;
     return feed;
 }
@@ -59,7 +59,7 @@ static void drop_oldest(emu_feed *feed) {
 /* A forked child shares no thread with the others, and may have inherited the lock held: it leaves all as it is. */
 static void release(emu_feed *feed, bool close) {
     bool last;
-    if (feed->pid != getpid()) return;
+    if (feed->mark != cpl_fork_mark()) return;
     pthread_mutex_lock(&feed->lock);
     feed->closed = feed->closed || close;
     last = --feed->users == 0;

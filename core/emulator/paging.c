@@ -11,22 +11,6 @@ static void head_of(const emu_call *call, const char *scope, cpl_buf *out) {
     cpl_buf_addf(out, "%s\n%s\n", call->operation->info.name, scope);
 }
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return -1;
-}
-
-static bool unhex(cpl_str text, cpl_buf *out) {
-    if (text.n % 2 != 0) return false;
-    for (size_t i = 0; i < text.n; i += 2) {
-        int high = hex_digit(text.p[i]), low = hex_digit(text.p[i + 1]);
-        if (high < 0 || low < 0) return false;
-        cpl_buf_addc(out, (char)(high << 4 | low));
-    }
-    return cpl_buf_ok(out);
-}
-
 bool emu_page_begin(emu_call *call, const char *scope, char after[EMU_PAGE_KEY]) {
     cpl_str token = cpl_json_get_str(call->in, call->operation->info.input_token);
     cpl_buf head, text;
@@ -36,7 +20,7 @@ bool emu_page_begin(emu_call *call, const char *scope, char after[EMU_PAGE_KEY])
     cpl_buf_init(&head, 2048);
     cpl_buf_init(&text, 2048);
     head_of(call, scope, &head);
-    good = unhex(token, &text) && cpl_buf_ok(&head) && cpl_str_starts(cpl_buf_str(&text), cpl_buf_cstr(&head)) &&
+    good = cpl_unhex(&text, token) && cpl_buf_ok(&head) && cpl_str_starts(cpl_buf_str(&text), cpl_buf_cstr(&head)) &&
            text.n > head.n && text.n - head.n < EMU_PAGE_KEY;
     if (good) cpl_copy_text(after, EMU_PAGE_KEY, cpl_str_sub(cpl_buf_str(&text), head.n, text.n));
     cpl_buf_release(&head);

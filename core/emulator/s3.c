@@ -91,18 +91,12 @@ cpl_str s3_header(const s3_call *c, const char *name) {
     return emu_request_header(c->request, name);
 }
 
-static int hex_digit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 void s3_decode(cpl_buf *out, cpl_str text, bool plus_is_space) {
     for (size_t i = 0; i < text.n; i++) {
         int high = -1, low = -1;
         if (text.p[i] == '%' && i + 2 < text.n) {
-            high = hex_digit(text.p[i + 1]);
-            low = hex_digit(text.p[i + 2]);
+            high = cpl_hex_digit(text.p[i + 1]);
+            low = cpl_hex_digit(text.p[i + 2]);
         }
         if (high >= 0 && low >= 0) {
             cpl_buf_addc(out, (char)(high << 4 | low));

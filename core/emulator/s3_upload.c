@@ -141,10 +141,6 @@ typedef struct assembly {
     int count;
 } assembly;
 
-static int digit(char c) {
-    return c <= '9' ? c - '0' : c - 'a' + 10;
-}
-
 static bool add_part(assembly *a, const cpl_xml *xml, int at) {
     char name[24], key[128];
     cpl_str etag = cpl_xml_text(xml, cpl_xml_child(xml, at, "ETag")), checksum;
@@ -164,7 +160,7 @@ static bool add_part(assembly *a, const cpl_xml *xml, int at) {
         return s3_refuse(a->c, S3_PART);
     if (!s3_check_listed_part(a->c, a->upload, &(s3_listed_part){xml, at, part})) return false;
     if (s3_checksum_kept(part, &kind, &checksum)) (void)cpl_base64_decode(&a->checksums, checksum);
-    for (int i = 1; i < ETAG_HEX; i += 2) cpl_buf_addc(&a->digests, (char)(digit(kept[i]) << 4 | digit(kept[i + 1])));
+    (void)cpl_unhex(&a->digests, cpl_str_sub(cpl_str_of(kept), 1, ETAG_HEX + 1));
     blob_key(key, sizeof key, a->id, number);
     cpl_buf_addv(&a->body, emu_blob_get(a->c->store, key));
     a->last = number;

@@ -13,6 +13,7 @@
 
 #include "../clock.h"
 #include "../err.h"
+#include "../fork.h"
 #include "../thread.h"
 #include "doors.h"
 
@@ -38,7 +39,7 @@ struct emu_server {
     emu_answerer answerer;
     uint64_t door;
     int port;
-    pid_t pid;
+    uint32_t mark;
     /* under the house's lock */
     emu_server *next;
     connection *first;
@@ -676,7 +677,7 @@ cpl_status emu_server_start(emu_server **out, const char *host, int port, const 
     if (server == NULL) return cpl_fail_nomem(err);
     server->answerer = *answerer;
     server->port = port;
-    server->pid = getpid();
+    server->mark = cpl_fork_mark();
     if (!move_in()) {
         cpl_free(server);
         return cpl_fail(err, CPL_IO, "the HTTP server could not be started on \"%s:%d\"", host, port);
@@ -697,6 +698,6 @@ int emu_server_port(const emu_server *server) {
 
 void emu_server_stop(emu_server *server) {
     if (server == NULL) return;
-    if (server->pid == getpid()) dismiss(server);
+    if (server->mark == cpl_fork_mark()) dismiss(server);
     cpl_free(server);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "../err.h"
+#include "../fork.h"
 #include "../sqlite.h"
 
 #define APPLICATION_ID 0x63704575 /* "cpEu": tells our files from others' */
@@ -12,7 +13,7 @@
 
 struct emu_file {
     sqlite3 *db;
-    pid_t pid; /* a forked child must not touch it */
+    uint32_t mark; /* a forked child must not touch it */
 };
 
 static cpl_status sql_failed(sqlite3 *db, const char *path, cpl_error *err) {
@@ -126,7 +127,7 @@ cpl_status emu_file_open(emu_file **out, const char *path, const emu_file_reader
     cpl_status status;
     *out = NULL;
     if (file == NULL) return cpl_fail_nomem(err);
-    file->pid = getpid();
+    file->mark = cpl_fork_mark();
     status = open_file(&file->db, path, reader, err);
     if (status == CPL_OK) {
         *out = file;
@@ -137,7 +138,7 @@ cpl_status emu_file_open(emu_file **out, const char *path, const emu_file_reader
 }
 
 void emu_file_close(emu_file *file) {
-    if (file && file->db && file->pid == getpid()) sqlite3_close(file->db);
+    if (file && file->db && file->mark == cpl_fork_mark()) sqlite3_close(file->db);
     cpl_free(file);
 }
 

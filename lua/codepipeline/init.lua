@@ -61,8 +61,7 @@ end
 --   address that gets a POST each (emulator:relayed() tells what became of them: delivered, dropped, reason); state:
 --   what emulator:export() answered, or that as a table: where it begins, also with the region and account of it; ui:
 --   serve a page for people at url .. "/_emulator/"; repeats: "refuse" (default) or "accept", what a worker gets that
---   repeats the result of a job that is over; demo: begin with five
---   pipelines and four weeks of their past
+--   repeats the result of a job that is over; demo: begin with five pipelines and four weeks of their past
 -- @return emulator (members url and environ, methods client, events and close), or nil and err
 function codepipeline.emulator(options)
   check.optional(options, "options", "table")

@@ -296,6 +296,10 @@ function Client:set_observer(fn) end
 ---@return string
 function Client:region() end
 
+---The partition of that region, as in ARNs: "aws", "aws-cn", ...
+---@return string
+function Client:partition() end
+
 ---@return string
 function Client:endpoint_url() end
 

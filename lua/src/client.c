@@ -183,6 +183,11 @@ static int client_region(lua_State *L) {
     return 1;
 }
 
+static int client_partition(lua_State *L) {
+    lua_pushstring(L, cpl_client_partition(check_self(L)->client));
+    return 1;
+}
+
 static int client_endpoint_url(lua_State *L) {
     lua_pushstring(L, cpl_client_endpoint_url(check_self(L)->client));
     return 1;
@@ -326,6 +331,7 @@ static const luaL_Reg methods[] = {
     {"set_observer", client_set_observer},
     {"close", client_close},
     {"region", client_region},
+    {"partition", client_partition},
     {"endpoint_url", client_endpoint_url},
     {NULL, NULL},
 };

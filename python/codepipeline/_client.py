@@ -76,16 +76,11 @@ class Meta:
     def __init__(self, core):
         self.region_name = core.region
         self.endpoint_url = core.endpoint_url
+        self.partition = core.partition
 
     @property
     def method_to_api_mapping(self):
         return {row[1]: row[0] for row in _core.operations()}
-
-    @property
-    def partition(self):
-        prefixes = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "us-iso-": "aws-iso", "us-isob-": "aws-iso-b"}
-        prefixes.update({"eu-isoe-": "aws-iso-e", "us-isof-": "aws-iso-f", "eusc-": "aws-eusc"})
-        return next((name for start, name in prefixes.items() if self.region_name.startswith(start)), "aws")
 
     @property
     def events(self):

@@ -30,8 +30,7 @@ class Meta:
     service_model: ServiceModel
     @property
     def method_to_api_mapping(self) -> dict[str, str]: ...
-    @property
-    def partition(self) -> str: ...
+    partition: str
     def __init__(self, core: _core.Client) -> None: ...
 
 class Client(Operations):

@@ -391,6 +391,11 @@ static PyObject *get_region(PyObject *self, void *unused) {
     return module_text(cpl_client_region(client_handle(self)));
 }
 
+static PyObject *get_partition(PyObject *self, void *unused) {
+    (void)unused;
+    return module_text(cpl_client_partition(client_handle(self)));
+}
+
 static PyObject *get_endpoint_url(PyObject *self, void *unused) {
     (void)unused;
     return module_text(cpl_client_endpoint_url(client_handle(self)));
@@ -411,6 +416,7 @@ static PyMethodDef methods[] = {
 static PyGetSetDef properties[] = {{"hook", get_hook, set_hook, "Called with each event of a call, or None.", NULL},
                                    {"closed", get_closed, NULL, "Whether close() was called.", NULL},
                                    {"region", get_region, NULL, "The region calls go to.", NULL},
+                                   {"partition", get_partition, NULL, "That region's partition.", NULL},
                                    {"endpoint_url", get_endpoint_url, NULL, "The URL calls go to.", NULL},
                                    {NULL, NULL, NULL, NULL, NULL}};
 

@@ -233,6 +233,17 @@ TEST(t_digest__ids_for_logs_do_not_repeat_in_a_process_or_its_child) {
     }
 }
 
+TEST(t_digest__hexadecimal_comes_back) {
+    static const char *const wrong[] = {"0", "0g", "g0", "00 ", "-1"};
+    cpl_buf out;
+    cpl_buf_init(&out, 16);
+    CHECK(cpl_unhex(&out, CPL_LIT("00ffAbcD")) && out.n == 4 && memcmp(out.p, "\x00\xff\xab\xcd", 4) == 0);
+    cpl_buf_clear(&out);
+    CHECK(cpl_unhex(&out, CPL_LIT("")) && out.n == 0);
+    for (size_t i = 0; i < CPL_COUNT(wrong); i++) CHECK(!cpl_unhex(&out, cpl_str_of(wrong[i])));
+    cpl_buf_release(&out);
+}
+
 /* RFC 4648, section 10 */
 TEST(t_digest__base64_gives_the_published_values) {
     static const char *const rows[][2] = {{"", ""},

@@ -188,4 +188,18 @@ TEST(t_endpoint__every_failing_allocation_is_reported) {
     CHECK(status == CPL_OK);
 }
 
+TEST(t_endpoint__a_region_tells_its_partition) {
+    static const char *const rows[][2] = {{"eu-west-1", "aws"},
+                                          {"xx-new-1", "aws"},
+                                          {"cn-north-1", "aws-cn"},
+                                          {"us-gov-west-1", "aws-us-gov"},
+                                          {"us-isob-east-1", "aws-iso-b"},
+                                          {"eusc-de-east-1", "aws-eusc"},
+                                          {"aws-cn-global", "aws-cn"},
+                                          {"", "aws"}};
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        CHECK_STR(cpl_endpoint_partition(cpl_str_of(rows[i][0])), rows[i][1]);
+    }
+}
+
 TEST_MAIN

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from conftest import SANITIZED
+
 
 class Browser:
     """One page. Its console's errors and what its scripts threw are in complaints."""
@@ -104,7 +106,7 @@ class Browser:
 def browser(tmp_path):
     if shutil.which("chromium") is None:
         pytest.skip("no chromium; ./dev test installs it")
-    if "libasan" in os.environ.get("LD_PRELOAD", ""):
+    if SANITIZED:
         pytest.skip("the browser cannot run with the sanitizer's runtime in it")
     opened = Browser(tmp_path / "profile")
     yield opened

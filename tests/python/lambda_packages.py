@@ -10,7 +10,7 @@ import tempfile
 import pytest
 
 import codepipeline
-from conftest import ROOT
+from conftest import ROOT, SANITIZED
 
 
 @functools.lru_cache(maxsize=None)
@@ -18,7 +18,7 @@ def package(source):
     """The folder that the package of a function in C was unpacked to, once a run; see examples/lambda/build-c."""
     if shutil.which("cc") is None or shutil.which("pkg-config") is None:
         pytest.skip("no compiler")
-    if "libasan" in os.environ.get("LD_PRELOAD", ""):
+    if SANITIZED:
         pytest.skip("the package is not built with the sanitizer")
     folder = tempfile.mkdtemp(prefix="codepipeline-package-")
     environ = {**os.environ, "CFLAGS": "-Wall -Wextra -Werror"}

@@ -9,11 +9,10 @@ import time
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, SANITIZED
 from test_worker import World, action
 
 EXAMPLE = ROOT / "examples" / "embed"
-SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 
 
 def compiled(source, program):

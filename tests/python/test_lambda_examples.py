@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, SANITIZED
 from test_lambda import Lambda
 
 EXAMPLES = ROOT / "examples" / "lambda"
@@ -77,7 +77,7 @@ class Example(Lambda):
     def invoke(self, name, event):
         if self.language == "python":
             return runpy.run_path(str(EXAMPLES / f"{name}.py"))["handler"](event)
-        if name == "check_page" and "libasan" in os.environ.get("LD_PRELOAD", ""):
+        if name == "check_page" and SANITIZED:
             # it runs a program while the core's guard minds the time
             pytest.skip("AddressSanitizer's allocator may be locked by a thread that the fork leaves behind")
         done = subprocess.run(
