@@ -73,6 +73,8 @@ cpl_status emu_store_commit(emu_store *store, cpl_error *err);
 
 /* An emulator without its server. Tests drive it with emu_set_now() and emu_invoke(); the server makes one too. */
 cpl_status emu_new(emu **out, const cpl_emulator_options *options, cpl_error *err);
+/* Without the options' state and demo, and the code for them: lint.c needs one in a build without the emulator, too. */
+cpl_status emu_new_plain(emu **out, const cpl_emulator_options *options, cpl_error *err);
 void emu_free(emu *e); /* NULL is fine */
 /* Time stands still during a request; the server sets it before each, from the clock. */
 void emu_set_now(emu *e, int64_t now_ms);

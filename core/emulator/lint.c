@@ -215,7 +215,7 @@ static cpl_str region_of(const lint *l, const cpl_json *pipeline) {
 static cpl_status check_structure(lint *l, const cpl_json *pipeline) {
     const cpl_emulator_options options = {.region = region_of(l, pipeline)};
     emu_call call = {.in = l->document, .complaints = l->complaints};
-    cpl_status status = emu_new(&call.e, &options, l->err);
+    cpl_status status = emu_new_plain(&call.e, &options, l->err);
     if (status == CPL_OK && !emu_structure_check(&call, pipeline)) status = cpl_fail_nomem(l->err);
     emu_free(call.e);
     return status;

@@ -99,18 +99,19 @@ static cpl_status begin_with_demo(emu *e, cpl_error *err) {
     return status;
 }
 
-static cpl_status open_all(emu *e, const cpl_emulator_options *o, cpl_json *state, cpl_error *err) {
-    cpl_status status = open_store(e, o->path, err);
+static cpl_status open_all(emu *e, cpl_str path, cpl_error *err) {
+    cpl_status status = open_store(e, path, err);
     if (status) return status;
     e->engine = emu_engine_new(e);
-    if (e->engine == NULL || !emu_jobs_invoke_again(e->engine)) return cpl_fail_nomem(err);
-    if (o->demo) return begin_with_demo(e, err);
-    return state ? emu_snapshot_read(e, state, err) : CPL_OK;
+    return e->engine && emu_jobs_invoke_again(e->engine) ? CPL_OK : cpl_fail_nomem(err);
 }
 
-static cpl_status make(emu **out, const cpl_emulator_options *o, cpl_json *state, cpl_error *err) {
-    cpl_status status = CPL_OK;
-    emu *e = cpl_calloc(1, sizeof *e);
+cpl_status emu_new_plain(emu **out, const cpl_emulator_options *o, cpl_error *err) {
+    cpl_status status = check_options(o, err);
+    emu *e;
+    *out = NULL;
+    if (status) return status;
+    e = cpl_calloc(1, sizeof *e);
     if (e == NULL) return cpl_fail_nomem(err);
     emu_set_now(e, cpl_clock_wall_ms());
     emu_set_repeats(e, o->repeats, NULL); /* which was checked */
@@ -124,7 +125,7 @@ static cpl_status make(emu **out, const cpl_emulator_options *o, cpl_json *state
     if (!e->region || !e->account_id || !e->access_key_id || !e->secret_access_key || !e->signer || !e->feed ||
         !e->functions)
         status = cpl_fail_nomem(err);
-    if (status == CPL_OK) status = open_all(e, o, state, err);
+    if (status == CPL_OK) status = open_all(e, o->path, err);
     if (status) {
         emu_free(e);
     } else {
@@ -141,8 +142,13 @@ cpl_status emu_new(emu **out, const cpl_emulator_options *options, cpl_error *er
     *out = NULL;
     if (o.region.n == 0) o.region = cpl_json_get_str(state, "region");
     if (o.account_id.n == 0) o.account_id = cpl_json_get_str(state, "account");
-    if (status == CPL_OK) status = check_options(&o, err);
-    if (status == CPL_OK) status = make(out, &o, state, err);
+    if (status == CPL_OK) status = emu_new_plain(out, &o, err);
+    if (status == CPL_OK && o.demo) status = begin_with_demo(*out, err);
+    if (status == CPL_OK && state) status = emu_snapshot_read(*out, state, err);
+    if (status) {
+        emu_free(*out);
+        *out = NULL;
+    }
     cpl_json_free(state);
     return status;
 }

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
---- The same in Lua. TOKENS names a file that answers a table, return { ["CLIENT ID"] = "TOKEN" }; JOURNAL names the
--- file that remembers jobs and results over a crash.
+--- What worker.py beside it is, in Lua. TOKENS names a file that answers a table, return { ["CLIENT ID"] = "TOKEN" };
+-- JOURNAL names the file that remembers jobs and results over a crash.
 local codepipeline = require "codepipeline"
 
 local client = assert(codepipeline.client())

@@ -633,6 +633,7 @@ function Emulator:fault(options) end
 ---@field pipeline? string
 ---@field stage? string
 ---@field action? string
+---@field rule? string Of a stage condition, in place of an action.
 ---@field provider? string
 ---@field after? number Seconds.
 ---@field summary? string

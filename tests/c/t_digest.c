@@ -217,14 +217,17 @@ TEST(t_digest__ids_for_logs_do_not_repeat_in_a_process_or_its_child) {
     enum { COUNT = 40 };
     char ids[2 * COUNT][CPL_UUID_SIZE];
     int pipes[2], state;
+    bool good = true;
     pid_t child;
     CHECK(cpl_uuid_for_logs(ids[0], NULL) == CPL_OK);
     CHECK(strlen(ids[0]) == 36 && ids[0][14] == '4');
     NEED(pipe(pipes) == 0);
     child = fork();
-    for (size_t i = 0; i < COUNT; i++) NEED(cpl_uuid_for_logs(ids[i], NULL) == CPL_OK);
-    if (child == 0) _exit(write(pipes[1], ids, COUNT * sizeof *ids) == COUNT * sizeof *ids ? 0 : 1);
-    NEED(waitpid(child, &state, 0) == child && WIFEXITED(state) && WEXITSTATUS(state) == 0);
+    for (size_t i = 0; i < COUNT; i++) {
+        good = cpl_uuid_for_logs(ids[i], NULL) == CPL_OK && good;
+    }
+    if (child == 0) _exit(good && write(pipes[1], ids, COUNT * sizeof *ids) == COUNT * sizeof *ids ? 0 : 1);
+    NEED(good && child > 0 && waitpid(child, &state, 0) == child && WIFEXITED(state) && WEXITSTATUS(state) == 0);
     NEED(read(pipes[0], (char *)ids + COUNT * sizeof *ids, COUNT * sizeof *ids) == (ssize_t)(COUNT * sizeof *ids));
     close(pipes[0]);
     close(pipes[1]);

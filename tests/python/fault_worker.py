@@ -56,8 +56,6 @@ def build(job):
     with open(os.path.join(job.input().extract(), "main.txt")) as file:
         assert file.read() == "hello"
     phase("running")
-    if os.environ.get("HANDLER") == "listen" and job.wait_cancelled(20):
-        return job.fail("cancelled, and says so")
     phase("packaging")
     path = os.path.join(job.work_dir, "out.txt")
     with open(path, "w") as file:
@@ -74,7 +72,7 @@ def make_worker():
         poll_interval=0.02,
         journal=os.environ["JOURNAL"],
         work_dir=os.environ["WORK"],
-        grace=float(os.environ.get("GRACE", "20")),
+        grace=20,
         **(third_party if os.environ.get("THIRD_PARTY") else {}),
     )
     kind = (

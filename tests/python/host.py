@@ -22,7 +22,7 @@ from road import Road, to
 from workbench import Workbench
 
 # bits of tests/shim/faults.c
-WRITES, JOURNAL, SYNCS, OPENS, FORKS, NAMES = 1, 2, 4, 8, 16, 32
+WRITES, JOURNAL, SYNCS, OPENS, FORKS = 1, 2, 4, 8, 16
 DAY = 24 * 3600
 HOLD_S = 0.4  # so long a fault that passes is on
 LIMIT_S = 60  # within which all must be over
@@ -121,7 +121,7 @@ class Host:
         return [sys.executable, "-c", "import sys, fault_worker; sys.exit(fault_worker.main())"]
 
     def spawn(self, **more):
-        url = self.road.url.replace("127.0.0.1", "faults.test") if self.environ.get("NAMED") else self.road.url
+        url = self.road.url
         names = {
             **self.bench.emulator.environ,
             "AWS_ENDPOINT_URL_CODEPIPELINE": url,
@@ -199,12 +199,12 @@ class Host:
             judge.expect(time.monotonic() < end, "I5", what, self.said[-1500:].decode(errors="replace"))
             time.sleep(0.01)
 
-    def wait(self, results, revive=True):
+    def wait(self, results):
         """Until so many results were accepted; a worker that ended is started again, and lost offers come again."""
         end, turned = time.monotonic() + LIMIT_S, time.monotonic()
         while len(self.results()) < results:
             judge.expect(time.monotonic() < end, "I5", "not over in time;", self.said[-1500:].decode(errors="replace"))
-            if self.victim.poll() is not None and revive:
+            if self.victim.poll() is not None:
                 self.reap()
                 self.switch.set(on=0, clock_s=0)
                 self.spawn()

@@ -7,7 +7,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import time
 
 import codepipeline
 
@@ -93,10 +92,6 @@ def exits(job):
 def prints(job):
     print("for people")
     print("more", file=sys.stderr)
-
-
-def sleeps(job):
-    time.sleep(1.0)
 
 
 def names(configuration, Source):

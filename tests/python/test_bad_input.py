@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What a worker is given that it cannot work with: the job fails with the type the service has for that, the message
-says what to do, and the worker takes the next job. tests/lua/bad_input_spec.lua has the same table."""
+says what to do, and the worker takes the next job. tests/lua/transfer_spec.lua has the same table."""
 
 import logging
 

@@ -287,7 +287,7 @@ def test_an_emulator_may_be_closed_while_another_thread_turns_its_clock():
                     emulator.clock.advance(seconds=1)
                     turned.set()
 
-        threads = [threading.Thread(target=turn) for _ in range(3)]
+        threads = [threading.Thread(target=turn, daemon=True) for _ in range(3)]
         for thread in threads:
             thread.start()
         assert turned.wait(10)

@@ -91,7 +91,7 @@ def test_the_examples_and_the_manual_are_typed(tmp_path):
     folder = tmp_path / "right"
     folder.mkdir()
     for path in ROOT.glob("examples/**/*.lua"):
-        shutil.copy(path, folder / f"example-{path.name}")
+        shutil.copy(path, folder / "-".join(path.relative_to(ROOT / "examples").parts))
     head = 'local codepipeline = require "codepipeline"; local emulator = assert(codepipeline.emulator()); '
     head += "local client = assert(emulator:client()); "
     for path in ROOT.glob("docs/lua/*.md"):

@@ -201,7 +201,7 @@ def encrypt(client, **changes):
     return pipeline
 
 
-@pytest.mark.parametrize("size", [10, 9 << 20])  # in one request, and in parts
+@pytest.mark.parametrize("size", [10, 65 << 20])  # in one request, and in parts
 def test_outputs_are_encrypted_with_the_key_that_the_job_names(world, client, size):
     world.start(action("Make", outputs=["Binary"]))
     world.run_one(lambda job: job.output("Binary").write(b"x"))

@@ -7,7 +7,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,7 +23,7 @@
 #include <unistd.h>
 
 /* Bits of page->on; tests/python/host.py has the same names. */
-enum { WRITES = 1, JOURNAL = 2, SYNCS = 4, OPENS = 8, FORKS = 16, NAMES = 32 };
+enum { WRITES = 1, JOURNAL = 2, SYNCS = 4, OPENS = 8, FORKS = 16 };
 
 typedef struct page {
     atomic_int on;
@@ -187,18 +186,6 @@ ssize_t sendto(int fd, const void *bytes, size_t n, int flags, const struct sock
 ssize_t recv(int fd, void *bytes, size_t n, int flags) {
     leave();
     return NEXT(recv)(fd, bytes, n, flags);
-}
-
-/* "faults.test" is loopback, or, while the switch is on, a name that nobody knows. */
-int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out) {
-    if (name && strcmp(name, "faults.test") == 0) {
-        if (is_on(NAMES)) {
-            fail_with(0);
-            return EAI_AGAIN;
-        }
-        name = "127.0.0.1";
-    }
-    return NEXT(getaddrinfo)(name, service, hints, out);
 }
 
 /* ---- processes and time ---- */
