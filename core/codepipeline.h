@@ -569,10 +569,10 @@ const char *cpl_job_field_name(cpl_job_field field);
 cpl_status cpl_job_state(cpl_job *job, const cpl_wait *wait, const char **out, cpl_error *err);
 bool cpl_job_state_is_stored(const cpl_job *job); /* there, and not fetched yet */
 int cpl_job_action_type(const cpl_job *job);
-/* The action's configuration, an object of strings. */
-void cpl_job_configuration(const cpl_job *job, cpl_cursor *cursor);
-/* The whole job as the service gave it, typed as the shape Job; carries credentials, marked sensitive. */
-void cpl_job_data(const cpl_job *job, cpl_cursor *cursor);
+/* The action's configuration, an object of strings. There is nothing to release unless it answers CPL_OK. */
+cpl_status cpl_job_configuration(cpl_job *job, cpl_cursor *cursor, cpl_error *err);
+/* The whole job as the service gave it, typed as the shape Job; carries credentials, marked sensitive. Likewise. */
+cpl_status cpl_job_data(cpl_job *job, cpl_cursor *cursor, cpl_error *err);
 size_t cpl_job_input_count(const cpl_job *job);
 const char *cpl_job_input_name(const cpl_job *job, size_t i); /* NULL past the end */
 size_t cpl_job_output_count(const cpl_job *job);

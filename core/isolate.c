@@ -73,7 +73,7 @@ static cpl_status describe(run *r, cpl_error *err) {
         cpl_json_quote(out, cpl_str_of(text));
     }
     cpl_buf_adds(out, ",\"configuration\":");
-    cpl_buf_addv(out, cpl_buf_str(&r->job->configuration));
+    cpl_job_write_configuration(r->job, out);
     add_names(out, "inputs", &r->job->inputs);
     add_names(out, "outputs", &r->job->outputs);
     ok = add_data(out, r->job->document);

@@ -52,21 +52,6 @@ static cpl_status read_artifacts(const cpl_json *list, cpl_artifacts *out, cpl_e
     return CPL_OK;
 }
 
-static cpl_status write_texts(cpl_job *job, cpl_error *err) {
-    cpl_json *configuration = cpl_json_get_path(job->document, CONFIGURATION);
-    cpl_status status;
-    cpl_buf_wipe(&job->text);
-    cpl_buf_wipe(&job->configuration);
-    cpl_json_write(job->document, &job->text);
-    if (configuration) {
-        cpl_json_write(configuration, &job->configuration);
-    } else {
-        cpl_buf_adds(&job->configuration, "{}");
-    }
-    status = cpl_buf_status(&job->text, "the job", err);
-    return status == CPL_OK ? cpl_buf_status(&job->configuration, "the job", err) : status;
-}
-
 /* What a polled job cannot do without; the first alone for one that was not polled. */
 static const cpl_job_field needed[] = {CPL_JOB_ID, CPL_JOB_NONCE, CPL_JOB_CATEGORY, CPL_JOB_PROVIDER, CPL_JOB_VERSION};
 
@@ -81,7 +66,6 @@ static cpl_status read_document(cpl_job *job, size_t needed_count, cpl_error *er
     if (status == CPL_OK) {
         status = read_artifacts(cpl_json_get_path(job->document, "data.outputArtifacts"), &job->outputs, err);
     }
-    if (status == CPL_OK) status = write_texts(job, err);
     return status == CPL_OK ? cpl_job_find_state(job, err) : status;
 }
 
@@ -324,12 +308,36 @@ int cpl_job_action_type(const cpl_job *job) {
     return job->action_type;
 }
 
-void cpl_job_configuration(const cpl_job *job, cpl_cursor *cursor) {
-    cpl_cursor_init_shape(cursor, cpl_buf_str(&job->configuration), cpl_model_shape_named("ActionConfigurationMap"));
+void cpl_job_write_configuration(const cpl_job *job, cpl_buf *out) {
+    const cpl_json *configuration = cpl_json_get_path(job->document, CONFIGURATION);
+    if (configuration) {
+        cpl_json_write(configuration, out);
+    } else {
+        cpl_buf_adds(out, "{}");
+    }
 }
 
-void cpl_job_data(const cpl_job *job, cpl_cursor *cursor) {
-    cpl_cursor_init_shape(cursor, cpl_buf_str(&job->text), cpl_model_shape_named("Job"));
+/* The texts are made when first asked for, and not by the thread that polls: it is the one all others wait for. */
+static cpl_status begin_reading(cpl_buf *text, const char *shape, cpl_cursor *cursor, cpl_error *err) {
+    cpl_status status = cpl_buf_status(text, "the job", err);
+    if (status == CPL_OK) cpl_cursor_init_shape(cursor, cpl_buf_str(text), cpl_model_shape_named(shape));
+    return status;
+}
+
+cpl_status cpl_job_configuration(cpl_job *job, cpl_cursor *cursor, cpl_error *err) {
+    if (job->configuration.n == 0) {
+        cpl_buf_clear(&job->configuration);
+        cpl_job_write_configuration(job, &job->configuration);
+    }
+    return begin_reading(&job->configuration, "ActionConfigurationMap", cursor, err);
+}
+
+cpl_status cpl_job_data(cpl_job *job, cpl_cursor *cursor, cpl_error *err) {
+    if (job->text.n == 0) {
+        cpl_buf_clear(&job->text);
+        cpl_json_write(job->document, &job->text);
+    }
+    return begin_reading(&job->text, "Job", cursor, err);
 }
 
 size_t cpl_job_input_count(const cpl_job *job) {
@@ -374,7 +382,8 @@ static cpl_status take_credentials(cpl_job *job, cpl_str answer, cpl_error *err)
         status = cpl_fail_nomem(err);
     }
     cpl_json_free(document);
-    return status == CPL_OK ? write_texts(job, err) : status;
+    if (status == CPL_OK) cpl_buf_wipe(&job->text); /* and is made anew when asked for */
+    return status;
 }
 
 static cpl_status renew_once(cpl_job *job, const cpl_wait *wait, cpl_error *err) {

@@ -45,7 +45,7 @@ struct cpl_job {
     cpl_desk *desk;
     cpl_origin origin;
     cpl_json *document; /* the job; a tree, because it is kept and asked often */
-    cpl_buf text;       /* the same as text; both hold secrets */
+    cpl_buf text;       /* the same as text, once asked for; both hold secrets */
     cpl_buf configuration;
     int action_type;
     cpl_artifacts inputs, outputs;
@@ -76,6 +76,8 @@ cpl_status cpl_job_adopt(cpl_job **out, cpl_desk *desk, cpl_json *document, cpl_
 cpl_status cpl_job_renew(cpl_job *job, const cpl_wait *wait, cpl_error *err);
 /* The credentials for the job's artifacts; absent texts when it has none. */
 cpl_credentials cpl_job_credentials(const cpl_job *job);
+/* As JSON; {} when it has none. */
+void cpl_job_write_configuration(const cpl_job *job, cpl_buf *out);
 /* The key the service wants outputs encrypted with; NULL: the account's default one. */
 const char *cpl_job_kms_key(const cpl_job *job);
 /* Notes in the journal how far it is. */

@@ -292,10 +292,11 @@ static int job_texts(lua_State *L) {
     return 1;
 }
 
-static int push_part(lua_State *L, void (*part)(const cpl_job *, cpl_cursor *)) {
+static int push_part(lua_State *L, cpl_status (*part)(cpl_job *, cpl_cursor *, cpl_error *)) {
     cpl_job *job = check_job(L);
     lua_scratch *scratch = scratch_new(L);
-    part(job, &scratch->cursor);
+    cpl_error err;
+    if (part(job, &scratch->cursor, &err)) return luaL_error(L, "%s", err.message);
     scratch->cursor_used = true;
     push_document(L, &scratch->cursor);
     scratch_clear(scratch);

@@ -46,8 +46,8 @@ static void job_dealloc(PyObject *self) {
 }
 
 /* The handle for reading what never changes, or NULL with StateError set. */
-static const cpl_job *open_job(PyObject *self) {
-    const cpl_job *handle = ((job_object *)self)->handle;
+static cpl_job *open_job(PyObject *self) {
+    cpl_job *handle = ((job_object *)self)->handle;
     if (!handle) error_state("the job is over");
     return handle;
 }
@@ -121,9 +121,10 @@ static PyObject *get_state_is_stored(PyObject *self, void *unused) {
 static PyObject *get_configuration(PyObject *self, void *unused) {
     (void)unused;
     cpl_cursor cursor;
-    const cpl_job *job = open_job(self);
+    cpl_error err;
+    cpl_job *job = open_job(self);
     if (!job) return NULL;
-    cpl_job_configuration(job, &cursor);
+    if (cpl_job_configuration(job, &cursor, &err)) return error_raise(&err);
     return convert_read(state_of(self), &cursor, false);
 }
 
@@ -201,10 +202,11 @@ static int set_progress(PyObject *self, PyObject *hook, void *unused) {
 static PyObject *job_data(PyObject *self, PyObject *args) {
     int secrets;
     cpl_cursor cursor;
+    cpl_error err;
     if (!PyArg_ParseTuple(args, "p:data", &secrets)) return NULL;
-    const cpl_job *job = open_job(self);
+    cpl_job *job = open_job(self);
     if (!job) return NULL;
-    cpl_job_data(job, &cursor);
+    if (cpl_job_data(job, &cursor, &err)) return error_raise(&err);
     return convert_read(state_of(self), &cursor, !secrets);
 }
 

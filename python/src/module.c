@@ -246,6 +246,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->feed_type);
     Py_VISIT(state->datetime);
     Py_VISIT(state->utc);
+    Py_VISIT(state->observe);
     return 0; /* the rest is str, which refers to nothing */
 }
 
@@ -257,6 +258,7 @@ static int module_clear(PyObject *module) {
     Py_CLEAR(state->feed_type);
     Py_CLEAR(state->datetime);
     Py_CLEAR(state->utc);
+    Py_CLEAR(state->observe);
     return 0;
 }
 

@@ -36,6 +36,7 @@ typedef struct module_state {
     PyObject **names;   /* the model's member names as str, each made when first met */
     PyObject *datetime; /* datetime.datetime; this and the next one are looked up when first needed */
     PyObject *utc;      /* datetime.timezone.utc */
+    PyObject *observe;  /* the module codepipeline._observe, likewise */
 } module_state;
 
 static inline module_state *state_of(PyObject *self) {

@@ -42,11 +42,21 @@ static PyObject *fields_of(const cpl_call_event *event) {
     return NULL;
 }
 
-/* The hook of the client whose call it is; borrowed. Of clients, one or a list of them. */
+/* clients: NULL, one, or a list of them. */
+static Py_ssize_t count_of(PyObject *clients) {
+    return clients && PyList_Check(clients) ? PyList_Size(clients) : clients != NULL;
+}
+
+/* Borrowed. */
+static PyObject *client_at(PyObject *clients, Py_ssize_t i) {
+    return PyList_Check(clients) ? PyList_GetItem(clients, i) : clients;
+}
+
+/* The hook of the client whose call it is; borrowed. */
 static PyObject *hook_of(PyObject *clients, const cpl_client *client) {
-    Py_ssize_t count = PyList_Check(clients) ? PyList_Size(clients) : 1;
+    Py_ssize_t count = count_of(clients);
     for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *one = PyList_Check(clients) ? PyList_GetItem(clients, i) : clients;
+        PyObject *one = client_at(clients, i);
         PyObject *hook = ((holder *)one)->held;
         if (hook && (client == NULL || client_handle(one) == client)) return hook;
     }
@@ -83,6 +93,17 @@ static bool logging_is_loaded(void) {
     return module != NULL;
 }
 
+/* codepipeline._observe, borrowed: looking a module up takes as long as a hundredth of a call. */
+static PyObject *observe_of(module_state *state) {
+    PyObject *module = state->observe ? NULL : PyImport_ImportModule("codepipeline._observe");
+    if (!state->observe) {
+        state->observe = module;
+    } else {
+        Py_XDECREF(module); /* another thread was first */
+    }
+    return state->observe;
+}
+
 static bool logging_is_on(PyObject *observe) {
     PyObject *answer = PyObject_CallMethod(observe, "logging_is_on", NULL);
     bool on = answer && PyObject_IsTrue(answer) == 1;
@@ -93,13 +114,13 @@ static bool logging_is_on(PyObject *observe) {
 bool observe_begin(observe_context *c, PyObject *clients, observe_manner manner, PyThreadState **thread,
                    cpl_wait *wait) {
     *c = (observe_context){.observer = {look, c}, .thread = thread, .clients = clients};
-    bool hooked = clients && hook_of(clients, NULL) != Py_None;
-    if (!clients || (!hooked && !logging_is_loaded())) return !PyErr_Occurred();
-    PyObject *observe = PyImport_ImportModule("codepipeline._observe");
+    if (count_of(clients) == 0) return true;
+    bool hooked = hook_of(clients, NULL) != Py_None;
+    if (!hooked && !logging_is_loaded()) return !PyErr_Occurred();
+    PyObject *observe = observe_of(state_of(client_at(clients, 0)));
     if (observe && (hooked || logging_is_on(observe))) {
         c->tell = PyObject_GetAttrString(observe, manner == OBSERVE_FIRMLY ? "tell_firmly" : "tell");
     }
-    Py_XDECREF(observe);
     if (c->tell) wait->observer = &c->observer;
     return !PyErr_Occurred();
 }

@@ -179,7 +179,7 @@ TEST(t_artifact__a_job_s_secrets_are_in_its_data_marked_sensitive) {
     cpl_cursor c;
     int sensitive = 0;
     NEED(open_scene(&x, steps, CPL_COUNT(steps), 0));
-    cpl_job_data(x.job, &c);
+    NEED(cpl_job_data(x.job, &c, NULL) == CPL_OK);
     while (cpl_cursor_next(&c) != CPL_TOKEN_END && c.token != CPL_TOKEN_ERROR) {
         sensitive += c.token == CPL_TOKEN_STRING && c.sensitive;
     }

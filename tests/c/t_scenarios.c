@@ -148,7 +148,7 @@ static void check_job(const cpl_json *step, cpl_job *job) {
     CHECK(cpl_job_state(job, NULL, &state, &err) == CPL_OK);
     CHECK((state != NULL) == (cpl_json_get(step, "state") != NULL));
     if (state && cpl_json_get(step, "state")) check_same(cpl_json_get(step, "state"), cpl_str_of(state));
-    cpl_job_configuration(job, &cursor);
+    NEED(cpl_job_configuration(job, &cursor, &err) == CPL_OK);
     for (cpl_json *i = cpl_json_first(cpl_json_get(step, "configuration")); i; i = cpl_json_next(i)) {
         bool seen = false;
         while (cpl_cursor_next(&cursor) != CPL_TOKEN_END && !seen) {

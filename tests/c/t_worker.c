@@ -31,7 +31,7 @@ TEST(t_worker__a_job_goes_from_source_to_succeeded) {
     CHECK_STR(cpl_job_input_name(job, 0), "Code");
     CHECK_STR(cpl_job_output_name(job, 0), "Made");
     CHECK(cpl_job_input_name(job, 1) == NULL && cpl_job_output_count(job) == 1);
-    cpl_job_configuration(job, &c);
+    NEED(cpl_job_configuration(job, &c, &err) == CPL_OK);
     CHECK(cpl_cursor_next(&c) == CPL_TOKEN_OBJECT && cpl_cursor_next(&c) == CPL_TOKEN_KEY);
     CHECK(cpl_str_is(c.text, "Target") && cpl_cursor_next(&c) == CPL_TOKEN_STRING && cpl_str_is(c.text, "all"));
     cpl_cursor_release(&c);
