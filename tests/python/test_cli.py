@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -118,8 +119,9 @@ def test_diff_compares_versions(cli, site, client):
     assert status == 1
     assert '-          "name": "Make",' in out and '+          "name": "Compile",' in out
     assert cli("diff", "site")[1] == out
-    assert cli("diff", "site", 2, 2)[0] == 0
-    assert cli("diff", "site", 1, 7)[0] == 4
+    assert cli("diff", "site", 2, 2) == (0, "", "versions 2 and 2 of site say the same\n")
+    status, _, err = cli("diff", "site", 1, 7)
+    assert status == 4 and err.endswith("the latest version is 2\n")
 
 
 def test_metrics(cli, site):
@@ -144,6 +146,10 @@ def test_start_tells_the_execution_and_wait_answers_with_its_status(cli, site, c
     assert status == 0 and f"codepipeline watch site {out.strip()}" in err
     status, out, err = cli("start", "site", "--wait", "--timeout", 0.3, "--interval", 0.02)
     assert status == 3 and "Source/Fetch: Succeeded" in out and "goes on" in err
+    status, out, err = cli("start", "site", "--wait", "--timeout", 0.3, "--interval", 0.02, "--json")
+    execution = json.loads(out)["pipelineExecutionId"]
+    assert (status, json.loads(out)["status"]) == (3, "InProgress")
+    assert f"codepipeline explain site {execution} says" in err
 
 
 @contextlib.contextmanager
@@ -192,6 +198,8 @@ def test_approve_lists_what_waits_and_never_decides_unasked(cli, site, client):
     site(GATE)
     status, out, err = cli("approve")
     assert status == parser.USAGE and "look twice" in out and "--yes" in err
+    status, out, err = cli("approve", "--json")
+    assert status == parser.USAGE and json.loads(out)[0]["action"] == "Sign" and "--yes" in err
     assert cli("approve", "--stage", "Nowhere")[0] == 1
     status, out, _ = cli("approve", "site", "--yes", "-m", "fine", "--json")
     assert status == 0 and json.loads(out)["status"] == "Approved"
@@ -216,6 +224,8 @@ def test_rollback_goes_to_the_execution_before(cli, site, client):
     status, out, err = cli("rollback", "site", "Build")
     assert status == 0 and first.id in err
     assert client.list_pipeline_executions(pipelineName="site")["pipelineExecutionSummaries"][0]["rollbackMetadata"]
+    status, _, err = cli("rollback", "site", "Build", "--to", "nonsense")
+    assert status == 4 and "did" not in err and "codepipeline history site" in err
     status, _, err = cli("rollback", "site", "Nowhere")
     assert status == parser.USAGE and "Source, Build" in err
     client.update_pipeline(pipeline=client.get_pipeline(name="site")["pipeline"])
@@ -266,8 +276,74 @@ def test_what_goes_wrong_says_what_to_do(cli, site):
     assert "codepipeline ls --help" in cli("ls", "--colour")[2]
     status, _, err = cli("explain", "site", "12")
     assert status == 4 and err.splitlines()[-1].startswith("codepipeline: codepipeline history site lists")
+    status, _, err = cli("explain", "site", "0c1f6a52-8f5e-4b0e-9c0b-1d5f1c2b3a4d")
+    assert status == 4 and "codepipeline history site lists" in err
     status, _, err = cli("watch", "site", "--timeout", "0.1")
-    assert status == 3 and "codepipeline explain site says what it waits for" in err
+    assert status == 3 and "codepipeline explain site " in err
+    assert cli("--emulator", "localhost:80", "ls")[2].endswith("did you mean --emulator http://localhost:80?\n")
+    assert "-n/--limit: not a whole number: 'x'" in cli("history", "site", "-n", "x")[2]
+    assert "required: on|off, NAME, STAGE" in cli("transition")[2]
+    assert "Unknown function: f()" in cli("ls", "--query", "f(@)")[2]
+
+
+def test_help_is_a_command_as_well(cli):
+    assert cli("help") == cli("--help") and cli("help", "show") == cli("show", "--help")
+    assert cli("help", "shwo")[0] == parser.USAGE
+
+
+def test_credentials_that_the_service_does_not_know_lead_to_the_doctor(cli, emulator, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another")
+    status, _, err = cli("ls")
+    assert status == 4 and "(InvalidSignatureException)" in err and "codepipeline doctor" in err
+
+
+def test_a_call_that_takes_too_long_is_no_wait_that_did(cli, emulator, monkeypatch):
+    def late(client, name):
+        raise codepipeline.TimeoutError("no answer within 60 s")
+
+    monkeypatch.setattr(codepipeline.Client, "get_pipeline", late)
+    status, _, err = cli("show", "site")
+    assert status == 4 and "codepipeline doctor" in err
+
+
+def test_control_characters_of_others_do_not_reach_the_terminal(cli, site, client):
+    site(GATE)
+    client.approvals()[0].reject("no\x1b]0;mine\x07 \x9b31m")
+    for command in (["show", "site"], ["explain", "site"], ["watch", "site"]):
+        _, out, _ = cli(*command)
+        assert "no\\x1b]0;mine\\x07 \\x9b31m" in out and "\x1b" not in out, command
+        status, out = on_a_terminal(command)
+        assert "no\\x1b]0;mine\\x07 \\x9b31m" in out and "\x1b]" not in out and "\x9b" not in out, command
+
+
+def run_command(emulator, *arguments, **more):
+    """The command in a process of its own: its status, and what it said."""
+    path = os.path.dirname(os.path.dirname(codepipeline.__file__))
+    env = {**os.environ, **emulator.environ, "PYTHONPATH": path, **more.pop("env", {})}
+    command = [sys.executable, "-m", "codepipeline.cli", *arguments]
+    return subprocess.run(command, env=env, capture_output=True, timeout=30, check=False, **more)
+
+
+def test_a_terminal_that_knows_no_unicode_is_told_in_its_own_letters(emulator, site, client):
+    site(GATE)
+    client.approvals()[0].reject("n\xe4ye \u65e5")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    told = run_command(emulator, "explain", "site", env=ascii_only)
+    assert told.returncode == 0 and b"n\\xe4ye \\u65e5" in told.stdout
+    told = run_command(emulator, "explain", "site", "--json", env=ascii_only)
+    assert json.loads(told.stdout)["findings"][0]["message"] == "n\xe4ye \u65e5"
+
+
+def test_streams_that_are_closed_or_full_make_no_traceback(emulator):
+    for stream in (0, 1, 2):
+        told = run_command(emulator, "ls", preexec_fn=lambda stream=stream: os.close(stream))
+        assert told.returncode == 0 and b"Traceback" not in told.stderr, stream
+    with open("/dev/full", "wb") as full:
+        path = os.path.dirname(os.path.dirname(codepipeline.__file__))
+        command = [sys.executable, "-m", "codepipeline.cli", "ls", "--json"]
+        env = {**os.environ, **emulator.environ, "PYTHONPATH": path}
+        told = subprocess.run(command, env=env, stdout=full, stderr=subprocess.PIPE, timeout=30, check=False)
+    assert (told.returncode, told.stderr) == (1, b"codepipeline: No space left on device\n")
 
 
 def test_the_emulators_own_commands_have_the_same_exit_statuses(capfd):
@@ -275,6 +351,11 @@ def test_the_emulators_own_commands_have_the_same_exit_statuses(capfd):
     assert parser.main(["emulator", "--port", "x"]) == parser.USAGE
     assert parser.main(["event", "--help"]) == 0
     assert "--port" in capfd.readouterr().err
+    for command in ("event", "emulator"):
+        with pytest.raises(SystemExit) as end:
+            parser.main(["--region", "x", command])
+        assert end.value.code == parser.USAGE
+        assert f"{command} stands first" in capfd.readouterr().err
 
 
 def test_without_an_account_it_says_what_is_missing(cli):
@@ -355,6 +436,16 @@ def test_colours_are_for_terminals_and_no_color_is_heard(site):
     plain = on_a_terminal(["ls"], NO_COLOR="1")[1]
     assert "\x1b[36m" not in plain and "site" in plain
     assert "\x1b" not in on_a_terminal(["ls", "--json"])[1]
+
+
+def test_a_narrow_terminal_shows_names_and_how_it_goes(site):
+    pytest.importorskip("rich")
+    run = site(BUILD)
+    out = on_a_terminal(["history", "site"], COLUMNS="40")[1]
+    assert run.id in out
+    out = re.sub(r"\x1b\[[\d;]*m", "", on_a_terminal(["show", "site"], COLUMNS="40")[1])
+    assert "│   ✓ Make     Succeeded" in out and "Maker" not in out
+    assert max(map(len, on_a_terminal(["watch", "site"], COLUMNS="40", NO_COLOR="1")[1].split("\r\n"))) < 200
 
 
 def test_watch_redraws_in_place(site, client):

@@ -157,7 +157,23 @@ def test_an_operation_that_is_none_is_told_also_without_an_account(cli):
     assert status == parser.USAGE and err.startswith(
         'codepipeline: "get-pipelin" is no operation; did you mean get-pipeline'
     )
-    assert "docs/api.md" in cli("call", "xyzzy")[2]
+    assert "acknowledge-job, " in cli("call", "xyzzy")[2] and "update-pipeline\n" in cli("call", "xyzzy")[2]
+
+
+def test_call_says_how_a_parameter_is_written(cli, emulator):
+    def said(*arguments):
+        status, _, err = cli("call", *arguments)
+        assert status == parser.USAGE
+        return err.strip()
+
+    assert said("list-pipelines", "--max-results", "5000") == "codepipeline: maxResults: larger than 1000"
+    assert said("get-pipeline", "--name", '{"a": 1}').startswith("codepipeline: name: does not match")
+    assert said("poll-for-jobs", "--action-type-id", "category=Build").endswith(
+        """JSON: --action-type-id '{"name": "value"}'"""
+    )
+    arn = ("untag-resource", "--resource-arn", "arn:aws:codepipeline:us-east-1:123456789012:site")
+    assert said(*arn, "--tag-keys", "a").endswith("""JSON: --tag-keys '["...", "..."]'""")
+    assert said(*arn, "--tag-keys", '["a').startswith("codepipeline: --tag-keys: this is no JSON: Unterminated")
 
 
 def test_a_file_that_is_not_there_is_misuse_and_not_a_finding(cli, tmp_path):
@@ -199,8 +215,12 @@ def test_it_is_printed_for_cloudformation_and_with_the_policy_of_its_worker(cli,
 
 
 def test_it_is_registered_once_and_compared(cli, handlers, client):
-    assert cli("action-type", "diff", "handlers:Maker")[0] == 1
+    assert cli("action-type", "diff", "handlers:Maker")[:2] == (1, "")
+    status, out, err = cli("action-type", "diff", "handlers:Maker", "--json")
+    assert status == 1 and json.loads(out)["account"] is None and "codepipeline action-type register" in err
     assert cli("action-type", "register", "handlers:Maker")[0] == 0
+    out = cli("action-type", "register", "handlers:check", "--json")[1]
+    assert json.loads(out)["actionType"]["id"]["provider"] == "check"
     assert cli("action-type", "diff", "handlers:Maker")[:2] == (0, "")
     assert cli("action-type", "register", "handlers:Maker")[0] == 4
     status, out, _ = cli("action-type", "diff", "handlers:check", "--provider", "Maker")
@@ -221,6 +241,15 @@ def test_it_is_registered_once_and_compared(cli, handlers, client):
 def test_a_handler_that_will_not_do_is_refused_with_a_reason(cli, handlers, target, why):
     status, _, err = cli("action-type", "new", target)
     assert status == parser.USAGE and why in err
+
+
+def test_the_clients_of_a_handlers_module_go_where_the_command_was_told(cli, handlers, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    status, _, err = cli("action-type", "new", "handlers:Maker")
+    assert status == parser.USAGE and "no region" in err
+    sys.modules.pop("handlers", None)
+    assert cli("action-type", "new", "handlers:Maker", "--region", "eu-west-1")[0] == 0
 
 
 def test_what_a_module_raises_is_told_from_its_own_lines_on(cli, handlers):

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import time
 
-from .. import exceptions
 from .output import ago, took
-from .session import STATUSES, Misuse
+from .session import STATUSES, TIMED_OUT, Misuse, TimedOut
 from .view import View
 
 TYPE_CHECKING = False
@@ -27,7 +26,7 @@ def _event_data(event: RunEvent) -> dict[str, Any]:
 
 
 def _clock(timeout: float | None) -> Callable[[], float]:
-    """How much is left of the time limit, at most a second; TimeoutError when nothing is."""
+    """How much is left of the time limit, at most a second; TimedOut when nothing is."""
     end = None if timeout is None else time.monotonic() + timeout
 
     def left() -> float:
@@ -35,7 +34,7 @@ def _clock(timeout: float | None) -> Callable[[], float]:
             return 1.0
         rest = end - time.monotonic()
         if rest <= 0:
-            raise exceptions.TimeoutError(f"it did not end within {timeout:g} seconds; it goes on")
+            raise TimedOut(f"it did not end within {timeout:g} s; it goes on")
         return min(rest, 1.0)
 
     return left
@@ -80,15 +79,22 @@ def _follow_live(session: Session, run: Run, view: View) -> None:
 
 def follow(session: Session, run: Run) -> int:
     """Follows it to its end, explains a bad one, and answers the exit status."""
-    view = View(session.client.get_pipeline(name=run.pipeline)["pipeline"])
+    view = View(session.client.get_pipeline(name=run.pipeline)["pipeline"], session.out.columns)
     live = session.out.console is not None and not session.out.for_programs
-    (_follow_live if live else _follow_lines)(session, run, view)
+    details = {"pipelineName": run.pipeline, "pipelineExecutionId": run.id}
+    try:
+        (_follow_live if live else _follow_lines)(session, run, view)
+    except TimedOut as error:
+        if session.out.for_programs:
+            session.out.data({**details, "status": view.status})
+        hint = f"codepipeline explain {run.pipeline} {run.id} says what it waits for"
+        return session.out.complain(str(error), TIMED_OUT, hint)
     outcome = run.wait()
     if session.out.for_programs:
         from .look import explanation_data
 
-        details = {"pipelineName": run.pipeline, "pipelineExecutionId": run.id, "status": outcome.status}
-        session.out.data({**details, "explanation": explanation_data(outcome.explanation)})
+        explanation = explanation_data(outcome.explanation)
+        session.out.data({**details, "status": outcome.status, "explanation": explanation})
     else:
         if not outcome:
             session.out.say(str(outcome.explanation))
@@ -219,8 +225,12 @@ def _decide(session: Session, approve: bool) -> int:
         out.note("nothing waits for approval" + (f" in {args.name}" if args.name else ""))
         return 1
     if not out.for_programs:
-        out.table(["PIPELINE", "APPROVAL", "SINCE", "MESSAGE", "LINK"], [_describe(item) for item in waiting])
+        names = ["PIPELINE", "APPROVAL", "SINCE", "MESSAGE", "LINK"]
+        out.table(names, [_describe(item) for item in waiting], ["MESSAGE", "LINK"])
     verb = "approve" if approve else "reject"
+    if out.for_programs and not args.yes:
+        out.data([_approval_data(item) for item in waiting])
+        raise Misuse(f"nothing was decided: with --json nobody is asked; --yes {verb}s it")
     if len(waiting) > 1:
         names = [f"{item.pipeline} {item.stage}/{item.action} {item.execution_id}" for item in waiting]
         chosen = waiting[names.index(_choose(session, names, f"{verb} which of them"))]
@@ -296,8 +306,8 @@ def _earlier(session: Session, name: str, stage: str) -> str:
 def rollback(session: Session) -> int:
     args = session.args
     target = args.to or _earlier(session, args.name, args.stage)
-    session.out.note(f"runs stage {args.stage} as execution {target} did")
     run = session.client.run(args.name, target).rollback(args.stage, target)
+    session.out.note(f"runs stage {args.stage} as execution {target} did")
     return _started(session, _open(session, args.name, run.id), "started")
 
 

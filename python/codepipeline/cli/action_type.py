@@ -169,28 +169,28 @@ def _diff(session: Session, made: dict[str, Any]) -> int:
     name = f"{made['category']}/{made['provider']}/{made['version']}"
     if present is None:
         session.out.note(f"the account has no {name}; codepipeline action-type register creates it")
-        return 1
-    lines = list(difflib.unified_diff(_comparable(present), _comparable(made), "account", "handler", lineterm=""))
+    lines = list(difflib.unified_diff(_comparable(present or {}), _comparable(made), "account", "handler", lineterm=""))
     if session.out.for_programs:
         session.out.data({"account": present, "handler": made, "diff": lines})
-    else:
-        styles = {"+": "green", "-": "red", "@": "cyan"}
-        session.out.lines([[(line, styles.get(line[:1], ""))] for line in lines])
-    if lines:
+    elif present is not None:
+        session.out.diff(lines)
+    if lines and present is not None:
         session.out.note(f"{name} cannot be changed; register the handler's as another --version")
     return 1 if lines else 0
 
 
 def main(session: Session) -> int:
     args = session.args
-    handler = load(args.target, "HANDLER")
+    handler = load(session, "HANDLER")
     if not inspect.isfunction(handler):
         raise Misuse(f"{args.target} is a {type(handler).__name__}, not a function written in Python")
     made = of(handler, args)
     if args.verb == "diff":
         return _diff(session, made)
     if args.verb == "register":
-        session.client.create_custom_action_type(**made)
+        answer = session.client.create_custom_action_type(**made)
+        if session.out.for_programs:
+            session.out.data(answer)
         session.out.note(f"registered {made['category']}/{made['provider']}/{made['version']}")
         return 0
     if args.format == "policy":

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -111,12 +112,15 @@ def _member(option: str) -> str:
     return head + "".join(part[:1].upper() + part[1:] for part in rest)
 
 
+def _option(member: str) -> str:
+    return "--" + re.sub("([A-Z])", lambda found: "-" + found[1].lower(), member)
+
+
 def _value(text: str) -> Any:
+    """As it looks; what looks like JSON and is none stays a text, which it may be."""
     if re.match(r"\s*[\[{]", text) or re.fullmatch(r"-?\d+|true|false", text):
-        try:
+        with contextlib.suppress(ValueError):
             return json.loads(text)
-        except ValueError as error:
-            raise Misuse(f"{text[:40]}: {error}") from None
     return text
 
 
@@ -152,9 +156,27 @@ def _operation(given: str) -> str:
         import difflib
 
         close = difflib.get_close_matches(given, [name for name in rows if "-" in name], 3)
-        meant = f"did you mean {' or '.join(close)}?" if close else "docs/api.md lists them"
-        raise Misuse(f'"{given}" is no operation; {meant}')
+        if close:
+            raise Misuse(f'"{given}" is no operation; did you mean {" or ".join(close)}?')
+        import textwrap
+
+        names = ", ".join(name for name in rows if "-" in name)
+        raise Misuse(textwrap.fill(f'"{given}" is no operation; there is {names}', 100, break_on_hyphens=False))
     return rows[given]
+
+
+def _complaint(error: exceptions.ParamValidationError, written: str) -> str:
+    """What the model says, and how a list or a structure is written."""
+    wanted = re.search(r"expected a (list|structure|map), got a string", str(error))
+    if not wanted:
+        return str(error)
+    if written.lstrip()[:1] in ("[", "{"):
+        try:
+            json.loads(written)
+        except ValueError as wrong:
+            return f"{_option(error.path or '')}: this is no JSON: {wrong}"
+    example = """'["...", "..."]'""" if wanted[1] == "list" else """'{"name": "value"}'"""
+    return f"{error}; it is written as JSON: {_option(error.path or '')} {example}"
 
 
 def call(session: Session) -> None:
@@ -166,11 +188,12 @@ def call(session: Session) -> None:
             return
         except exceptions.ParamValidationError as error:
             name = error.path or ""  # 5 may be a number or a text: the model knows, and nothing was sent
-            if name in written and written[name] is None:
-                raise Misuse(f"--{re.sub('([A-Z])', lambda m: '-' + m[1].lower(), name)} needs a value") from None
-            if not isinstance(params.get(name), (int, bool)) or name not in written:
-                raise Misuse(str(error)) from None
-            params[name] = written[name]
+            text = written.get(name, "")
+            if text is None:
+                raise Misuse(f"{_option(name)} needs a value") from None
+            if name not in written or "expected a string, " not in str(error):
+                raise Misuse(_complaint(error, text)) from None
+            params[name] = text
 
 
 # ---- doctor, completion ----

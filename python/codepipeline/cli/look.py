@@ -35,7 +35,7 @@ def ls(session: Session) -> None:
         last: Mapping[str, Any] = item["latestExecution"] or {}
         about = [item.get("pipelineType", "V1"), item.get("executionMode", "SUPERSEDED")]
         rows.append([item["name"], last.get("status", "never ran"), ago(last.get("startTime")), *about])
-    session.out.table(["NAME", "STATUS", "STARTED", "TYPE", "MODE"], rows)
+    session.out.table(["NAME", "STATUS", "STARTED", "TYPE", "MODE"], rows, ["MODE"])
 
 
 def show(session: Session) -> None:
@@ -45,7 +45,7 @@ def show(session: Session) -> None:
     if session.out.for_programs:
         session.out.data({"pipeline": pipeline, "state": state})
         return
-    view = View(pipeline)
+    view = View(pipeline, session.out.columns)
     view.fill(state)
     session.out.lines(view.lines())
 
@@ -75,7 +75,7 @@ def history(session: Session) -> None:
         session.out.note(f"{args.name} never ran")
     else:
         names = ["EXECUTION", "STATUS", "STARTED", "TOOK", "TRIGGER", "REVISION"]
-        session.out.table(names, [_row(item) for item in found])
+        session.out.table(names, [_row(item) for item in found], ["TRIGGER"])
 
 
 def explain(session: Session) -> None:
@@ -103,9 +103,10 @@ def diff(session: Session) -> int:
     lines = _compare(name, old, new)
     if session.out.for_programs:
         session.out.data({"old": old, "new": new, "diff": lines})
-    styles = {"+": "green", "-": "red", "@": "cyan"}
-    if not session.out.for_programs:
-        session.out.lines([[(line, styles.get(line[:1], ""))] for line in lines])
+    elif lines:
+        session.out.diff(lines)
+    else:
+        session.out.note(f"versions {old['version']} and {new['version']} of {name} say the same")
     return 1 if lines else 0
 
 

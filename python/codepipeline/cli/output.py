@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import datetime, timezone
 
@@ -56,6 +57,11 @@ def ago(moment: datetime | None) -> str:
     return f"{seconds}s ago"
 
 
+def visible(text: str) -> str:
+    """With its control characters written out: a worker's message must not steer the terminal of who reads it."""
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def plain(value: Any) -> Any:
     """An answer as JSON has it: without ResponseMetadata, times as text, secrets masked."""
     from .._secret import Secret
@@ -96,6 +102,11 @@ class Output:
                 self._console = Console(highlight=False)
         return self._console
 
+    @property
+    def columns(self) -> int | None:
+        """How wide the terminal is; None where there is none, and a line may be as long as it likes."""
+        return None if self.console is None else self.console.width
+
     def data(self, value: Any) -> None:
         """JSON, or what the query finds in it; a text that it finds is printed as it is."""
         import json
@@ -106,7 +117,7 @@ class Output:
             if isinstance(value, str):
                 print(value)
                 return
-        print(json.dumps(value, indent=2, ensure_ascii=False))
+        print(json.dumps(value, indent=2, ensure_ascii="utf" not in (sys.stdout.encoding or "").lower()))
 
     def _search(self, query: str, value: Any) -> Any:
         from .session import Misuse
@@ -119,14 +130,14 @@ class Output:
         try:
             return jmespath.search(query, value)
         except JMESPathError as error:
-            raise Misuse(f"--query: {str(error).splitlines()[0]}") from None
+            raise Misuse(f"--query: {error}") from None
 
     def lines(self, lines: Iterable[Line]) -> None:
         for line in lines:
             if self.console is not None:
                 self.console.print(styled(line), soft_wrap=True)
             else:
-                print("".join(text for text, _ in line).rstrip())
+                print(visible("".join(text for text, _ in line).rstrip()))
 
     def say(self, text: str, style: str = "") -> None:
         self.lines([[(text, style)]])
@@ -134,21 +145,29 @@ class Output:
     def note(self, text: str) -> None:
         """What is not the result: on standard error."""
         sys.stdout.flush()
-        print(text, file=sys.stderr)
+        print(visible(text), file=sys.stderr)
 
-    def table(self, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Columns; a cell that is a status has its colour."""
+    def table(self, names: Sequence[str], rows: Sequence[Sequence[str]], shrink: Sequence[str] = ()) -> None:
+        """Columns; a cell that is a status has its colour. On a narrow terminal the columns to shrink are cut first,
+        and the first column, which is what other commands are told, never."""
+        rows = [[" ".join(visible(cell).split()) for cell in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(names, *rows)]
         if self.console is not None:
             from rich.table import Table
 
-            table = Table(*names, box=None, header_style="bold", pad_edge=False)
+            table = Table(box=None, header_style="bold", pad_edge=False)
+            for number, name in enumerate(names):
+                table.add_column(name, no_wrap=name not in shrink, min_width=None if number else widths[0])
             for row in rows:
                 table.add_row(*(styled([(cell, STYLES.get(cell, ""))]) for cell in row))
             self.console.print(table)
             return
-        widths = [max(map(len, column)) for column in zip(names, *rows)]
         for row in [names, *rows]:
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+
+    def diff(self, lines: Iterable[str]) -> None:
+        styles = {"+": "green", "-": "red", "@": "cyan"}
+        self.lines([(line, styles.get(line[:1], ""))] for line in lines)
 
     def complain(self, text: str, status: int, hint: str = "") -> int:
         """On standard error; answers the exit status."""
@@ -160,7 +179,7 @@ class Output:
     def ask(self, question: str) -> str:
         """A person's answer; empty at the end of the input."""
         try:
-            return input(question).strip()
+            return input(visible(question)).strip()
         except EOFError:
             return ""
 
@@ -169,4 +188,4 @@ def styled(line: Line) -> Any:
     """A line for rich; nothing in it is taken for markup."""
     from rich.text import Text
 
-    return Text.assemble(*((text, style) for text, style in line), overflow="ellipsis", no_wrap=True)
+    return Text.assemble(*((visible(text), style) for text, style in line), overflow="ellipsis", no_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import io
 import os
 import re
 import sys
@@ -25,6 +26,7 @@ exit status:
   3    the time limit passed
   4    the service refused, or could not be asked
   64   the command line makes no sense
+  130  Ctrl-C; what runs at the service goes on
 
 Try all of it without an account: codepipeline --emulator ls
 """
@@ -36,8 +38,11 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             close = difflib.get_close_matches(unknown[1], re.findall(r"'([^']+)'", message)[1:], 2)
             meant = f"did you mean {' or '.join(close)}?" if close else "codepipeline --help lists them"
+            if re.match(r"(localhost|[\d.]+|\[[\da-f:]+\]):\d+", unknown[1]):
+                meant = f"did you mean --emulator http://{unknown[1]}?"
             self.exit(USAGE, f'codepipeline: "{unknown[1]}" is no command; {meant}\n')
         message = message.replace("invalid _seconds value", "not a number of seconds above 0")
+        message = message.replace("invalid int value", "not a whole number")
         self.print_usage(sys.stderr)
         self.exit(USAGE, f"{self.prog}: {message}\n")
 
@@ -70,7 +75,7 @@ class Commands:
 
 
 def _shown(action: argparse.Action) -> str:
-    name = "|".join(action.choices) if action.choices and not action.metavar else str(action.metavar or action.dest)
+    name = str(action.metavar)
     return {"?": f"[{name}]", "*": f"[{name}]...", "+": f"{name}..."}.get(str(action.nargs), name)
 
 
@@ -110,6 +115,11 @@ def _waiting(parser: Parser, wait: bool = True) -> None:
 def _name(parser: Parser, **more: Any) -> None:
     action = parser.add_argument("name", metavar="NAME", help="the pipeline", **more)
     action.completer = complete_pipelines  # type: ignore[attr-defined]
+
+
+def _word(parser: Parser, dest: str, choices: list[str], text: str) -> None:
+    """One of a few words; what is said of it names them."""
+    parser.add_argument(dest, choices=choices, metavar="|".join(choices), help=text)
 
 
 def _execution(parser: Parser) -> None:
@@ -180,7 +190,7 @@ def _add_acting(commands: Commands) -> None:
     parser.add_argument("--reason", help="why")
     _waiting(parser)
     parser = commands.add("transition", "act:transition", "let executions into a stage, or hold them in front of it")
-    parser.add_argument("state", choices=["on", "off"], help="let them in, or hold them")
+    _word(parser, "state", ["on", "off"], "let them in, or hold them")
     _name(parser)
     parser.add_argument("stage", metavar="STAGE", help="the stage")
     parser.add_argument("--reason", help="why it is off")
@@ -199,20 +209,18 @@ def _add_tools(commands: Commands) -> None:
     parser.add_argument("--params", metavar="JSON", help="all parameters; @FILE reads them from there")
     commands.add("doctor", "check:doctor", "say what keeps a client from working, and where each setting is from")
     parser = commands.add("worker", "worker:main", "run a job worker")
-    parser.add_argument("verb", choices=["run"], help="run it until SIGTERM or Ctrl-C")
+    _word(parser, "verb", ["run"], "run it until SIGTERM or Ctrl-C")
     parser.add_argument("target", metavar="MODULE:WORKER", help="a codepipeline.Worker, by the module it is in")
     _add_action_type(commands)
     commands.add("emulator", "", "run the emulator: the codepipeline-emulator command", add_help=False)
     commands.add("event", "", "print an event as Lambda gets it: the codepipeline-event command", add_help=False)
     parser = commands.add("completion", "check:completion", "print the lines that teach a shell to complete")
-    parser.add_argument("shell", choices=["bash", "zsh", "fish"], help="which shell")
+    _word(parser, "shell", ["bash", "zsh", "fish"], "which shell")
 
 
 def _add_action_type(commands: Commands) -> None:
     parser = commands.add("action-type", "action_type:main", "make a custom action type from a handler's signature")
-    parser.add_argument(
-        "verb", choices=["new", "register", "diff"], help="print it, create it, or compare it with the account's"
-    )
+    _word(parser, "verb", ["new", "register", "diff"], "print it, create it, or compare it with the account's")
     parser.add_argument("target", metavar="MODULE:HANDLER", help="the function that handles its jobs")
     parser.add_argument(
         "--category", default="Build", choices=["Source", "Build", "Test", "Deploy", "Invoke", "Approval"]
@@ -289,8 +297,18 @@ def _with_emulator(arguments: Sequence[str]) -> list[str]:
     return ready
 
 
+def _ready_streams() -> None:
+    """Makes standard streams that were closed, and lets those that are there take texts of any language."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line; answers the exit status."""
+    _ready_streams()
     try:
         return _main(arguments)
     except KeyboardInterrupt:
@@ -300,6 +318,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["help"]:
+        given = [*given[1:2], "--help"]
     if given[:1] in (["emulator"], ["event"]):
         from .. import _core
 
@@ -315,6 +335,8 @@ def _main(arguments: Sequence[str] | None) -> int:
 
         argcomplete.autocomplete(parser)
     known, rest = parser.parse_known_args(_with_emulator(given))
+    if not known.run:
+        parser.error(f"{known.command} stands first and has options of its own: codepipeline {known.command} --help")
     if rest and known.command != "call":
         parser.error(f"unrecognized arguments: {' '.join(rest)}{_meant(parser, known.command, rest[0])}")
     known.rest = rest

@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 
 REFUSED = 4
 TIMED_OUT = 3
+UNTRUSTED = (
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "InvalidSignatureException",
+    "UnrecognizedClientException",
+)
 STATUSES = {"Succeeded": 0, "Failed": 1, "Stopped": 2, "Superseded": 2, "Cancelled": 2}
+
+
+class TimedOut(Exception):
+    """--timeout passed; a call that takes too long is another matter."""
 
 
 class Misuse(Exception):
@@ -128,12 +138,19 @@ def _hint(session: Session, error: exceptions.CodePipelineError) -> str:
         return f"its stages: {', '.join(stage['stageName'] for stage in state['stageStates'])}"
     if isinstance(error, exceptions.ConfigurationError) and ("region" in str(error) or "profile" in str(error)):
         return "--region and --profile say it for this command; --emulator needs neither"
-    if isinstance(error, exceptions.NetworkError) and session.emulated:
+    unreached = isinstance(error, (exceptions.NetworkError, exceptions.TimeoutError))
+    if unreached and session.emulated:
         return "is an emulator running there? codepipeline emulator starts one, and says where"
-    if isinstance(error, exceptions.ParamValidationError) and error.path == "pipelineExecutionId":
+    no_id = isinstance(error, exceptions.ParamValidationError) and error.path == "pipelineExecutionId"
+    if no_id or error.code == "PipelineExecutionNotFoundException":
         return f"codepipeline history {getattr(session.args, 'name', None) or 'NAME'} lists executions with their ids"
-    if isinstance(error, (exceptions.CredentialsError, exceptions.NetworkError)):
+    if error.code == "PipelineVersionNotFoundException" and session.args.command == "diff":
+        latest = session.client.get_pipeline(name=session.args.name)["pipeline"]["version"]
+        return f"the latest version is {latest}"
+    if unreached or isinstance(error, exceptions.CredentialsError):
         return "codepipeline doctor says what was looked for, and where"
+    if error.code in UNTRUSTED:
+        return "codepipeline doctor says which credentials these are, and where they are from"
     return ""
 
 
@@ -148,10 +165,6 @@ def run(command: Callable[[Session], int | None], args: Namespace) -> int:
             return status
         except Misuse as error:
             return session.out.complain(str(error), USAGE)
-        except exceptions.TimeoutError as error:
-            name = getattr(args, "name", None)
-            hint = f"codepipeline explain {name} says what it waits for" if name else ""
-            return session.out.complain(str(error), TIMED_OUT, hint)
         except exceptions.CodePipelineError as error:
             told = f"{error.message} ({error.code})" if error.code else str(error)
             return session.out.complain(told, REFUSED, _hint(session, error))
@@ -159,4 +172,4 @@ def run(command: Callable[[Session], int | None], args: Namespace) -> int:
             if isinstance(error, BrokenPipeError):  # whoever read has seen enough
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return 0
-            return session.out.complain(str(error), 1)
+            return session.out.complain(error.strerror or str(error), 1)

@@ -30,6 +30,7 @@ MARKS = {
 }
 ASCII = str.maketrans("✓✗●■»○│┌├└┊━╸─·…", "+!*#>o|,|`:=>-.~")
 BAR = 24
+NARROW = 64  # columns below which providers give way to how it goes
 
 
 class Step:
@@ -52,9 +53,11 @@ class Step:
 
 
 class View:
-    """Made of a declaration, filled from GetPipelineState or by events, drawn as lines."""
+    """Made of a declaration, filled from GetPipelineState or by events, drawn as lines that are cut off behind columns
+    (None: nowhere)."""
 
-    def __init__(self, pipeline: Mapping[str, Any]) -> None:
+    def __init__(self, pipeline: Mapping[str, Any], columns: int | None = None) -> None:
+        self.narrow = columns is not None and columns < NARROW
         self.name: str = pipeline["name"]
         self.stages: Sequence[Mapping[str, Any]] = pipeline["stages"]
         self.about = f"{pipeline.get('pipelineType', 'V1')} · {pipeline.get('executionMode', 'SUPERSEDED')}"
@@ -152,12 +155,10 @@ class View:
     def _row(self, lead: str, name: str, step: Step, now: datetime, provider: str = "") -> list[tuple[str, str]]:
         colour = STYLES.get(step.status, "dim")
         mark = MARKS.get(step.status, "○")
-        width = 24 - len(lead)
-        row = [
-            (lead, "dim"),
-            (f"{mark} {name:<{width}.{width}} ", colour if provider else f"bold {colour}"),
-            (f"{provider:<14.14} ", "dim"),
-        ]
+        width = (12 if self.narrow else 24) - len(lead)
+        row = [(lead, "dim"), (f"{mark} {name:<{width}.{width}} ", colour if provider else f"bold {colour}")]
+        if not self.narrow:
+            row.append((f"{provider:<14.14} ", "dim"))
         row.append((f"{step.status or 'not run':<11} ", colour))
         row.append((f"{took(step.seconds(now)):>8}  ", ""))
         if step.percent and step.open:
@@ -171,9 +172,10 @@ class View:
         now = now or datetime.now(timezone.utc)
         names = [(stage["name"], action["name"]) for stage in self.stages for action in stage["actions"]]
         done = sum(self.step(*name).status == "Succeeded" for name in names)
-        filled = BAR * done // max(len(names), 1)
+        width = BAR // 4 if self.narrow else BAR
+        filled = width * done // max(len(names), 1)
         style = STYLES.get(self.status, "cyan")
-        bar: list[tuple[str, str]] = [("━" * filled, style), ("─" * (BAR - filled), "dim")]
+        bar: list[tuple[str, str]] = [("━" * filled, style), ("─" * (width - filled), "dim")]
         bar.append((f" {done}/{len(names)} actions", ""))
         if self.began:
             bar.append((f" · {took(((self.ended or now) - self.began).total_seconds())}", ""))

@@ -36,8 +36,11 @@ def _unloadable(module_name: str, error: Exception) -> str:
     return f'module "{module_name}" cannot be loaded:\n' + "".join(lines).rstrip()
 
 
-def load(target: str, what: str) -> Any:
-    """What MODULE:NAME stands for; modules of the present folder are found too."""
+def load(session: Session, what: str) -> Any:
+    """What MODULE:NAME stands for; modules of the present folder are found too. The clients that the module makes do as
+    this command was told."""
+    target = session.args.target
+    os.environ.update(session.environ)
     module_name, colon, name = target.partition(":")
     if not colon or not module_name or not name:
         raise Misuse(f'"{target}" is not MODULE:{what}')
@@ -84,8 +87,7 @@ class Bars:
 def main(session: Session) -> int:
     from .. import Worker
 
-    os.environ.update(session.environ)  # for the clients that the module makes
-    worker = load(session.args.target, "WORKER")
+    worker = load(session, "WORKER")
     if not isinstance(worker, Worker):
         raise Misuse(f"{session.args.target} is a {type(worker).__name__}, not a codepipeline.Worker")
     session.out.note(f"{worker!r} runs; Ctrl-C ends it")
