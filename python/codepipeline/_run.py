@@ -176,6 +176,9 @@ class RunOutcome:
     def __str__(self) -> str:
         return self.status
 
+    def _repr_html_(self) -> str:
+        return self.explanation._repr_html_()
+
     def __repr__(self) -> str:
         return _show(self, "status")
 
@@ -318,8 +321,18 @@ def open_run(
     return Run(_core.run_open(client._core, pipeline, execution_id, poll_interval, unclaimed_after), client)
 
 
+class Approvals(list[Approval]):
+    """What Client.approvals() answers: a list that draws itself."""
+
+    def _repr_html_(self) -> str:
+        from .notebook.table import Table
+
+        names = ("pipeline", "stage", "action", "since", "message", "url", "execution_id")
+        return Table(({name: getattr(item, name) for name in names} for item in self), names)._repr_html_()
+
+
 def approvals(client: Client, pipeline: str | None) -> list[Approval]:
-    return [Approval(client, details) for details in _core.approvals(client._core, pipeline)]
+    return Approvals(Approval(client, details) for details in _core.approvals(client._core, pipeline))
 
 
 def follow(runs: Iterable[Run], timeout: float | None = None) -> Iterator[RunEvent]:

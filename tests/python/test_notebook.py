@@ -161,12 +161,34 @@ def test_a_timeline_plots_itself(world, client):
     assert [text.get_text() for text in axes.get_yticklabels()] == ["Gate/Sign", "Source/Fetch"]
 
 
+def test_a_plot_without_matplotlib_says_what_to_install(world, client, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match="pip install matplotlib"):
+        world(GATE).timeline().plot()
+    with pytest.raises(ImportError, match="pip install matplotlib"):
+        codepipeline.metrics(client).plot()
+
+
+def test_approvals_are_a_table_with_links(world, client):
+    run = world(GATE)
+    waiting = client.approvals()
+    assert isinstance(waiting, list) and waiting[0].execution_id == run.id
+    drawn = parsed(waiting._repr_html_())
+    assert [cell.text for cell in drawn.iter("td")][:3] == ["site", "Gate", "Sign"]
+    assert f'<td class="state">{run.id}</td>' in waiting._repr_html_()  # not broken at its dashes
+    assert "look twice" in words(drawn)
+    spite = Table([{"url": "javascript:alert(1)"}, {"url": "https://ci.example/1"}])._repr_html_()
+    assert "<td>javascript:alert(1)</td>" in spite and '<a href="https://ci.example/1"' in spite
+    waiting[0].reject("no")
+    assert "was rejected" in words(parsed(run.wait()._repr_html_()))
+
+
 def test_metrics_are_a_table_a_frame_and_plots():
     pytest.importorskip("matplotlib").use("agg")
     pytest.importorskip("pandas")
     with codepipeline.testing.Demo() as demo:
         report = codepipeline.metrics(demo.client)
-        assert "<td>library</td>" in report._repr_html_()
+        assert "<td>library</td>" in report._repr_html_() and '<td class="num">33%</td>' in report._repr_html_()
         frame = report.to_frame("pandas")
         assert list(frame["pipeline"]) == ["assets", "docs", "library", "payments", "site"]
         assert list(frame["deployments"])[1:] == [18, 20, 3, 6]

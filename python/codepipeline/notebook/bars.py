@@ -17,11 +17,17 @@ _SHOWN = (
 )
 
 
+def pyplot() -> Any:
+    try:
+        return importlib.import_module("matplotlib.pyplot")
+    except ImportError:
+        raise ImportError("plot() needs matplotlib: pip install matplotlib") from None
+
+
 def plot(rows: Table, axes: Any = None) -> Any:
     if axes is None:
-        pyplot = importlib.import_module("matplotlib.pyplot")
         height = 1.2 + 0.3 * len(rows)
-        axes = pyplot.subplots(1, len(_SHOWN), figsize=(12, height), sharey=True, layout="constrained")[1]
+        axes = pyplot().subplots(1, len(_SHOWN), figsize=(12, height), sharey=True, layout="constrained")[1]
     names = [row["pipeline"] for row in reversed(rows)]
     for one, (title, column, scale) in zip(axes, _SHOWN):
         values = [row[column] for row in reversed(rows)]

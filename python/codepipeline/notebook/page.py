@@ -47,7 +47,7 @@ border-bottom:1px solid var(--line);background:none;color:var(--ink)}.cpl th{col
 .cpl .track{position:relative;width:240px;height:16px}.cpl.cpl td.told{white-space:normal;overflow-wrap:anywhere}
 .cpl .bar{position:absolute;top:2px;height:12px;min-width:2px;
 border-radius:3px;background:var(--hue)}.cpl .num{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-.cpl .state{white-space:nowrap}.cpl summary{cursor:pointer}.cpl progress{width:240px}
+.cpl.cpl .state{white-space:nowrap}.cpl a{color:var(--busy)}.cpl summary{cursor:pointer}.cpl progress{width:240px}
 </style>"""
 
 

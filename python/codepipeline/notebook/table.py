@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from .page import badge, duration, escape, moment, page
+from .page import badge, duration, escape, link, moment, page
 
 Row = dict[str, Any]
 
 _STATUS = ("status", "latest_status")
+_IDS = ("id", "execution_id")
+_RATES = ("failure_rate",)
+_LINKS = ("url",)
 _SECONDS = ("seconds", "lead_time", "duration", "time_to_restore", "waiting_for_approvals")
 _SHOWN = 200  # rows of a table that is drawn; a frame has all
 
@@ -54,7 +57,13 @@ def cell(name: str, value: object) -> str:
     if name in _STATUS:
         return f"<td>{badge(str(value))}</td>"
     if isinstance(value, datetime):
-        return f"<td>{escape(moment(value))}</td>"
+        return f'<td class="state">{escape(moment(value))}</td>'
+    if name in _IDS:
+        return f'<td class="state">{escape(value)}</td>'
+    if name in _RATES and isinstance(value, float):
+        return f'<td class="num">{value:.0%}</td>'
+    if name in _LINKS:
+        return f"<td>{link(str(value), str(value))}</td>"
     if name in _SECONDS and isinstance(value, (int, float)):
         return f'<td class="num">{escape(duration(value))}</td>'
     if isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -6,6 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from .bars import pyplot
 from .page import badge, between, dig, duration, escape, link, look, moment, page
 from .table import Row, Table
 
@@ -61,10 +62,8 @@ class Timeline:
 
     def plot(self, axes: Any = None) -> Any:
         """The same as horizontal bars of matplotlib, which must be installed; answers the axes."""
-        import importlib
-
         if axes is None:
-            axes = importlib.import_module("matplotlib.pyplot").subplots()[1]
+            axes = pyplot().subplots()[1]
         start, end = self._span()
         colours = {"good": "tab:green", "bad": "tab:red", "busy": "tab:blue"}
         for row in reversed(self.rows):
