@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import functools
 import inspect
 import logging
 import os
@@ -33,6 +34,20 @@ def _function(hook: _H) -> _H:
     if not callable(hook):
         raise TypeError(f"a hook is a function, not {hook!r}")
     return hook
+
+
+def told_apart(job: _H) -> _H:
+    """For job() of a worker and a router: says what is missing in @worker.job without parentheses."""
+
+    @functools.wraps(job)
+    def checked(self: Any, *wrong: object, **options: Any) -> object:
+        if wrong:
+            name = type(self).__name__.lower()
+            example = f'@{name}.job(category="Build", provider="MyBuilder", version="1")'
+            raise TypeError(f"{name}.job is told which jobs, by name: {example}")
+        return job(self, **options)
+
+    return checked  # type: ignore[return-value]
 
 
 class Hooks:
@@ -92,6 +107,7 @@ class Router(Hooked):
         self._hooks = Hooks()
         self.routes: list[tuple[dict[str, Any] | None, Callable[..., object]]] = []
 
+    @told_apart
     def job(self, **options: Any) -> Callable[[_H], _H]:
         """A decorator; arguments as for Worker.job, which looks at them when the router is included."""
 

@@ -340,8 +340,8 @@ class Worker(_handlers.Hooked):
         margin: float = 3.0,
         progress: Callable[[Job, str, int, int | None], object] | None = None,
     ) -> None:
-        if concurrency < 1:
-            raise ValueError("concurrency is at least 1")
+        if not isinstance(concurrency, int) or concurrency < 1:
+            raise ValueError(f"concurrency: a whole number from 1 on, not {concurrency!r}")
         if on_shutdown not in ("fail", "continue"):
             raise ValueError('on_shutdown is "fail" or "continue"')
         if third_party and client_token is None:
@@ -384,6 +384,7 @@ class Worker(_handlers.Hooked):
         self._margin = margin
         self._trouble: str | None = None  # the last that was logged
 
+    @_handlers.told_apart
     def job(
         self,
         *,

@@ -2,6 +2,7 @@
 """Worker.test(): handlers in unit tests, without a service; the client here points at a port where nobody is."""
 
 import datetime
+import inspect
 import pathlib
 
 import pytest
@@ -408,6 +409,27 @@ def test_an_exception_may_have_a_failure_type_of_its_own_and_not_any(worker):
 
 def test_after_may_be_a_timedelta(worker):
     assert worker.test(lambda job: job.later(after=datetime.timedelta(minutes=2))).after == 120
+
+
+def test_job_without_its_parentheses_says_how_it_is_written(worker):
+    for name, owner in (("worker", worker), ("router", codepipeline.Router())):
+        with pytest.raises(
+            TypeError, match=rf'{name}.job is told which jobs, by name: @{name}.job\(category="Build", '
+        ):
+
+            @owner.job
+            def build(job):
+                pass
+
+        with pytest.raises(TypeError, match="is told which jobs"):
+            owner.job("Build", "MyBuilder")
+    assert "category" in inspect.signature(worker.job).parameters and "decorator" in worker.job.__doc__
+
+
+def test_concurrency_is_a_whole_number():
+    for wrong in (0, "3", 2.5, None):
+        with pytest.raises(ValueError, match="concurrency: a whole number from 1 on"):
+            codepipeline.Worker(concurrency=wrong)
 
 
 @pytest.mark.parametrize(
