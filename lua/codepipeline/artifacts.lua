@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 --- A job's artifacts, as its handler has them: job:input(name) and job:output(name).
 
+local check = require "codepipeline.check"
+
 --- An input artifact of a job.
 local Input = { kind = "input" }
 Input.__index = Input
@@ -48,5 +50,8 @@ end
 function Output:digest()
   return self.job.core:output_digest(self.name)
 end
+
+check.methods(Input, "input")
+check.methods(Output, "output")
 
 return { Input = Input, Output = Output }

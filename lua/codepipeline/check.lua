@@ -30,6 +30,8 @@ end
 function check.type(value, what, wanted)
   if value == nil then
     error(what .. " is missing", level())
+  elseif value == package.loaded.codepipeline then
+    error("codepipeline's own functions are called with a dot: codepipeline.client{...}", level())
   elseif type(value) ~= wanted then
     error(("%s must be a %s, not a %s"):format(what, wanted, type(value)), level())
   end
@@ -53,6 +55,25 @@ function check.options(options, names)
     end
     if not known then
       error(("unknown option %q (there are %s)"):format(tostring(key), table.concat(names, ", ")), level())
+    end
+  end
+end
+
+--- Has the methods of a class say so when they are called with a dot in the colon's place.
+-- @param what how an object of it is called: "worker"
+-- @param is whether a value is one; default: its metatable is the class
+function check.methods(class, what, is)
+  is = is or function(value)
+    return getmetatable(value) == class
+  end
+  for name, method in pairs(class) do
+    if type(method) == "function" and name:sub(1, 2) ~= "__" and debug.getinfo(method, "S").what ~= "C" then
+      class[name] = function(self, ...)
+        if not is(self) then
+          error(("%s() has no %s in front: write %s:%s(), with a colon"):format(name, what, what, name), level())
+        end
+        return method(self, ...)
+      end
     end
   end
 end

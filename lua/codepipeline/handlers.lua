@@ -55,12 +55,49 @@ function Router:invoke(handler)
   return self
 end
 
+check.methods(Router, "router")
+
 function handlers.router()
   return setmetatable({ routes = {}, hooks = handlers.new_hooks() }, Router)
 end
 
 function handlers.is_router(value)
   return getmetatable(value) == Router
+end
+
+--- The fields of a table that people can read, as one text; nil: there are none.
+local function fields(value)
+  local told = {}
+  for key, field in pairs(value) do
+    local kind = type(field)
+    if type(key) == "string" and (kind == "string" or kind == "number" or kind == "boolean") then
+      told[#told + 1] = ("%s = %s"):format(key, field)
+    end
+  end
+  table.sort(told)
+  return told[1] and table.concat(told, ", ")
+end
+
+--- What a raised value says to people: a table without __tostring too, as far as it has anything to read.
+function handlers.words(err)
+  local meta = debug.getmetatable(err)
+  if err == nil then
+    return ""
+  elseif type(err) == "string" or type(err) == "number" or type(meta) == "table" and meta.__tostring then
+    return tostring(err)
+  elseif type(err) ~= "table" then
+    return ("a %s was raised, which says nothing"):format(type(err))
+  end
+  local message = err.message or err[1]
+  if type(message) == "string" or type(message) == "number" then
+    return tostring(message)
+  end
+  return fields(err) or "a table was raised that says nothing: give it a message, or __tostring"
+end
+
+--- For xpcall: what was raised, and where.
+function handlers.traced(err)
+  return { err = err, trace = debug.traceback(handlers.words(err), 2) }
 end
 
 --- The first answer of these hooks that is not nil.
@@ -86,11 +123,8 @@ function handlers.bind(handler, groups, outcome_of, failure_of, warn)
     end
     return outcome_of(job, value, err)
   end
-  local function explain(err)
-    return { err = err, trace = debug.traceback(type(err) == "table" and tostring(err) or err, 2) }
-  end
   return function(job)
-    local fine, outcome = xpcall(attempt, explain, job)
+    local fine, outcome = xpcall(attempt, handlers.traced, job)
     if not fine then
       local raised = outcome
       local value = first(groups, "on_error", #groups, 1, -1, job, raised.err)

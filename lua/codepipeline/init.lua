@@ -39,6 +39,7 @@ local codepipeline = {
 --   device and answers six digits. anonymous: requests are not signed
 -- @return client, or nil and err
 function codepipeline.client(options)
+  check.optional(options, "options", "table")
   return core.client(options)
 end
 
@@ -219,8 +220,7 @@ for module, names in pairs {
 } do
   for _, name in ipairs(names) do
     core.client_methods[name] = function(...)
-      core.client_methods[name] = parts[module][name]
-      return core.client_methods[name](...)
+      return parts[module][name](...)
     end
   end
 end
@@ -333,6 +333,12 @@ end
 -- @return list, or nil and err
 function core.client_methods:approvals(pipeline)
   return parts.run.approvals(self, pipeline)
+end
+
+for name, methods in pairs { Client = core.client_methods, Emulator = core.emulator_methods } do
+  check.methods(methods, name:lower(), function(value)
+    return type(value) == "userdata" and getmetatable(value).__name == "codepipeline." .. name
+  end)
 end
 
 return codepipeline --[[@as codepipeline.Module]]

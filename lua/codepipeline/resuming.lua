@@ -6,6 +6,7 @@
 -- is in that history is answered from it, until the handler gets to where it stopped; docs/adr/0021 says why.
 
 local core = require "codepipeline.core"
+local handlers = require "codepipeline.handlers"
 
 local resuming = {}
 
@@ -90,7 +91,7 @@ function History:step(body, ...)
   if not self:replaying() then
     local fine, value = pcall(body, ...)
     if not fine then
-      self:add("raised", { message = tostring(value):sub(1, 200) })
+      self:add("raised", { message = handlers.words(value):sub(1, 200) })
       error(value, 0)
     end
     return value_of(self:add("step", value))

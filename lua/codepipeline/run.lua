@@ -28,6 +28,8 @@ function Outcome:explanation()
   return self.explained, err
 end
 
+check.methods(Outcome, "outcome")
+
 function Outcome:__tostring()
   return self.status
 end
@@ -171,6 +173,7 @@ function Run:close()
   self.core:close()
 end
 Run.__close = Run.close
+check.methods(Run, "run")
 
 function Run:__tostring()
   return ("codepipeline.Run (%s, %s)"):format(self.pipeline, self.id)
@@ -203,6 +206,8 @@ end
 function Approval:reject(summary)
   return decide(self, false, summary)
 end
+
+check.methods(Approval, "approval")
 
 local run = {}
 

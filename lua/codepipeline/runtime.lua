@@ -7,6 +7,7 @@
 -- raised, is an error of the invocation.
 
 local core = require "codepipeline.core"
+local handlers = require "codepipeline.handlers"
 
 local runtime = {}
 
@@ -39,9 +40,9 @@ function runtime.serve(api, handler, timeout)
   invocation.event = nil
   local fine, answer, problem = pcall(handler, event, invocation)
   if not fine then
-    return api:fail("Handler.Error", tostring(answer))
+    return api:fail("Handler.Error", handlers.words(answer))
   elseif answer == nil and problem ~= nil then
-    return api:fail("Handler.Failure", tostring(problem))
+    return api:fail("Handler.Failure", handlers.words(problem))
   end
   local encoded, text = pcall(core.encode, answer == nil and core.null or answer)
   if not encoded or not text then

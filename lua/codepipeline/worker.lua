@@ -27,6 +27,9 @@ local resuming = require "codepipeline.resuming"
 -- raised), inputs and outputs (lists of names).
 local Job = {}
 
+--- A job that came as a Lambda event, without a worker.
+local EventJob = setmetatable({}, { __index = Job })
+
 --- Looks at what the job before left, when that is first asked for: a large state is fetched from the artifact store.
 local function load_state(job)
   local text, err = job.core:state()
@@ -136,7 +139,7 @@ function Job:fail(message, options)
   end
   self.outcome = {
     kind = "fail",
-    message = message == nil and "" or tostring(message),
+    message = handlers.words(message),
     type = options.type,
     external_execution_id = options.external_execution_id,
   }
@@ -186,6 +189,11 @@ function Job:user_parameters_json(...)
   return event.decode_parameters(self.user_parameters, ...)
 end
 
+check.methods(Job, "job", function(value)
+  local class = getmetatable(value)
+  return class == Job or class == EventJob
+end)
+
 local function new_job(handle)
   local job = handle:texts()
   job.core = handle
@@ -209,7 +217,23 @@ end
 local function failure_of(err)
   local known = type(err) == "table" and handlers.is_type(err.failure_type) and err.failure_type
   local id = known and err.external_execution_id or nil
-  return { kind = "fail", message = tostring(err), type = known or nil, external_execution_id = id }
+  return { kind = "fail", message = handlers.words(err), type = known or nil, external_execution_id = id }
+end
+
+--- A table that a handler returned.
+local function variables_of(value)
+  local variables = {}
+  for key, variable in pairs(value) do
+    local kind = type(variable)
+    if type(key) ~= "string" then
+      return { kind = "fail", message = "the handler returned a list; output variables have names: { digest = sha }" }
+    elseif kind ~= "string" and kind ~= "number" then
+      local words = "the output variable %q is a %s; it must be a string or a number"
+      return { kind = "fail", message = words:format(key, kind) }
+    end
+    variables[key] = tostring(variable)
+  end
+  return { kind = "succeed", result = next(variables) and { output_variables = variables } or nil }
 end
 
 --- What a handler's return values mean; nil and err is a failure, as everywhere in Lua.
@@ -221,11 +245,7 @@ local function outcome_of(job, value, err)
   elseif value == job.outcome then
     return value
   elseif type(value) == "table" then
-    local variables = {}
-    for key, variable in pairs(value) do
-      variables[key] = type(variable) == "number" and tostring(variable) or variable
-    end
-    return { kind = "succeed", result = next(variables) and { output_variables = variables } or nil }
+    return variables_of(value)
   end
   return {
     kind = "fail",
@@ -254,8 +274,6 @@ local send = {
 local results = { PutJobSuccessResult = true, PutThirdPartyJobSuccessResult = true }
 local names = { succeed = "succeeded", fail = "failed", later = "continued" }
 
---- A job that came as a Lambda event, without a worker.
-local EventJob = setmetatable({}, { __index = Job })
 EventJob.__index = index_of(EventJob)
 EventJob.__tostring = Job.__tostring
 
@@ -281,6 +299,7 @@ function EventJob:close()
   self.core:close()
 end
 EventJob.__close = EventJob.close
+check.methods(EventJob, "job")
 
 local Worker = {}
 Worker.__index = Worker
@@ -293,7 +312,7 @@ end
 --- What becomes of an error that a function raises which looks on: the worker goes on.
 local function complaint_to(log)
   return function(err)
-    log("error", "a function that looks on raised, and the call goes on: " .. tostring(err))
+    log("error", "a function that looks on raised, and the call goes on: " .. handlers.words(err))
   end
 end
 
@@ -423,15 +442,11 @@ function Worker:report(job, outcome)
   return false, err
 end
 
-local function traceback(err)
-  return { err = err, trace = debug.traceback(type(err) == "table" and tostring(err) or err, 2) }
-end
-
 --- Runs handler and reports what becomes of the job.
 function Worker:run_handler(handle, handler)
   local job = new_job(handle)
   watch(self, job)
-  local fine, value = xpcall(handler, traceback, job)
+  local fine, value = xpcall(handler, handlers.traced, job)
   local outcome
   if fine then
     local decided
@@ -462,7 +477,7 @@ local function tell_token(worker)
     fine, token = fine and told, fine and err or told
   end
   if not fine then
-    worker.log("error", ("no client token of the customer %s: %s"):format(customer, tostring(token)))
+    worker.log("error", ("no client token of the customer %s: %s"):format(customer, handlers.words(token)))
     worker.core:give_token(customer)
   end
   return true
@@ -667,6 +682,7 @@ function Worker:close()
   self.core:close()
 end
 Worker.__close = Worker.close
+check.methods(Worker, "worker")
 
 local worker = {}
 

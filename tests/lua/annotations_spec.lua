@@ -54,8 +54,20 @@ local function fields_of(name)
   return all
 end
 
+--- A method without what check.methods() put around it.
+local function beneath(fn)
+  for i = 1, debug.getinfo(fn, "u").nups do
+    local name, inner = debug.getupvalue(fn, i)
+    if name == "method" and type(inner) == "function" then
+      return inner
+    end
+  end
+  return fn
+end
+
 --- The parameters of a Lua function as text; nil for one in C.
 local function parameters(fn, method)
+  fn = beneath(fn)
   local info = debug.getinfo(fn, "Su")
   if info.what == "C" then
     return nil

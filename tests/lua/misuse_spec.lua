@@ -47,7 +47,19 @@ local WRONG = {
   { "unknown option \"sinc\" (there are pipelines, since)", function() client:metrics { sinc = 3 } end },
 }
 
+local COLON = "write %s(), with a colon"
+local DOTS = {
+  { COLON:format "client:start", function() client.start "site" end },
+  { COLON:format "client:paginate", function() client.paginate "list_pipelines" end },
+  { COLON:format "client:metrics", function() client.metrics() end },
+  { COLON:format "router:job", function() codepipeline.router().job({}, print) end },
+  { "called with a dot: codepipeline.client{...}", function() codepipeline:client { region = "x" } end },
+  { "called with a dot: codepipeline.client{...}", function() codepipeline:worker(client) end },
+}
+
 local WORKER_WRONG = {
+  { COLON:format "worker:run", function(worker) worker.run() end },
+  { COLON:format "worker:job", function(worker) worker.job({ category = "Build", provider = "X" }, print) end },
   { "an action type must be a table, not a string", function(worker) worker:job("Build", print) end },
   { "a handler must be a function, not a string", function(worker)
     worker:job({ category = "Build", provider = "X" }, "build")
@@ -74,7 +86,7 @@ local function check(wanted, wrong, ...)
 end
 
 describe("misuse", function()
-  for _, case in ipairs(WRONG) do
+  for _, case in ipairs(table.move(DOTS, 1, #DOTS, #WRONG + 1, WRONG)) do
     it("is told where it happened: " .. case[1], function()
       check(case[1], case[2])
     end)
@@ -87,8 +99,17 @@ describe("misuse", function()
     end
   end)
 
-  it("of an emulator that is closed is told, too", function()
-    local emulator = assert(codepipeline.emulator())
+  it("of an emulator and of a run is told, too", function()
+    local emulator = assert(codepipeline.emulator { demo = true })
+    local run = assert(assert(emulator:client()):run "library")
+    for _, name in ipairs { "wait", "follow", "explain", "close" } do
+      check(COLON:format("run:" .. name), function()
+        print(run[name]())
+      end)
+    end
+    check(COLON:format "emulator:client", function()
+      print(emulator.client())
+    end)
     emulator:close()
     check("the emulator is closed", function()
       print(emulator.url)

@@ -349,6 +349,59 @@ describe("what a new user gets wrong", function()
     end)
   end)
 
+  it("has words, whatever was raised", function()
+    local silent = setmetatable({}, { __name = "thing" })
+    local speaking = setmetatable({ message = "no" }, {
+      __tostring = function()
+        return "speaks"
+      end,
+    })
+    with_worker(function(worker)
+      for _, case in ipairs {
+        { { message = "no key", code = 7 }, "no key" },
+        { { "listed" }, "listed" },
+        { { code = 7, where = "there", deep = {} }, "code = 7, where = there" },
+        { {}, "a table was raised that says nothing: give it a message, or __tostring" },
+        { silent, "a table was raised that says nothing: give it a message, or __tostring" },
+        { speaking, "speaks" },
+        { print, "a function was raised, which says nothing" },
+        { 12, "12" },
+      } do
+        assert.equal(case[2], worker:test(function() error(case[1], 0) end).message)
+        assert.equal(case[2], worker:test(function(job) return job:fail(case[1]) end).message)
+        if type(case[1]) ~= "number" then
+          assert.equal(case[2], worker:test(function() return nil, case[1] end).message)
+        end
+      end
+      assert.equal("the handler failed without a message", worker:test(function() error() end).message)
+    end)
+  end)
+
+  it("says which variable will not do", function()
+    with_worker(function(worker)
+      for message, value in pairs {
+        ["the handler returned a list; output variables have names: { digest = sha }"] = { "abc" },
+        ['the output variable "sha" is a table; it must be a string or a number'] = { sha = {} },
+        ['the output variable "sha" is a boolean; it must be a string or a number'] = { sha = true },
+      } do
+        assert.equal(message, worker:test(function() return value end).message)
+      end
+    end)
+  end)
+
+  it("is a colon that was forgotten, too", function()
+    with_worker(function(worker)
+      for wanted, wrong in pairs {
+        ["job:input"] = function(job) job.input "Source" end,
+        ["job:succeed"] = function(job) job.succeed {} end,
+        ["input:extract"] = function(job) job:input("Source").extract() end,
+      } do
+        local done = worker:test(wrong, { inputs = { Source = "tests/lua" } })
+        assert.matches(("rehearsal_spec.lua:%%d+: .*write %s%%(%%), with a colon"):format(wanted), done.message)
+      end
+    end)
+  end)
+
   it("may be an error with a failure type that there is not", function()
     with_worker(function(worker)
       local done = worker:test(function()
