@@ -903,7 +903,10 @@ cpl_status cpl_run_explain(cpl_run *run, const cpl_wait *wait, cpl_reply **out, 
 cpl_status cpl_run_stop(cpl_run *run, cpl_str reason, bool abandon, const cpl_wait *wait, cpl_error *err);
 /* Runs a failed stage again; all_actions: those that succeeded too. The run goes on, and so do its events. */
 cpl_status cpl_run_retry(cpl_run *run, cpl_str stage, bool all_actions, const cpl_wait *wait, cpl_error *err);
-/* Runs a stage again as the execution target ran it. *out is the new execution this starts. */
+/*
+ * Runs a stage again as the execution target ran it; target empty: the newest other one of the pipeline's present
+ * version that succeeded in the stage, CPL_STATE if there is none. *out is the new execution this starts.
+ */
 cpl_status cpl_run_rollback(cpl_run *run, cpl_str stage, cpl_str target, const cpl_wait *wait, cpl_run **out,
                             cpl_error *err);
 

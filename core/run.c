@@ -611,22 +611,41 @@ cpl_status cpl_run_retry(cpl_run *run, cpl_str stage, bool all_actions, const cp
     return CPL_OK;
 }
 
+/* Asks for it, once the target is known. */
+static cpl_status roll_back(cpl_run *run, cpl_str stage, cpl_str target, const cpl_wait *wait, cpl_json **answer,
+                            cpl_error *err) {
+    cpl_buf params, found;
+    cpl_status status = CPL_OK;
+    cpl_wait rest;
+    cpl_pace pace;
+    cpl_buf_init(&params, PARAMS_MAX);
+    cpl_buf_init(&found, PARAMS_MAX);
+    cpl_pace_init(&pace, wait);
+    if (target.n == 0) {
+        status = cpl_run_earlier(run, stage, wait, &found, err);
+        target = cpl_buf_str(&found);
+    }
+    cpl_buf_addc(&params, '{');
+    cpl_run_param(&params, "pipelineName", cpl_str_of(run->pipeline));
+    cpl_run_param(&params, "stageName", stage);
+    cpl_run_param(&params, "targetPipelineExecutionId", target);
+    cpl_buf_addc(&params, '}');
+    if (status == CPL_OK) status = cpl_pace_rest(&pace, &rest, err);
+    if (status == CPL_OK) status = cpl_client_ask(run->client, "RollbackStage", &params, &rest, answer, err);
+    cpl_buf_release(&params);
+    cpl_buf_release(&found);
+    return status;
+}
+
 cpl_status cpl_run_rollback(cpl_run *run, cpl_str stage, cpl_str target, const cpl_wait *wait, cpl_run **out,
                             cpl_error *err) {
     const cpl_run_options options = {run->interval_ms, run->unclaimed_ms};
     cpl_json *answer = NULL;
     cpl_status status;
     cpl_error own;
-    cpl_buf params;
     *out = NULL;
     err = err ? err : &own;
-    cpl_buf_init(&params, PARAMS_MAX);
-    cpl_buf_addc(&params, '{');
-    cpl_run_param(&params, "pipelineName", cpl_str_of(run->pipeline));
-    cpl_run_param(&params, "stageName", stage);
-    cpl_run_param(&params, "targetPipelineExecutionId", target);
-    cpl_buf_addc(&params, '}');
-    status = cpl_client_ask(run->client, "RollbackStage", &params, wait, &answer, err);
+    status = roll_back(run, stage, target, wait, &answer, err);
     if (status == CPL_OK) status = run_new(out, run->client, cpl_str_of(run->pipeline), &options, err);
     if (status == CPL_OK) {
         (*out)->started_ms = cpl_clock_monotonic_ms();
@@ -638,6 +657,5 @@ cpl_status cpl_run_rollback(cpl_run *run, cpl_str stage, cpl_str target, const c
         *out = NULL;
     }
     cpl_json_free(answer);
-    cpl_buf_release(&params);
     return status;
 }

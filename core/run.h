@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A run from the inside: run.c asks and acts, follow.c tells what moved, explain.c why it does not, approval.c decides.
+ * A run from the inside: run.c asks and acts, follow.c tells what moved, explain.c why it does not, approval.c decides,
+ * rollback.c looks back.
  */
 #ifndef CPL_RUN_H
 #define CPL_RUN_H
@@ -96,6 +97,11 @@ void cpl_story_init(cpl_story *story);
 void cpl_story_release(cpl_story *story);
 /* Looks for what moved and puts it in the queue. */
 cpl_status cpl_run_poll(cpl_run *run, int64_t not_before, const cpl_wait *wait, cpl_error *err);
+
+/* ---- rollback.c ---- */
+
+/* Appends the id of the execution that a stage goes back to when nobody names one. CPL_STATE: there is none. */
+cpl_status cpl_run_earlier(const cpl_run *run, cpl_str stage, const cpl_wait *wait, cpl_buf *out, cpl_error *err);
 
 /* ---- explain.c ---- */
 

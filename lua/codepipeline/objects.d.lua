@@ -529,7 +529,7 @@ function Run:retry(stage, options) end
 
 ---Runs a stage again as an earlier execution ran it.
 ---@param stage string
----@param target string|codepipeline.Run
+---@param target? string|codepipeline.Run default: the newest other one of the present version that succeeded there
 ---@return codepipeline.Run? run
 ---@return codepipeline.Error err
 function Run:rollback(stage, target) end

@@ -151,7 +151,8 @@ function Run:retry(stage, options)
 end
 
 --- Runs a stage again as an earlier execution ran it.
--- @param target its id, or a run
+-- @param target its id, or a run; default: the newest other one of the pipeline's present version that succeeded in the
+--   stage, for the service goes back to no other version
 -- @return the run this starts, or nil and err
 function Run:rollback(stage, target)
   return new_run(self.core:rollback(stage, type(target) == "table" and target.id or target))

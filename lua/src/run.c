@@ -363,7 +363,7 @@ static int run_retry(lua_State *L) {
 /* run:rollback(stage, target) -> run | nil, err */
 static int run_rollback(lua_State *L) {
     cpl_run *run = check_run(L);
-    cpl_str stage = check_str(L, 2), target = check_str(L, 3);
+    cpl_str stage = check_str(L, 2), target = opt_str(L, 3);
     lua_turn turn;
     lua_getiuservalue(L, 1, 1);
     lua_run *made = new_run(L, lua_gettop(L));

@@ -139,8 +139,8 @@ class AsyncRun:
             else:
                 return
 
-    async def rollback(self, stage, target):
-        """Runs a stage again as an earlier execution ran it; answers the new one, an AsyncRun."""
+    async def rollback(self, stage, target=None):
+        """Runs a stage again as an earlier execution ran it, see Run.rollback(); answers the new one, an AsyncRun."""
         target = target.id if isinstance(target, AsyncRun) else target
         return AsyncRun(await _in_thread(self._run.rollback, stage, target))
 

@@ -264,8 +264,12 @@ class Run:
         """Runs the failed actions of a stage again, or all of them. This run goes on, and so do its events."""
         self._core.retry(stage, all_actions)
 
-    def rollback(self, stage: str, target: str | Run) -> Run:
-        """Runs a stage again as an earlier execution ran it (its id, or a Run); answers the new execution."""
+    def rollback(self, stage: str, target: str | Run | None = None) -> Run:
+        """Runs a stage again as an earlier execution ran it (its id, or a Run); answers the new execution.
+
+        Without a target it is the newest other execution of the pipeline's present version that succeeded in the stage,
+        for the service goes back to no other version; StateError when there is none.
+        """
         return Run(self._core.rollback(stage, target.id if isinstance(target, Run) else target), self._client)
 
     def approve(self, stage: str, action: str, summary: str = "") -> None:

@@ -326,7 +326,7 @@ static PyObject *run_rollback(PyObject *self, PyObject *args) {
     cpl_str stage = {NULL, 0}, target = {NULL, 0};
     cpl_run *made = NULL;
     turn t;
-    if (!PyArg_ParseTuple(args, "s#s#:rollback", &stage.p, &stage.n, &target.p, &target.n)) return NULL;
+    if (!PyArg_ParseTuple(args, "s#z#:rollback", &stage.p, &stage.n, &target.p, &target.n)) return NULL;
     if (!turn_begin(&t, self, client_of(self), 0)) return NULL;
     cpl_status status = cpl_run_rollback(t.run, stage, target, &t.wait, &made, &t.err);
     if (turn_end(&t, status)) return run_object_new(state_of(self), made, client_of(self));

@@ -124,6 +124,26 @@ describe("a run", function()
     end)
   end)
 
+  it("goes back to the one that was good, or to the one that is named", function()
+    with_run(build(), function(first, client)
+      work(client)
+      assert(assert(first:wait()).succeeded)
+      local none, err = first:rollback "Make"
+      assert.is_nil(none)
+      assert.equal("STATE", err.status)
+      local bad = assert(client:start("site", QUICK))
+      work(client, "it is broken")
+      assert.equal("Failed", assert(bad:wait()).status)
+      for _, target in ipairs { false, first, first.id } do
+        local back = assert(bad:rollback("Make", target or nil))
+        work(client)
+        assert(assert(back:wait()).succeeded)
+        local made = assert(client:get_pipeline_execution { pipelineName = "site", pipelineExecutionId = back.id })
+        assert.equal(first.id, made.pipelineExecution.rollbackMetadata.rollbackTargetPipelineExecutionId)
+      end
+    end, { pipelineType = "V2" })
+  end)
+
   it("that was stopped says why", function()
     with_run(gate(), function(run)
       assert(run:stop("wrong branch", { abandon = true }))

@@ -163,6 +163,33 @@ def test_a_failure_is_explained_and_retried(world, client):
     assert run.wait(10)
 
 
+def test_a_rollback_finds_the_execution_that_was_good(world, client):
+    first = world(BUILD)
+    told(first)
+    work(client)
+    assert first.wait()
+    with pytest.raises(codepipeline.StateError, match='no earlier execution of version 1 of pipeline "site" succeeded'):
+        first.rollback("Build")
+    bad = client.start("site", **QUICK)
+    told(bad)
+    work(client, "it is broken")
+    assert not bad.wait()
+    back = bad.rollback("Build")
+    told(back, 0.2)
+    work(client)
+    assert back.wait()
+    made = client.get_pipeline_execution(pipelineName="site", pipelineExecutionId=back.id)["pipelineExecution"]
+    assert made["rollbackMetadata"]["rollbackTargetPipelineExecutionId"] == first.id
+    with pytest.raises(codepipeline.ParamValidationError, match='stage: pipeline "site" has no stage "Nowhere"'):
+        bad.rollback("Nowhere")
+    named = bad.rollback("Build", first)
+    assert named.status == "InProgress" and named.id not in (back.id, first.id)
+    named.stop(abandon=True)
+    client.update_pipeline(pipeline=client.get_pipeline(name="site")["pipeline"])
+    with pytest.raises(codepipeline.StateError, match="no earlier execution of version 2"):
+        bad.rollback("Build")
+
+
 def test_a_stopped_run(world):
     run = world(GATE)
     run.stop("wrong branch", abandon=True)

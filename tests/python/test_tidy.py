@@ -27,7 +27,7 @@ FLOORS = """
     endpoint reply runtime relay left_out backlog
     s3+s3_exchange+s3_get+s3_put observe creds
     client+call+queue leftover
-    desk transfer doctor run+follow+explain+approval+metrics
+    desk transfer doctor run+follow+explain+approval+rollback+metrics
     guard
     job+result+artifact+state+rehearsal+isolate
     worker+polling+offers+recovery+handover event+event_main function

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 from .output import ago, took
@@ -278,37 +279,14 @@ def retry(session: Session) -> int:
     return _started(session, run, f"runs stage {stage} again:")
 
 
-def _earlier(session: Session, name: str, stage: str) -> str:
-    """The execution before the present one of the stage that succeeded there, of the pipeline's present version: the
-    service goes back to no other."""
-    state = session.client.get_pipeline_state(name=name)
-    stages = {item["stageName"]: item for item in state["stageStates"]}
-    if stage not in stages:
-        raise Misuse(f'{name} has no stage "{stage}"; there is {", ".join(stages)}')
-    present = stages[stage].get("latestExecution", {}).get("pipelineExecutionId")
-    good = session.client.paginate(
-        "list_pipeline_executions",
-        pipelineName=name,
-        filter={"succeededInStage": {"stageName": stage}},
-        max_items=10,
-    )
-    version = state["pipelineVersion"]
-    for item in good:
-        execution = item["pipelineExecutionId"]
-        if execution == present or item.get("executionType") == "ROLLBACK":
-            continue
-        answer = session.client.get_pipeline_execution(pipelineName=name, pipelineExecutionId=execution)
-        if answer["pipelineExecution"]["pipelineVersion"] == version:
-            return str(execution)
-    raise Misuse(f"no earlier execution of version {version} of {name} succeeded in stage {stage}")
-
-
 def rollback(session: Session) -> int:
     args = session.args
-    target = args.to or _earlier(session, args.name, args.stage)
-    run = session.client.run(args.name, target).rollback(args.stage, target)
-    session.out.note(f"runs stage {args.stage} as execution {target} did")
-    return _started(session, _open(session, args.name, run.id), "started")
+    run = _open(session, args.name, args.to).rollback(args.stage, args.to)
+    with contextlib.suppress(session.client.exceptions.PipelineExecutionNotFoundException):  # it may take a moment
+        made = session.client.get_pipeline_execution(pipelineName=args.name, pipelineExecutionId=run.id)
+        target = made["pipelineExecution"]["rollbackMetadata"]["rollbackTargetPipelineExecutionId"]
+        session.out.note(f"runs stage {args.stage} as execution {target} did")
+    return _started(session, run, "started")
 
 
 def stop(session: Session) -> int:

@@ -133,7 +133,8 @@ def _hint(session: Session, error: exceptions.CodePipelineError) -> str:
     """What to do next."""
     if error.code == "PipelineNotFoundException" and session.args.command != "call":
         return _similar(session)
-    if error.code == "StageNotFoundException" and getattr(session.args, "stage", None):
+    no_stage = isinstance(error, exceptions.ParamValidationError) and error.path == "stage"
+    if (no_stage or error.code == "StageNotFoundException") and getattr(session.args, "stage", None):
         state = session.client.get_pipeline_state(name=session.args.name)
         return f"its stages: {', '.join(stage['stageName'] for stage in state['stageStates'])}"
     if isinstance(error, exceptions.ConfigurationError) and ("region" in str(error) or "profile" in str(error)):
