@@ -13,23 +13,14 @@ import sys
 import codepipeline
 
 
-def last_good(client, pipeline, stage):
-    """The id of the newest execution that succeeded in the stage, or None."""
-    succeeded = {"succeededInStage": {"stageName": stage}}
-    executions = client.paginate("list_pipeline_executions", pipelineName=pipeline, filter=succeeded, max_items=1)
-    return next((execution["pipelineExecutionId"] for execution in executions), None)
-
-
-def roll_back(client, run, stage):
-    target = last_good(client, run.pipeline, stage)
-    if target is None:
-        print(f"{run.pipeline}: nothing to roll {stage} back to")
-        return
-    print(f"{run.pipeline}: {stage} goes back to {target}")
+def roll_back(run, stage):
     try:
-        print(f"{run.pipeline}: the rollback {run.rollback(stage, target).wait()}")
-    except codepipeline.ClientError as error:  # the pipeline was changed since
-        print(f"{run.pipeline}: the rollback was refused: {error}")
+        back = run.rollback(stage)
+    except (codepipeline.StateError, codepipeline.ClientError) as error:  # no execution to go back to, or refused
+        print(f"{run.pipeline}: {stage} stays as it is: {error}")
+        return
+    print(f"{run.pipeline}: {stage} goes back, which is execution {back.id}")
+    print(f"{run.pipeline}: the rollback {back.wait()}")
 
 
 def deliver(client, pipeline, options):
@@ -46,7 +37,7 @@ def deliver(client, pipeline, options):
     if not outcome:
         print(outcome.explanation)
     if options.roll_back in failed:
-        roll_back(client, run, options.roll_back)
+        roll_back(run, options.roll_back)
     return bool(outcome)
 
 

@@ -32,7 +32,8 @@ worker:invoke(function(job)
   local stack = wanted.stack
   if job.state == nil then
     local folder = assert(job:input(wanted.artifact):extract())
-    if not io.open(folder .. "/" .. wanted.file) then
+    local there <close> = io.open(folder .. "/" .. wanted.file)
+    if not there then
       return job:fail("the artifact has no file " .. wanted.file, { type = "ConfigurationError" })
     end
     local verb = status_of(stack) and "update-stack" or "create-stack"

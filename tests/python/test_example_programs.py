@@ -92,9 +92,18 @@ def test_a_release_that_fails_says_why_goes_back_and_stops(emulator, client, sit
     emulator.script("fail", provider="CodeBuild", message="no room on the fleet", times=1)
     done = release("--roll-back", "Deploy", "staging", "production")
     assert done.returncode == 1
-    assert "no room on the fleet" in done.stdout and f"staging: Deploy goes back to {good}" in done.stdout
+    assert "no room on the fleet" in done.stdout and "staging: Deploy goes back" in done.stdout
     assert "staging: the rollback Succeeded" in done.stdout and "production:" not in done.stdout
-    assert newest(client, "staging")["executionType"] == "ROLLBACK"
+    back = newest(client, "staging")
+    assert back["executionType"] == "ROLLBACK" and f"which is execution {back['pipelineExecutionId']}" in done.stdout
+    assert back["rollbackMetadata"]["rollbackTargetPipelineExecutionId"] == good
+
+
+def test_a_release_that_has_nothing_to_go_back_to_says_so(emulator, client, site):
+    site("staging", GATE)
+    emulator.script("fail", provider="CodeBuild", message="no room", times=1)
+    done = release("--roll-back", "Deploy", "--approve", "Gate/Sign", "staging")
+    assert done.returncode == 1 and "staging: Deploy stays as it is: no earlier execution of version 1" in done.stdout
 
 
 def test_a_release_of_nothing_is_refused_in_words(client, site):
@@ -215,7 +224,8 @@ class Runner:
         }
 
     def run(self, **inputs):
-        given = {name: str(details.get("default", "")) for name, details in ACTION["inputs"].items()} | inputs
+        given = {name: str(details.get("default", "")) for name, details in ACTION["inputs"].items()}
+        given |= {"package": "codepipeline.whl[cli]", **inputs}
         said = ""
         for step in ACTION["runs"]["steps"]:
             assert "${{" not in step["run"]  # a value in a script's text would be code
@@ -255,7 +265,7 @@ def test_the_step_starts_a_pipeline_and_follows_it(runner, client, site):
     execution = newest(client, "site")["pipelineExecutionId"]
     assert (runner.folder / "output").read_text() == f"execution-id={execution}\n"
     assert "Succeeded" in (runner.folder / "summary").read_text()
-    assert (runner.folder / "installed").read_text() == "-m pip install --quiet codepipeline[cli]\n"
+    assert (runner.folder / "installed").read_text() == "-m pip install --quiet codepipeline.whl[cli]\n"
     variables = client.get_pipeline_execution(pipelineName="site", pipelineExecutionId=execution)
     assert variables["pipelineExecution"]["variables"][0]["resolvedValue"] == "1.4 beta"
 
@@ -266,6 +276,13 @@ def test_the_step_fails_with_the_pipeline_and_says_why(runner, emulator, site):
     status, said = runner.run(pipeline="site")
     assert status == 1 and "no room on the fleet" in said
     assert "no room on the fleet" in (runner.folder / "summary").read_text()
+
+
+def test_the_step_says_what_to_install_and_takes_no_name_from_an_index_by_itself(runner, emulator):
+    assert ACTION["inputs"]["package"]["required"] and "default" not in ACTION["inputs"]["package"]
+    (runner.folder / "python3").write_text("#!/bin/sh\necho no such distribution >&2\nexit 1\n")
+    status, said = runner.run(pipeline="site")
+    assert status == 1 and "no such distribution" in said and "::error::The input package" in said
 
 
 def test_the_step_waits_no_longer_than_it_may(runner, site):
