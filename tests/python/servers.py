@@ -47,13 +47,14 @@ def handler_of(answers):
             if answers.answer:
                 said = answers.answer(answers.sent)
                 answers.say(*(said[::-1] if isinstance(said, tuple) else (said,)))
+            body, cut = answers.body, answers.cut  # who has the headers of an empty answer may change them
             self.send_response(answers.status)
             for name, value in answers.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answers.body)))
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(answers.body[: len(answers.body) - answers.cut])
-            if answers.cut:
+            self.wfile.write(body[: len(body) - cut])
+            if cut:
                 self.close_connection = True
 
         def log_message(self, *unused):
