@@ -11,6 +11,7 @@ is first used. All of them derive from ClientError.
 from __future__ import annotations
 
 import builtins
+import sys
 
 from . import _core
 
@@ -70,7 +71,7 @@ class CodePipelineError(Exception):
         headers: dict[str, str] | None = None,
         members: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(message)
+        Exception.__init__(self, message)  # not super(): where botocore's class comes next, it wants something else
         self.message = message
         if status is not None:
             self.status = status
@@ -92,8 +93,7 @@ class CodePipelineError(Exception):
         return self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        details = {name: value for name, value in self.__dict__.items() if name in _DETAILS}
-        return _rebuild, (type(self), self.message, details)
+        return _rebuild, (type(self), self.args), self.__dict__
 
     @property
     def response(self) -> dict[str, Any]:
@@ -152,6 +152,7 @@ class ClientError(CodePipelineError):
         if operation_name is not None:
             details["operation"] = operation_name
         super().__init__(text, code=code or self._code, **details)
+        self.args = (str(self),)  # as in botocore, and so in repr()
 
     def __str__(self) -> str:
         where = f" when calling the {self.operation} operation" if self.operation else ""
@@ -328,10 +329,6 @@ class JobFailure(CodePipelineError):
     def failure_type(self) -> str:
         return self._failure_type
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        details = {"failure_type": self._failure_type, "external_execution_id": self.external_execution_id}
-        return _rebuild, (type(self), self.message, details)
-
 
 class ConfigurationFailure(JobFailure):
     """Raised by a handler: the action's configuration is wrong.
@@ -395,9 +392,10 @@ FAILURE_TYPES = (
 # The names of botocore's exceptions, for scripts that were written for boto3. Its BotoCoreError is not a base of its
 # ClientError, as ours is: who catches both catches ClientError first.
 BotoCoreError = CodePipelineError
-NoRegionError = ProfileNotFound = ConfigurationError
-NoCredentialsError = PartialCredentialsError = CredentialsError
-EndpointConnectionError = ConnectionClosedError = NetworkError
+NoRegionError = ProfileNotFound = ConfigNotFound = ConfigParseError = InvalidRegionError = ConfigurationError
+NoCredentialsError = PartialCredentialsError = CredentialRetrievalError = TokenRetrievalError = CredentialsError
+SSOTokenLoadError = UnauthorizedSSOTokenError = MetadataRetrievalError = CredentialsError
+EndpointConnectionError = ConnectionClosedError = HTTPClientError = ProxyConnectionError = SSLError = NetworkError
 ConnectTimeoutError = ReadTimeoutError = TimeoutError
 
 _BY_STATUS = {
@@ -417,43 +415,63 @@ _BY_STATUS = {
         ArchiveError,
     )
 }
-_DETAILS = frozenset(
-    (
-        "status",
-        "code",
-        "path",
-        "operation",
-        "http_status",
-        "request_id",
-        "cloudfront_id",
-        "extended_request_id",
-        "attempts",
-        "retry_delay",
-        "retryable",
-        "exhausted",
-        "headers",
-        "members",
-    )
-)
 
 
-def _rebuild(kind: type[CodePipelineError], message: str, details: dict[str, Any]) -> CodePipelineError:
-    return kind(message, **details)
+# What botocore raises where the core's errors become these.
+_THEIRS: dict[type[CodePipelineError], tuple[str, ...]] = {
+    **dict.fromkeys(_BY_STATUS.values(), ("BotoCoreError",)),
+    ClientError: ("ClientError",),
+    ParamValidationError: ("ParamValidationError",),
+    ConfigurationError: ("NoRegionError", "ProfileNotFound"),
+    CredentialsError: ("NoCredentialsError", "PartialCredentialsError"),
+    NetworkError: ("EndpointConnectionError", "ConnectionClosedError"),
+    TimeoutError: ("ConnectTimeoutError", "ReadTimeoutError"),
+}
+
+
+def _join_botocore() -> None:
+    """Once the program has loaded botocore, our classes are botocore's too: a script of which "import boto3" alone was
+    changed still catches those. botocore itself is never loaded for it."""
+    theirs = sys.modules.get("botocore.exceptions")
+    for kind, names in _THEIRS.items() if theirs else ():
+        wanted = [getattr(theirs, name, kind) for name in names]  # without it: an older one, or not all loaded yet
+        if missing := [base for base in wanted if not issubclass(kind, base)]:
+            kind.__bases__ += tuple(missing)
+
+
+def _rebuild(kind: type[CodePipelineError], args: tuple[Any, ...]) -> CodePipelineError:
+    _join_botocore()
+    made = kind.__new__(kind, *args)
+    made.args = args  # an OSError does without those of __new__
+    return made
 
 
 def from_core(*, status: str, code: str | None, **details: Any) -> CodePipelineError:
     """The exception for an error of the core, which calls this with all the details it has."""
     kind = _BY_STATUS.get(status, CodePipelineError)
-    if kind is ClientError and code in _core.error_names():
-        kind = _modelled(code)
+    if kind is ClientError:
+        kind = from_code(code)
+    _join_botocore()
     return kind(status=status, code=code, **details)
 
 
 def _modelled(name: str) -> type[ClientError]:
+    if name in globals():
+        known: type[ClientError] = globals()[name]
+        return known
     doc = f"The service answered {name}."
     made: type[ClientError] = type(name, (ClientError,), {"__doc__": doc, "__module__": __name__, "_code": name})
     first: type[ClientError] = globals().setdefault(name, made)  # another thread may have been first
     return first
+
+
+def from_code(code: str | None) -> type[ClientError]:
+    """The class for an error code, ClientError where the model knows none: botocore's way.
+
+    >>> client.exceptions.from_code("JobNotFoundException").__name__
+    'JobNotFoundException'
+    """
+    return _modelled(code) if code in _core.error_names() else ClientError
 
 
 if not TYPE_CHECKING:
