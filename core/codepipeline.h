@@ -224,6 +224,9 @@ int cpl_model_find_operation(cpl_str name);
 size_t cpl_model_error_count(void);
 const char *cpl_model_error_name(size_t index);
 
+/* What somebody meant who wrote a name that is not there: the nearest of those that are; NULL when none is near. */
+const char *cpl_nearest(cpl_str written, const char *const *names, size_t count);
+
 /* Distinct member names, so that a binding can keep one object for each. */
 size_t cpl_model_name_count(void);
 const char *cpl_model_name(size_t index);

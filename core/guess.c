@@ -42,3 +42,9 @@ void cpl_guess_try(cpl_guess *guess, const char *name) {
     guess->best = name;
     guess->distance = distance;
 }
+
+const char *cpl_nearest(cpl_str written, const char *const *names, size_t count) {
+    cpl_guess guess = cpl_guess_of(written);
+    for (size_t i = 0; i < count; i++) cpl_guess_try(&guess, names[i]);
+    return guess.best;
+}

@@ -225,6 +225,23 @@ for module, names in pairs {
   end
 end
 
+-- A method that is not there is nil, as everywhere in Lua, unless it is a misspelt one.
+setmetatable(core.client_methods, {
+  __index = function(methods, name)
+    local names = {}
+    for method in pairs(methods) do
+      names[#names + 1] = method
+    end
+    for _, operation in ipairs(core.operations()) do
+      names[#names + 1] = operation.method
+    end
+    local meant = core.nearest(name, names)
+    if meant then
+      check.misuse("a client has no method %q; did you mean %q?", name, meant)
+    end
+  end,
+})
+
 --- The job in a Lambda event, for programs that do without a worker; to be answered with report() and closed.
 -- @param value an event: text, a table, or what codepipeline.event() answered
 -- @param options work_dir, artifact_limit

@@ -22,7 +22,13 @@ end
 local function paged(operation)
   local info = paging[operation]
   if not info then
-    check.misuse("there is no operation %q", tostring(operation))
+    local names = {}
+    for name, other in pairs(paging) do
+      names[#names + 1] = other.output_token and name or nil
+    end
+    local meant = core.nearest(tostring(operation), names)
+    meant = meant and ("; did you mean %q?"):format(meant) or ""
+    check.misuse("there is no operation %q%s", tostring(operation), meant)
   end
   if not info.output_token then
     check.misuse("%q has no pages", tostring(operation))

@@ -299,14 +299,19 @@ static int client_operation(lua_State *L) {
     return call(L, check_self(L), check_str(L, lua_upvalueindex(1)), 2);
 }
 
-/* Methods first, then the model's operations, each made on first use and kept. Upvalue: the methods. */
+/* Methods first, then the model's operations, each made on first use and kept. Upvalue: the methods, which say in Lua
+ * what may have been meant by a name that is neither. */
 static int client_index(lua_State *L) {
     int operation;
     lua_settop(L, 2);
     lua_pushvalue(L, 2);
     if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL || lua_type(L, 2) != LUA_TSTRING) return 1;
     operation = cpl_model_find_operation(check_str(L, 2));
-    if (operation < 0) return 1;
+    if (operation < 0) {
+        lua_pushvalue(L, 2);
+        lua_gettable(L, lua_upvalueindex(1));
+        return 1;
+    }
     lua_pushstring(L, cpl_model_operation_info((size_t)operation)->method);
     lua_pushcclosure(L, client_operation, 1);
     lua_pushvalue(L, 2);

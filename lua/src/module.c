@@ -134,6 +134,20 @@ static int module_operations(lua_State *L) {
     return 1;
 }
 
+/* nearest(written, names) -> string or nil */
+static int module_nearest(lua_State *L) {
+    cpl_str written = check_str(L, 1);
+    size_t count = (luaL_checktype(L, 2, LUA_TTABLE), lua_rawlen(L, 2));
+    const char **names = lua_newuserdatauv(L, (count + 1) * sizeof *names, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 2, (lua_Integer)i + 1);
+        names[i] = luaL_checkstring(L, -1); /* which the table keeps */
+        lua_pop(L, 1);
+    }
+    lua_pushstring(L, cpl_nearest(written, names, count)); /* nil for NULL */
+    return 1;
+}
+
 /* pack(path, archive) -> true | nil, err */
 static int module_pack(lua_State *L) {
     cpl_str path = check_str(L, 1), archive = check_str(L, 2);
@@ -169,8 +183,9 @@ static void push_parts(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"encode", module_encode}, {"decode", module_decode},   {"operations", module_operations},
-    {"pack", module_pack},     {"extract", module_extract}, {NULL, NULL},
+    {"encode", module_encode},   {"decode", module_decode}, {"operations", module_operations},
+    {"nearest", module_nearest}, {"pack", module_pack},     {"extract", module_extract},
+    {NULL, NULL},
 };
 
 EXPORT int luaopen_codepipeline_core(lua_State *L);

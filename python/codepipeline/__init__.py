@@ -179,7 +179,9 @@ if not TYPE_CHECKING:
 
     def __getattr__(name):
         if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            from ._absent import absent
+
+            raise absent(f"module {__name__!r}", name, __all__)
         home = name if name in ("exceptions", "session", "testing") else _MODULES.get(name, "exceptions")
         module = __import__(f"{__name__}.{home}", fromlist=["*"])
         value = module if name == home else getattr(module, name)

@@ -5,7 +5,7 @@ import asyncio
 import functools
 
 from . import _core, exceptions
-from ._client import _OPERATIONS, Client
+from ._client import _OPERATIONS, Client, _say_absent
 from ._paging import Pages, Walk, items_of, token_after
 from ._run import Run, RunEvent, RunOutcome
 
@@ -181,6 +181,8 @@ class AsyncClient:
         >>> asyncio.run(count())
         5
     """
+
+    __getattr__ = _say_absent
 
     def __init__(self, region=None, **options):
         self.client = Client(region, **options)

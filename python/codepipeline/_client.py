@@ -58,10 +58,19 @@ def _check_name(pipeline):
         raise TypeError(f"pipeline: expected its name, got {type(pipeline)}")
 
 
+def _say_absent(self, name):
+    from ._absent import absent
+
+    raise absent(f"{type(self).__name__!r} object", name, dir(type(self)))
+
+
 class ServiceModel:
     """Client.meta.service_model, as far as boto3's has it for a script."""
 
-    service_name = "codepipeline"
+    service_name = signing_name = endpoint_prefix = "codepipeline"
+    service_id = "CodePipeline"
+    api_version = "2015-07-09"
+    __getattr__ = _say_absent
 
     @property
     def operation_names(self):
@@ -72,6 +81,7 @@ class Meta:
     """Client.meta, as far as boto3's has it for a script."""
 
     service_model = ServiceModel()
+    __getattr__ = _say_absent
 
     def __init__(self, core):
         self.region_name = core.region
@@ -81,10 +91,6 @@ class Meta:
     @property
     def method_to_api_mapping(self):
         return {row[1]: row[0] for row in _core.operations()}
-
-    @property
-    def events(self):
-        raise AttributeError('there are no handlers by name here: client.on("request", f), client.on("response", f)')
 
 
 class Client:
@@ -134,6 +140,7 @@ class Client:
     """
 
     _pump = None  # what moves submitted calls, see submit()
+    __getattr__ = _say_absent
 
     def __init__(self, region=None, **options):
         if region is not None:
@@ -180,7 +187,9 @@ class Client:
     def _paged(self, operation):
         info = _OPERATIONS.get(operation)
         if info is None or info.output_token is None:
-            what = "has no pages" if info else "is not an operation"
+            names = [name for name, other in _OPERATIONS.items() if other.output_token]
+            meant = None if info else _core.nearest(str(operation), names)
+            what = "has no pages" if info else "is not an operation" + (f'; did you mean "{meant}"?' if meant else "")
             raise self.exceptions.ParamValidationError(f'"{operation}" {what}', path="operation")
         return info
 

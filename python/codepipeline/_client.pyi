@@ -19,8 +19,14 @@ from ._worker import EventJob
 from .notebook.diagram import Pipeline
 from .notebook.table import Table
 
+def _say_absent(self: Any, name: str) -> NoReturn: ...
+
 class ServiceModel:
     service_name: str
+    signing_name: str
+    endpoint_prefix: str
+    service_id: str
+    api_version: str
     @property
     def operation_names(self) -> list[str]: ...
 

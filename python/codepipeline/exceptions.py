@@ -478,7 +478,9 @@ if not TYPE_CHECKING:
 
     def __getattr__(name):
         if name not in _core.error_names():
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            from ._absent import absent
+
+            raise absent(f"module {__name__!r}", name, __dir__())
         return _modelled(name)
 
     def __dir__():

@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from ._client import Client
+from . import _core
+from ._client import Client, _say_absent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,14 +24,29 @@ _CONFIG = {
     "use_fips_endpoint": "use_fips_endpoint",
     "use_dualstack_endpoint": "use_dualstack_endpoint",
 }
-_ALSO = ("retries", "proxies", "client_cert", "signature_version")
+_ALSO = ("retries", "proxies", "client_cert", "signature_version", "user_agent")
 # What has no meaning here: one connection a thread, one way to sign, parameters are always checked.
 _IGNORED = (
+    "account_id_endpoint_mode",
+    "auth_scheme_preference",
+    "client_context_params",
+    "defaults_mode",
+    "disable_request_compression",
+    "endpoint_discovery_enabled",
+    "inject_host_prefix",
     "max_pool_connections",
     "parameter_validation",
+    "request_checksum_calculation",
+    "request_min_compression_size_bytes",
+    "response_checksum_validation",
     "s3",
+    "sigv4a_signing_region_set",
     "tcp_keepalive",
 )
+_REFUSED = {
+    "ignore_configured_endpoint_urls": "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, or the profile, says that",
+    "proxies_config": "ca_bundle, client_cert and client_key are for servers and proxies alike",
+}
 
 
 class Config:
@@ -42,9 +58,11 @@ class Config:
     """
 
     def __init__(self, **options: Any) -> None:
+        known = [*_CONFIG, *_ALSO, *_IGNORED, *_REFUSED]
         for name in options:
-            if name not in _CONFIG and name not in _ALSO and name not in _IGNORED:
-                raise TypeError(f"Config takes no {name!r}")
+            if name not in known:
+                meant = _core.nearest(name, known)
+                raise TypeError(f"Config takes no {name!r}" + (f'; did you mean "{meant}"?' if meant else ""))
         self.__dict__.update(options)
 
     def merge(self, other_config: Config) -> Config:
@@ -83,8 +101,13 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 def _of_config(config: Any) -> dict[str, Any]:
     if config is None:
         return {}
+    for name, why in _REFUSED.items():
+        if getattr(config, name, None):
+            raise ValueError(f"{name}: {why}")
     values = {name: getattr(config, name, None) for name in _CONFIG}
     options = {_CONFIG[name]: value for name, value in values.items() if value is not None}
+    if getattr(config, "user_agent", None):
+        options["user_agent_extra"] = f"{config.user_agent} {options.get('user_agent_extra', '')}".rstrip()
     options.update(_attempts(getattr(config, "retries", None) or {}))
     certificate = getattr(config, "client_cert", None)
     if isinstance(certificate, tuple):
@@ -114,6 +137,7 @@ class Session:
         region_name: str | None = None,
         botocore_session: None = None,
         profile_name: str | None = None,
+        aws_account_id: str | None = None,
     ) -> None:
         if botocore_session is not None:
             raise ValueError("botocore_session: there is no botocore here")
@@ -125,6 +149,9 @@ class Session:
             "profile_name": profile_name,
         }
 
+    if not TYPE_CHECKING:  # for which a name that is not there stays one
+        __getattr__ = _say_absent
+
     def client(
         self,
         service_name: str = "codepipeline",
@@ -133,22 +160,31 @@ class Session:
         use_ssl: bool | None = None,
         verify: bool | str | None = None,
         endpoint_url: str | None = None,
-        *,
+        aws_access_key_id: str | None = None,
+        aws_secret_access_key: str | None = None,
+        aws_session_token: str | None = None,
         config: Any = None,
+        aws_account_id: str | None = None,
         **options: Any,
     ) -> Client:
         """A new Client, with the session's own where the arguments say nothing; they are boto3's, and those of Client.
 
         Certificates are always verified: verify may be a file or folder of authorities."""
         if service_name != "codepipeline":
-            raise ValueError(f'the only service here is "codepipeline", not {service_name!r}')
+            raise ValueError(f'the only service here is "codepipeline"; boto3 has {service_name!r}')
         if verify is False:
             raise ValueError("verify=False: certificates are always verified; verify may name the authorities to trust")
         if isinstance(verify, str):
             options["ca_bundle"] = verify
         if "region" in options:
             region_name = options.pop("region")
-        options.update(region_name=region_name, endpoint_url=endpoint_url)
+        options.update(
+            region_name=region_name,
+            endpoint_url=endpoint_url,
+            aws_access_key_id=aws_access_key_id,
+            aws_secret_access_key=aws_secret_access_key,
+            aws_session_token=aws_session_token,
+        )
         return Client(**{**_of_config(config), **_given(self._options), **_given(options)})
 
     @property
@@ -163,6 +199,10 @@ class Session:
             return Client(**self._options).region
         except ConfigurationError:
             return None
+
+    def get_partition_for_region(self, region_name: str) -> str:
+        """The partition a region is of: "aws" for "eu-west-1"."""
+        return Client(region_name, credentials=False).meta.partition
 
     def get_available_services(self) -> list[str]:
         return ["codepipeline"]

@@ -6,6 +6,7 @@
  *     def operations() -> list[tuple]: ...          # what the model knows, one row an operation
  *     def error_names() -> tuple[str, ...]: ...
  *     def failure_type(status, code, http_status, retryable) -> str: ...
+ *     def nearest(written, names) -> str | None: ...
  *     def pack(path, archive), def extract(archive, directory, limit)
  *     def metrics(client, pipelines, since), def lint(document, region)
  *     def emulator_main(argv) -> int: ...
@@ -158,6 +159,23 @@ static PyObject *error_names(PyObject *module, PyObject *unused) {
     return names;
 }
 
+/* nearest(written, names) -> str or None */
+static PyObject *nearest(PyObject *module, PyObject *args) {
+    (void)module;
+    PyObject *names, *keep = NULL, *found = NULL;
+    const char *written;
+    if (!PyArg_ParseTuple(args, "sO!:nearest", &written, &PyList_Type, &names)) return NULL;
+    char **all = arguments_of(names, &keep);
+    if (keep) {
+        found = module_text(cpl_nearest(cpl_str_of(written), (const char *const *)all, (size_t)PyList_Size(names)));
+    } else if (!PyErr_Occurred()) {
+        PyErr_NoMemory();
+    }
+    Py_XDECREF(keep);
+    PyMem_Free(all);
+    return found;
+}
+
 static PyMethodDef functions[] = {
     {"operations", operations, METH_NOARGS,
      "operations($module, /)\n--\n\nOne tuple an operation: name, method, doc, input_token, output_token, result_key, "
@@ -167,6 +185,8 @@ static PyMethodDef functions[] = {
     {"failure_type", error_failure_type, METH_VARARGS,
      "failure_type($module, status, code, http_status, retryable, /)\n--\n\nThe FailureType that tells best what an "
      "error means."},
+    {"nearest", nearest, METH_VARARGS,
+     "nearest($module, written, names, /)\n--\n\nThe one of names that was meant, or None."},
     {"pack", archive_pack, METH_VARARGS,
      "pack($module, path, archive, /)\n--\n\nZips a folder's contents or one file."},
     {"extract", archive_extract, METH_VARARGS,

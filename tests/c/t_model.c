@@ -399,6 +399,14 @@ TEST(t_model__a_text_far_too_long_is_that_and_nothing_else) {
     cpl_buf_release(&text);
 }
 
+TEST(t_model__the_nearest_name_is_found) {
+    static const char *const names[] = {"list_pipelines", "list_action_types", "close"};
+    CHECK_STR(cpl_nearest(CPL_LIT("list_pipeline"), names, 3), "list_pipelines");
+    CHECK_STR(cpl_nearest(CPL_LIT("Clsoe"), names, 3), "close");
+    CHECK(cpl_nearest(CPL_LIT("get_credentials"), names, 3) == NULL);
+    CHECK(cpl_nearest(CPL_LIT("close"), names, 0) == NULL);
+}
+
 TEST(t_model__a_misspelt_member_is_guessed) {
     static const struct {
         const char *operation, *text, *message;

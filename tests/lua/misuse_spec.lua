@@ -38,6 +38,14 @@ local WRONG = {
   { "variables: expected a table, got a string", function() client:start("site", { variables = "tag=v2" }) end },
   { "parameters must be a table, not a string", function() client:get_pipeline "site" end },
   { "\"get_pipeline\" has no pages", function() client:paginate "get_pipeline" end },
+  { "a client has no method \"list_pipeline\"; did you mean \"list_pipelines\"?", function()
+    client:list_pipeline()
+  end },
+  { "a client has no method \"pagniate\"; did you mean \"paginate\"?", function() client:pagniate "x" end },
+  { "there is no operation \"ListPipeline\"; did you mean \"ListPipelines\"?", function()
+    client:paginate "ListPipeline"
+  end },
+  { "there is no operation \"list_rules\"", function() client:pages "list_rules" end },
   { "unknown option \"maxItems\" (there are max_items, page_size, starting_token)", function()
     client:paginate("list_pipelines", nil, { maxItems = 1 })
   end },
