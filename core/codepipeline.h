@@ -70,6 +70,13 @@ typedef enum cpl_status {
 /* "OK", "INVALID", ...; never NULL. */
 const char *cpl_status_name(cpl_status status);
 
+/* Why a server was not reached, for those who give advice. */
+typedef enum cpl_cause {
+    CPL_CAUSE_NONE, /* whatever else */
+    CPL_CAUSE_NAME, /* nobody knows its name */
+    CPL_CAUSE_TRUST /* its certificate is not trusted */
+} cpl_cause;
+
 /*
  * What went wrong. The caller owns it (usually on the stack); nothing in it needs freeing. Texts that do not fit are
  * cut at a character boundary. All members are zero or empty when they do not apply.
@@ -88,6 +95,7 @@ typedef struct cpl_error {
     char message[1024];     /* lower case, no full stop; the service's own words for CPL_SERVICE */
     char cloudfront_id[96]; /* x-amz-cf-id */
     char extended_id[128];  /* x-amz-id-2 */
+    cpl_cause cause;
 } cpl_error;
 
 /* How far a transfer is. What is sent or fetched again counts once, so done may go back. */

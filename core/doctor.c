@@ -158,10 +158,10 @@ static void judge_silence(doctor *d, const char *what, const cpl_error *err) {
     bool named = cpl_setting_endpoint(d->config, "codepipeline", d->options->endpoint_url).value.n > 0;
     if (err->status == CPL_PROTOCOL) {
         complain(d, "what answers at %s is not the service: %s", cpl_client_endpoint_url(d->client), err->message);
-    } else if (strstr(err->message, "the name was not found") && !named) {
+    } else if (err->cause == CPL_CAUSE_NAME && !named) {
         complain(d, "%s: %s; is \"%.*s\" a region, and is there a network?", what, err->message,
                  (int)cpl_utf8_cut(region.value, 64), region.value.p);
-    } else if (strstr(err->message, "the certificate is not trusted")) {
+    } else if (err->cause == CPL_CAUSE_TRUST) {
         complain(d, "%s: %s; ca_bundle or AWS_CA_BUNDLE names the authorities to trust", what, err->message);
     } else {
         complain(d, "%s: %s", what, err->message);

@@ -601,24 +601,25 @@ typedef struct failure {
     CURLcode code;
     cpl_status status;
     const char *text; /* followed by the host */
+    cpl_cause cause;
 } failure;
 
 static const failure failures[] = {
-    {CURLE_OUT_OF_MEMORY, CPL_NOMEM, "out of memory for a request to"},
-    {CURLE_COULDNT_RESOLVE_PROXY, CPL_NETWORK, "the name of the proxy was not found on the way to"},
-    {CURLE_COULDNT_RESOLVE_HOST, CPL_NETWORK, "the name was not found:"},
-    {CURLE_COULDNT_CONNECT, CPL_NETWORK, "no connection to"},
-    {CURLE_OPERATION_TIMEDOUT, CPL_TIMEOUT, "the time to connect is over:"},
-    {CURLE_GOT_NOTHING, CPL_NETWORK, "the connection was closed before an answer came from"},
-    {CURLE_RECV_ERROR, CPL_NETWORK, "the connection broke during the answer of"},
-    {CURLE_SEND_ERROR, CPL_NETWORK, "the connection broke during the request to"},
-    {CURLE_PARTIAL_FILE, CPL_PROTOCOL, "the answer is shorter than announced by"},
-    {CURLE_WEIRD_SERVER_REPLY, CPL_PROTOCOL, "the answer is not HTTP, from"},
-    {CURLE_UNSUPPORTED_PROTOCOL, CPL_PROTOCOL, "the answer is not HTTP, from"},
-    {CURLE_PEER_FAILED_VERIFICATION, CPL_NETWORK, "the certificate is not trusted, of"},
-    {CURLE_SSL_CONNECT_ERROR, CPL_NETWORK, "no TLS with"},
-    {CURLE_SSL_CACERT_BADFILE, CPL_CONFIG, "the CA bundle cannot be used for"},
-    {CURLE_SSL_CERTPROBLEM, CPL_CONFIG, "the client certificate or its key cannot be used for"},
+    {CURLE_OUT_OF_MEMORY, CPL_NOMEM, "out of memory for a request to", CPL_CAUSE_NONE},
+    {CURLE_COULDNT_RESOLVE_PROXY, CPL_NETWORK, "the name of the proxy was not found on the way to", CPL_CAUSE_NONE},
+    {CURLE_COULDNT_RESOLVE_HOST, CPL_NETWORK, "the name was not found:", CPL_CAUSE_NAME},
+    {CURLE_COULDNT_CONNECT, CPL_NETWORK, "no connection to", CPL_CAUSE_NONE},
+    {CURLE_OPERATION_TIMEDOUT, CPL_TIMEOUT, "the time to connect is over:", CPL_CAUSE_NONE},
+    {CURLE_GOT_NOTHING, CPL_NETWORK, "the connection was closed before an answer came from", CPL_CAUSE_NONE},
+    {CURLE_RECV_ERROR, CPL_NETWORK, "the connection broke during the answer of", CPL_CAUSE_NONE},
+    {CURLE_SEND_ERROR, CPL_NETWORK, "the connection broke during the request to", CPL_CAUSE_NONE},
+    {CURLE_PARTIAL_FILE, CPL_PROTOCOL, "the answer is shorter than announced by", CPL_CAUSE_NONE},
+    {CURLE_WEIRD_SERVER_REPLY, CPL_PROTOCOL, "the answer is not HTTP, from", CPL_CAUSE_NONE},
+    {CURLE_UNSUPPORTED_PROTOCOL, CPL_PROTOCOL, "the answer is not HTTP, from", CPL_CAUSE_NONE},
+    {CURLE_PEER_FAILED_VERIFICATION, CPL_NETWORK, "the certificate is not trusted, of", CPL_CAUSE_TRUST},
+    {CURLE_SSL_CONNECT_ERROR, CPL_NETWORK, "no TLS with", CPL_CAUSE_NONE},
+    {CURLE_SSL_CACERT_BADFILE, CPL_CONFIG, "the CA bundle cannot be used for", CPL_CAUSE_NONE},
+    {CURLE_SSL_CERTPROBLEM, CPL_CONFIG, "the client certificate or its key cannot be used for", CPL_CAUSE_NONE},
 };
 
 /* libcurl calls a header line of more than 100 KB a lack of memory. */
@@ -652,7 +653,7 @@ static cpl_status explain_refusal(transfer *t, int number) {
 }
 
 static cpl_status explain(transfer *t, CURLcode code) {
-    static const failure other = {CURLE_OK, CPL_NETWORK, "no answer from"};
+    static const failure other = {CURLE_OK, CPL_NETWORK, "no answer from", CPL_CAUSE_NONE};
     const failure *row = &other;
     long number = 0;
     if (is_endless_line(t, code)) {
@@ -668,8 +669,10 @@ static cpl_status explain(transfer *t, CURLcode code) {
     }
     curl_easy_getinfo(t->lane->easy, CURLINFO_OS_ERRNO, &number);
     if (code == CURLE_COULDNT_CONNECT && number != 0) return explain_refusal(t, (int)number);
-    return cpl_fail(t->err, row->status, "%s \"%s\": %s", row->text, t->host,
-                    t->lane->detail[0] ? t->lane->detail : curl_easy_strerror(code));
+    cpl_fail(t->err, row->status, "%s \"%s\": %s", row->text, t->host,
+             t->lane->detail[0] ? t->lane->detail : curl_easy_strerror(code));
+    if (t->err) t->err->cause = row->cause;
+    return row->status;
 }
 
 cpl_status cpl_transfer_finish(transfer *t, CURLcode code) {

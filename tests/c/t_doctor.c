@@ -2,6 +2,7 @@
 #include "../../core/clock.h"
 #include "../../core/json.h"
 #include "client_fixture.h"
+#include "tls_server.h"
 
 static cpl_json *examine(const cpl_client_options *options) {
     cpl_reply *reply = NULL;
@@ -148,6 +149,31 @@ TEST(t_doctor__a_proxys_password_is_not_shown) {
     CHECK(strstr(text_of(d, "text"), "canary") == NULL);
     cpl_json_free(d);
     fault_server_stop(server);
+}
+
+TEST(t_doctor__a_name_that_was_written_by_hand_is_not_blamed_on_the_region) {
+    /* A label has at most 63 letters, so no server is asked for this one. */
+    static const char url[] = "https://nowhere-nowhere-nowhere-nowhere-nowhere-nowhere-nowhere-nowhere-1.test";
+    cpl_json *d = examine(&(cpl_client_options){.region = CPL_LIT("eu-west-1"),
+                                                .endpoint_url = cpl_str_of(url),
+                                                .access_key_id = CPL_LIT("AKID"),
+                                                .secret_access_key = CPL_LIT("secret")});
+    CHECK(strstr(problem(d, 0), "the name was not found") && strstr(problem(d, 0), "a region") == NULL);
+    cpl_json_free(d);
+}
+
+TEST(t_doctor__an_untrusted_certificate_is_met_with_advice) {
+    tls_server s = {0};
+    if (system("openssl version >/dev/null 2>&1") != 0) SKIP("the openssl command is not installed");
+    NEED(tls_server_start(&s, NULL));
+    const cpl_client_options options = {.region = CPL_LIT("eu-west-1"),
+                                        .endpoint_url = cpl_str_of(s.url),
+                                        .access_key_id = CPL_LIT("AKID"),
+                                        .secret_access_key = CPL_LIT("secret")};
+    cpl_json *d = examine(&options);
+    CHECK(strstr(problem(d, 0), "; ca_bundle or AWS_CA_BUNDLE names the authorities to trust") != NULL);
+    cpl_json_free(d);
+    tls_server_stop(&s);
 }
 
 TEST_MAIN

@@ -563,6 +563,20 @@ static cpl_status get_over_tls(const tls_server *s, cpl_str ca_bundle, cpl_http_
     return status;
 }
 
+TEST(t_http__a_name_nobody_knows_is_told_from_other_trouble) {
+    /* A label has at most 63 letters, so no server is asked for this one. */
+    static const char url[] = "http://nowhere-nowhere-nowhere-nowhere-nowhere-nowhere-nowhere-nowhere-1.test/";
+    const cpl_http_request request = {.method = CPL_LIT("GET"), .url = cpl_str_of(url)};
+    cpl_http_response response;
+    cpl_error err;
+    cpl_http *http = NULL;
+    cpl_http_response_init(&response);
+    CHECK(cpl_http_new(&http, NULL, &err) == CPL_OK);
+    CHECK(cpl_http_send(http, &request, &response, &err) == CPL_NETWORK && err.cause == CPL_CAUSE_NAME);
+    cpl_http_free(http);
+    cpl_http_response_release(&response);
+}
+
 TEST(t_http__tls_is_verified_against_the_bundle) {
     tls_server s = {0};
     cpl_http_response response;
@@ -572,6 +586,7 @@ TEST(t_http__tls_is_verified_against_the_bundle) {
     if (CHECK(tls_server_start(&s, NULL))) {
         CHECK(get_over_tls(&s, (cpl_str){NULL, 0}, &response, &err) == CPL_NETWORK);
         CHECK(strncmp(err.message, "the certificate is not trusted, of \"127.0.0.1:", 45) == 0 && !response.sent);
+        CHECK(err.cause == CPL_CAUSE_TRUST);
         CHECK(get_over_tls(&s, cpl_str_of(s.certificate), &response, &err) == CPL_OK && response.status == 200);
     }
     cpl_http_response_release(&response);
