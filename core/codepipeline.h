@@ -704,6 +704,13 @@ void cpl_job_event_data(const cpl_job_event *event, cpl_cursor *cursor);
 #define CPL_JOB_ID_SIZE 128
 /* The job's id, also of an event that cpl_job_event_read() refuses; false when it cannot be had. */
 bool cpl_job_event_id(cpl_str text, char out[CPL_JOB_ID_SIZE]);
+/*
+ * What a function does with an event that cannot be read: it reports the job failed, as a ConfigurationError that says
+ * "the event is malformed: " and why. id is the job's; when it cannot be had it is "", nothing is sent, and the answer
+ * is CPL_INVALID.
+ */
+cpl_status cpl_job_event_refuse(cpl_client *client, cpl_str text, cpl_str why, char id[CPL_JOB_ID_SIZE],
+                                const cpl_wait *wait, cpl_error *err);
 
 /*
  * A job made from the text of an event, to be answered by the three functions above; of options work_dir and

@@ -161,6 +161,37 @@ bool cpl_job_event_id(cpl_str text, char out[CPL_JOB_ID_SIZE]) {
     return known;
 }
 
+/* ---- refusing ---- */
+
+static cpl_status fail_job(cpl_client *client, const char *id, cpl_str why, const cpl_wait *wait, cpl_error *err) {
+    cpl_call_options options = {.wait = wait ? *wait : (cpl_wait){0}};
+    char message[sizeof err->message + 40];
+    cpl_reply *reply = NULL;
+    cpl_status status;
+    cpl_buf params;
+    snprintf(message, sizeof message, "the event is malformed: %.*s", (int)why.n, why.p);
+    cpl_buf_init(&params, 8192);
+    cpl_buf_adds(&params, "{\"jobId\":");
+    cpl_json_quote(&params, cpl_str_of(id));
+    cpl_buf_adds(&params, ",\"failureDetails\":{\"type\":\"ConfigurationError\",\"message\":");
+    cpl_json_quote(&params, cpl_str_of(message));
+    cpl_buf_adds(&params, "}}");
+    status = cpl_buf_status(&params, "the failure", err);
+    if (status == CPL_OK) {
+        status = cpl_client_call(client, CPL_LIT("PutJobFailureResult"), cpl_buf_str(&params), &options, &reply, err);
+    }
+    cpl_reply_free(reply);
+    cpl_buf_release(&params);
+    return status;
+}
+
+cpl_status cpl_job_event_refuse(cpl_client *client, cpl_str text, cpl_str why, char id[CPL_JOB_ID_SIZE],
+                                const cpl_wait *wait, cpl_error *err) {
+    if (cpl_job_event_id(text, id)) return fail_job(client, id, why, wait, err);
+    id[0] = '\0';
+    return cpl_fail(err, CPL_INVALID, "the event tells no job's id");
+}
+
 /* ---- a job of it ---- */
 
 cpl_status cpl_job_from_event(cpl_job **out, cpl_client *client, cpl_str event_text, const cpl_worker_options *options,

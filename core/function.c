@@ -24,37 +24,17 @@ static cpl_status refuse(cpl_runtime *runtime, const char *type, const cpl_error
     return cpl_runtime_fail(runtime, cpl_str_of(type), cpl_str_of(text), wait, err);
 }
 
-static cpl_status fail_job(cpl_client *client, const char *id, const char *why, const cpl_wait *wait, cpl_error *err) {
-    cpl_call_options options = {.wait = wait ? *wait : (cpl_wait){0}};
-    cpl_reply *reply = NULL;
-    cpl_status status;
-    cpl_buf params;
-    cpl_buf_init(&params, 8192);
-    cpl_buf_adds(&params, "{\"jobId\":");
-    cpl_json_quote(&params, cpl_str_of(id));
-    cpl_buf_adds(&params, ",\"failureDetails\":{\"type\":\"ConfigurationError\",\"message\":");
-    cpl_json_quote(&params, cpl_str_of(why));
-    cpl_buf_adds(&params, "}}");
-    status = cpl_buf_status(&params, "the failure", err);
-    if (status == CPL_OK) {
-        status = cpl_client_call(client, CPL_LIT("PutJobFailureResult"), cpl_buf_str(&params), &options, &reply, err);
-    }
-    cpl_reply_free(reply);
-    cpl_buf_release(&params);
-    return status;
-}
-
 /* An event that cannot be read fails its job, as far as that is known. */
 static cpl_status refuse_event(cpl_runtime *runtime, cpl_client *client, cpl_str event, const cpl_error *why,
                                const cpl_wait *wait, cpl_error *err) {
-    char id[CPL_JOB_ID_SIZE], message[sizeof why->message + 40];
+    char id[CPL_JOB_ID_SIZE] = "";
     cpl_error failure;
-    if (why->status != CPL_INVALID || !cpl_job_event_id(event, id)) {
-        return refuse(runtime, "CodePipeline.Event", why, wait, err);
+    if (why->status == CPL_INVALID &&
+        cpl_job_event_refuse(client, event, cpl_str_of(why->message), id, wait, &failure) == CPL_OK) {
+        return answer(runtime, "failed", wait, err);
     }
-    snprintf(message, sizeof message, "the event is malformed: %s", why->message);
-    if (fail_job(client, id, message, wait, &failure) == CPL_OK) return answer(runtime, "failed", wait, err);
-    return refuse(runtime, "CodePipeline.Unreported", &failure, wait, err);
+    return id[0] ? refuse(runtime, "CodePipeline.Unreported", &failure, wait, err)
+                 : refuse(runtime, "CodePipeline.Event", why, wait, err);
 }
 
 /* CPL_OK with NULL in *out: the invocation needs no handler, and was answered. */

@@ -577,16 +577,11 @@ end
 
 --- Fails the job of a malformed event, as far as its id is known.
 local function refuse(worker, text, err)
-  local id = core.event_id(text)
+  local id, failure = core.refuse_event(worker.client, text, tostring(err), complaint_to(worker.log))
   if not id then
-    return nil, err
+    return nil, failure or err
   end
   worker.log("error", ("job %s: the event is malformed: %s"):format(id, tostring(err)))
-  local details = { type = "ConfigurationError", message = "the event is malformed: " .. tostring(err) }
-  local sent, failure = worker.client:put_job_failure_result { jobId = id, failureDetails = details }
-  if not sent then
-    return nil, failure
-  end
   return names.fail
 end
 

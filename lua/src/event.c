@@ -33,11 +33,23 @@ static int event_read(lua_State *L) {
     return 1;
 }
 
-/* event_id(text) -> id | nil */
-static int event_id(lua_State *L) {
+/* refuse_event(client, text, why, complain) -> the job's id, or false | nil, err; complain as for a worker */
+static int event_refuse(lua_State *L) {
+    cpl_client *client = check_client(L, 1);
+    cpl_str text = check_str(L, 2), why = check_str(L, 3);
     char id[CPL_JOB_ID_SIZE];
-    bool known = cpl_job_event_id(check_str(L, 1), id);
-    lua_pushstring(L, known ? id : NULL);
+    lua_turn turn;
+    lua_settop(L, 4);
+    push_clients(L, 1, 4);
+    turn_begin(L, &turn, NULL, TURN_FIRMLY, 0);
+    cpl_status status = cpl_job_event_refuse(client, text, why, id, &turn.wait, &turn.err);
+    turn_end(&turn);
+    if (status && id[0]) return push_failure(L, &turn.err);
+    if (id[0]) {
+        lua_pushstring(L, id);
+    } else {
+        lua_pushboolean(L, false);
+    }
     return 1;
 }
 
@@ -97,8 +109,8 @@ static int event_main(lua_State *L) {
 void open_event(lua_State *L) {
     static const luaL_Reg none[] = {{NULL, NULL}};
     static const luaL_Reg functions[] = {
-        {"read_event", event_read},    {"event_id", event_id},     {"sample_event", event_sample},
-        {"job_from_event", event_job}, {"event_main", event_main}, {NULL, NULL},
+        {"read_event", event_read},    {"refuse_event", event_refuse}, {"sample_event", event_sample},
+        {"job_from_event", event_job}, {"event_main", event_main},     {NULL, NULL},
     };
     new_class(L, EVENT_CLASS, none, event_close);
     lua_pop(L, 1);

@@ -546,12 +546,10 @@ class Worker(_handlers.Hooked):
 
     def _refuse(self, event: dict[str, Any] | str | bytes, error: ParamValidationError) -> str:
         """Fails the job of a malformed event."""
-        id = _core.event_id(event)
+        id = _core.refuse_event(self.client._core, event, str(error))
         if id is None:
             raise error
         _log.error("job %s: the event is malformed: %s", id, error)
-        details = {"type": "ConfigurationError", "message": f"the event is malformed: {error}"}
-        self.client.call("PutJobFailureResult", jobId=id, failureDetails=details)
         return "failed"
 
     def run(self) -> Summary:

@@ -43,13 +43,32 @@ PyObject *event_read(PyObject *module, PyObject *value) {
     return job;
 }
 
-PyObject *event_id(PyObject *module, PyObject *value) {
+PyObject *event_refuse(PyObject *module, PyObject *args) {
+    PyObject *client, *value;
+    cpl_str why;
+    Py_ssize_t n;
     event_text source;
     char id[CPL_JOB_ID_SIZE];
+    if (!PyArg_ParseTuple(args, "OOs#:refuse_event", &client, &value, &why.p, &n)) return NULL;
+    why.n = (size_t)n;
+    if (!client_check(PyModule_GetState(module), client)) return NULL;
     if (!event_open(module, value, &source)) return NULL;
-    bool known = cpl_job_event_id(source.text, id);
+    PyThreadState *thread;
+    cpl_wait wait = module_wait(&thread, 0);
+    observe_context watch;
+    cpl_error err = {0};
+    if (!observe_begin(&watch, client, OBSERVE_FIRMLY, &thread, &wait)) {
+        event_release(&source);
+        return NULL;
+    }
+    thread = PyEval_SaveThread();
+    cpl_status status = cpl_job_event_refuse(client_handle(client), source.text, why, id, &wait, &err);
+    PyEval_RestoreThread(thread);
+
+    observe_end(&watch);
     event_release(&source);
-    return module_text(known ? id : NULL);
+    if (!id[0]) Py_RETURN_NONE;
+    return module_done(status, &err) ? module_text(id) : NULL;
 }
 
 PyObject *event_sample(PyObject *module, PyObject *args, PyObject *kwargs) {

@@ -10,7 +10,8 @@
  *     def pack(path, archive), def extract(archive, directory, limit)
  *     def metrics(client, pipelines, since), def lint(document, region)
  *     def emulator_main(argv) -> int: ...
- *     def read_event(event), event_id(event), sample_event(**options), job_from_event(client, event), event_main(argv)
+ *     def read_event(event), sample_event(**options), event_main(argv)
+ *     def job_from_event(client, event), refuse_event(client, event, why)
  *     class Client, Queue, Worker, Job, Emulator          # handles of the core
  *
  * The package codepipeline around it gives these their public form.
@@ -208,8 +209,8 @@ static PyMethodDef functions[] = {
      "emulator_main($module, argv, /)\n--\n\nRuns the codepipeline-emulator command; returns its exit status."},
     {"read_event", event_read, METH_O,
      "read_event($module, event, /)\n--\n\nThe job in an event (str, bytes or dict), with its credentials."},
-    {"event_id", event_id, METH_O,
-     "event_id($module, event, /)\n--\n\nThe job's id, also of an event that is malformed elsewhere, or None."},
+    {"refuse_event", event_refuse, METH_VARARGS,
+     "refuse_event($module, client, event, why, /)\n--\n\nFails the job of a malformed event: its id, or None."},
     {"sample_event", (PyCFunction)(void (*)(void))event_sample, METH_VARARGS | METH_KEYWORDS,
      "sample_event($module, /, **options)\n--\n\nAn event for tests, as a dict."},
     {"job_from_event", (PyCFunction)(void (*)(void))event_job, METH_VARARGS | METH_KEYWORDS,

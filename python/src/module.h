@@ -173,9 +173,12 @@ PyObject *run_next_of(PyObject *module, PyObject *args);
 /* The module functions metrics(client, pipelines, since) and lint(document, region). */
 PyObject *run_metrics(PyObject *module, PyObject *args);
 PyObject *emulator_lint(PyObject *module, PyObject *args);
-/* event.c: read_event(event), event_id(event), sample_event(**options), job_from_event(client, event, ...) */
+/*
+ * event.c: read_event(event), refuse_event(client, event, why), sample_event(**options), job_from_event(client, event,
+ * ...)
+ */
 PyObject *event_read(PyObject *module, PyObject *event);
-PyObject *event_id(PyObject *module, PyObject *event);
+PyObject *event_refuse(PyObject *module, PyObject *args);
 PyObject *event_sample(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *event_job(PyObject *module, PyObject *args, PyObject *kwargs);
 PyObject *event_command(PyObject *module, PyObject *argv);

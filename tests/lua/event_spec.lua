@@ -181,9 +181,19 @@ describe("a worker as a Lambda function", function()
       local worker <close> = worker_for(client, function() end)
       local event = take()
       event["CodePipeline.job"].data.inputArtifacts = "none"
+      local seen = {}
+      client:on("response", function(call)
+        seen[call.operation] = true
+      end)
       assert.equal("failed", worker:lambda_handler(event))
-      assert.matches("inputArtifacts", state_of(client).errorDetails.message)
-      local outcome, err = worker:lambda_handler {}
+      local details = state_of(client).errorDetails
+      assert.equal("ConfigurationError", details.code)
+      assert.matches("^the event is malformed: CodePipeline%.job%.data%.inputArtifacts: ", details.message)
+      assert.is_true(seen.PutJobFailureResult)
+      local outcome, err = worker:lambda_handler(event) -- its job is over now
+      assert.is_nil(outcome)
+      assert.equal("InvalidJobStateException", err.code)
+      outcome, err = worker:lambda_handler {}
       assert.is_nil(outcome)
       assert.equal("CodePipeline.job", err.path)
     end)

@@ -179,9 +179,16 @@ def test_a_handler_that_ends_in_time_is_not(world):
 def test_a_malformed_event_fails_its_job(world):
     event = world.begin()
     event["CodePipeline.job"]["data"]["inputArtifacts"] = "none"
+    seen = []
+    world.client.on("response", lambda event: seen.append(event.operation))
     assert invoke(world, lambda job: None, event) == "failed"
     details = world.state()["errorDetails"]
-    assert "CodePipeline.job.data.inputArtifacts" in details["message"] and details["code"] == "ConfigurationError"
+    assert details["code"] == "ConfigurationError"
+    assert details["message"].startswith("the event is malformed: CodePipeline.job.data.inputArtifacts: ")
+    assert "PutJobFailureResult" in seen
+    with pytest.raises(codepipeline.ClientError) as raised:  # its job is over now
+        invoke(world, lambda job: None, event)
+    assert raised.value.code == "InvalidJobStateException"
 
 
 def test_an_event_without_an_id_is_raised(world):
