@@ -543,6 +543,17 @@ cpl_status cpl_worker_give_token(cpl_worker *worker, cpl_str client_id, cpl_str 
 void cpl_worker_stop(cpl_worker *worker);
 bool cpl_worker_stopping(const cpl_worker *worker);
 int cpl_worker_running(const cpl_worker *worker); /* jobs handed out and not yet answered */
+/*
+ * What became of the jobs, also of those that an earlier worker left in the journal. Whoever sent a result that was
+ * accepted, the handler, a guard or the worker itself, it counts as what it says. Jobs that somebody else has by now
+ * count nowhere.
+ */
+typedef struct cpl_tally {
+    int succeeded, failed, continued;
+    int unreported; /* no result of theirs was accepted: they run, or one is owed, or it was given up on, or in doubt */
+} cpl_tally;
+/* For the thread of cpl_worker_next(). At the end of a stopped worker unreported is 0 if all is well. */
+cpl_tally cpl_worker_tally(const cpl_worker *worker);
 /* Tells the jobs handed out that they should end; stops the worker too. Safe as cpl_worker_stop() is. */
 void cpl_worker_cancel(cpl_worker *worker);
 bool cpl_worker_cancelled(const cpl_worker *worker); /* it was, or its grace is over */

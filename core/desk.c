@@ -364,8 +364,30 @@ static cpl_status send_once(const cpl_desk *desk, cpl_owed *owed, const cpl_wait
     return status;
 }
 
-cpl_status cpl_desk_send(const cpl_desk *desk, cpl_owed *owed, const cpl_wait *wait, cpl_error *err) {
+/* Its token stands right behind the job's id, see result.c and cpl_owed_continuation(). */
+static bool continues(const cpl_owed *owed) {
+    cpl_cursor c;
+    bool found;
+    cpl_cursor_init(&c, cpl_str_of(owed->params));
+    for (int i = 0; i < 4; i++) (void)cpl_cursor_next(&c); /* {, "jobId", its value, the next name */
+    found = c.token == CPL_TOKEN_KEY && cpl_str_is(c.text, "continuationToken");
+    cpl_cursor_release(&c);
+    return found;
+}
+
+static void count(cpl_desk *desk, const cpl_owed *owed) {
+    cpl_verdict verdict = CPL_VERDICT_FAILURE;
+    (void)cpl_owed_verdict(owed->operation, &verdict);
+    if (verdict == CPL_VERDICT_FAILURE) {
+        atomic_fetch_add(&desk->failed, 1);
+    } else {
+        atomic_fetch_add(continues(owed) ? &desk->continued : &desk->succeeded, 1);
+    }
+}
+
+cpl_status cpl_desk_send(cpl_desk *desk, cpl_owed *owed, const cpl_wait *wait, cpl_error *err) {
     cpl_status status = send_once(desk, owed, wait, err);
+    if (status == CPL_OK) count(desk, owed);
     if (status == CPL_OK) (void)mark(desk, owed, CPL_ENTRY_DELIVERED);
     if (status == CPL_STATE && !cpl_client_closed(owed->origin.client)) cpl_desk_forget(desk, owed);
     return status;
@@ -373,8 +395,16 @@ cpl_status cpl_desk_send(const cpl_desk *desk, cpl_owed *owed, const cpl_wait *w
 
 /* ---- results in line ---- */
 
+void cpl_desk_abandon(cpl_desk *desk) {
+    atomic_fetch_add(&desk->abandoned, 1);
+}
+
 void cpl_desk_owe(cpl_desk *desk, cpl_owed *owed) {
     cpl_owed **end = &desk->owed;
+    if (owed == NULL) { /* the service's own time limit ends the job */
+        cpl_desk_abandon(desk);
+        return;
+    }
     cpl_desk_record(desk, owed);
     pthread_mutex_lock(&desk->lock);
     while (*end) end = &(*end)->next;
@@ -391,6 +421,17 @@ cpl_owed *cpl_desk_take_owed(cpl_desk *desk) {
     if (first) desk->owed = first->next;
     pthread_mutex_unlock(&desk->lock);
     return first;
+}
+
+cpl_tally cpl_desk_tally(cpl_desk *desk) {
+    cpl_tally tally = {.succeeded = atomic_load(&desk->succeeded),
+                       .failed = atomic_load(&desk->failed),
+                       .continued = atomic_load(&desk->continued),
+                       .unreported = atomic_load(&desk->running) + atomic_load(&desk->abandoned)};
+    pthread_mutex_lock(&desk->lock);
+    for (const cpl_owed *one = desk->owed; one; one = one->next) tally.unreported++;
+    pthread_mutex_unlock(&desk->lock);
+    return tally;
 }
 
 void cpl_desk_sleep(cpl_desk *desk, int64_t duration_ms) {

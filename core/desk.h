@@ -28,7 +28,7 @@ typedef struct cpl_owed {
     const char *operation; /* static */
     char *params;          /* without the client token, which is added when it is sent */
     bool ambiguous;        /* it was sent and no answer came: it may have been accepted */
-    /* of a journalled job, see cpl_owed_sign() */
+    /* of a job that was polled, see cpl_owed_sign() */
     char *job_id, *nonce;
     int64_t deadline_ms;    /* monotonic: when the service has long ended the job by itself; 0: never */
     bool recorded;          /* the journal has it */
@@ -41,7 +41,7 @@ typedef enum cpl_verdict { CPL_VERDICT_SUCCESS, CPL_VERDICT_FAILURE } cpl_verdic
 /* params are copied; NULL when out of memory. */
 cpl_owed *cpl_owed_new(const cpl_origin *origin, cpl_verdict verdict, cpl_str params);
 void cpl_owed_free(cpl_owed *owed); /* NULL is fine */
-/* Says whose result it is, so that the journal can follow it. False when out of memory. */
+/* Says whose result it is: the journal follows it, and a failure can take its place. False when out of memory. */
 bool cpl_owed_sign(cpl_owed *owed, const char *job_id, const char *nonce, int64_t deadline_ms);
 /* A failure of type JobFailed; the answer of a job that was given up. */
 cpl_owed *cpl_owed_failure(const cpl_origin *origin, const char *job_id, const char *message);
@@ -74,9 +74,11 @@ typedef struct cpl_desk {
     atomic_llong stop_ms;  /* monotonic: when the worker was stopped; 0: it was not */
     atomic_bool cancelled; /* its jobs should end */
     atomic_int references;
-    atomic_int running;     /* jobs handed out and not yet answered */
-    cpl_backlog *backlog;   /* what the jobs' guards asked, for who waits */
-    pthread_mutex_t lock;   /* of owed and of changed */
+    atomic_int running;                      /* jobs handed out and not yet answered */
+    atomic_int succeeded, failed, continued; /* results that were accepted */
+    atomic_int abandoned;                    /* jobs that may be ours, and nobody here will answer any more */
+    cpl_backlog *backlog;                    /* what the jobs' guards asked, for who waits */
+    pthread_mutex_t lock;                    /* of owed and of changed */
     pthread_cond_t changed; /* a slot became free, or something is owed; waits by the monotonic clock */
     cpl_owed *owed;
 } cpl_desk;
@@ -111,13 +113,16 @@ void cpl_desk_record(const cpl_desk *desk, cpl_owed *owed);
  * now or by an earlier attempt whose answer was lost. CPL_STATE: somebody else has the job, or it is over. Else why
  * not; err->retryable tells whether another time may help. err must not be NULL.
  */
-cpl_status cpl_desk_send(const cpl_desk *desk, cpl_owed *owed, const cpl_wait *wait, cpl_error *err);
+cpl_status cpl_desk_send(cpl_desk *desk, cpl_owed *owed, const cpl_wait *wait, cpl_error *err);
 /* Notes that nobody waits for a signed result any more. */
 void cpl_desk_forget(const cpl_desk *desk, const cpl_owed *owed);
-/* Puts a result in line for the worker to send, and records it; takes it over. */
+/* Puts a result in line for the worker to send, and records it; takes it over. NULL: there was no memory for one. */
 void cpl_desk_owe(cpl_desk *desk, cpl_owed *owed);
+/* A job, ours perhaps, will get no answer from here. */
+void cpl_desk_abandon(cpl_desk *desk);
 /* Takes out the first in line; NULL when there is none. */
 cpl_owed *cpl_desk_take_owed(cpl_desk *desk);
+cpl_tally cpl_desk_tally(cpl_desk *desk);
 /* Sleeps for at most duration_ms, less when a slot becomes free or something is owed meanwhile. */
 void cpl_desk_sleep(cpl_desk *desk, int64_t duration_ms);
 

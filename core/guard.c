@@ -42,7 +42,10 @@ static bool report(cpl_guard *guard) {
         (void)cpl_leftover_remove(guard->failure->leftover, NULL); /* nobody is there to be told */
         return true;
     }
-    if (guard->failure->job_id == NULL || cpl_owed_refused(status, &err)) return false;
+    if (guard->failure->job_id == NULL || cpl_owed_refused(status, &err)) {
+        if (status != CPL_STATE) cpl_desk_abandon(guard->desk);
+        return false;
+    }
     cpl_desk_owe(guard->desk, guard->failure);
     guard->failure = NULL;
     return true;

@@ -128,7 +128,7 @@ static void give_up(cpl_job *job) {
         owed = cpl_job_sign(job, cpl_owed_failure(&job->origin, cpl_job_text(job, CPL_JOB_ID), GIVEN_UP));
     }
     cpl_job_sweep(job, owed, false, NULL);
-    if (owed) cpl_desk_owe(job->desk, owed); /* without memory for it, the service's own time limit ends the job */
+    cpl_desk_owe(job->desk, owed);
     cpl_job_close(job, CPL_JOB_LOST);
 }
 

@@ -82,7 +82,7 @@ void cpl_job_write_configuration(const cpl_job *job, cpl_buf *out);
 const char *cpl_job_kms_key(const cpl_job *job);
 /* Notes in the journal how far it is. */
 cpl_status cpl_job_mark(const cpl_job *job, cpl_entry_state state, cpl_error *err);
-/* Makes a result the job's own: its journal entry follows it. NULL when out of memory, and owed is freed. */
+/* Says whose result it is, of a job that was polled. NULL when out of memory, and owed is freed. */
 cpl_owed *cpl_job_sign(const cpl_job *job, cpl_owed *owed);
 /* From now on it takes a slot, until it is answered or freed. */
 void cpl_job_hand_out(cpl_job *job);

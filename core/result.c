@@ -134,9 +134,10 @@ out:
 
 /* ---- getting it there ---- */
 
-/* Worth another try while the handler's thread waits. */
-static bool passes_soon(cpl_status status, const cpl_error *failure) {
-    return status != CPL_OK && status != CPL_CANCELLED && failure->retryable && !cpl_owed_forbidden(status, failure);
+/* Worth another try while the handler's thread waits; of a job that is cancelled, nobody waits for that any more. */
+static bool passes_soon(const cpl_job *job, cpl_status status, const cpl_error *failure) {
+    return status != CPL_OK && status != CPL_CANCELLED && failure->retryable && !cpl_owed_forbidden(status, failure) &&
+           !cpl_desk_cancelled(job->desk);
 }
 
 static void clean_up(cpl_job *job) {
@@ -166,10 +167,10 @@ static cpl_status deliver(cpl_job *job, const cpl_wait *wait, cpl_error *err) {
             break;
         }
         status = cpl_desk_send(job->desk, job->owed, &rest, &failure);
-        if (passes_soon(status, &failure)) {
+        if (passes_soon(job, status, &failure)) {
             paused = cpl_clock_sleep(cpl_owed_delay_ms(++tries), wait, &interrupted);
         }
-    } while (passes_soon(status, &failure) && paused == CPL_OK);
+    } while (passes_soon(job, status, &failure) && paused == CPL_OK);
     if (paused != CPL_OK) failure.status = status = paused;
     if (status == CPL_OK) {
         cpl_job_close(job, CPL_JOB_ANSWERED);

@@ -123,6 +123,14 @@ int cpl_worker_running(const cpl_worker *worker) {
     return atomic_load(&worker->desk->running);
 }
 
+cpl_tally cpl_worker_tally(const cpl_worker *worker) {
+    cpl_tally tally = cpl_desk_tally(worker->desk);
+    tally.unreported += (int)worker->kept_count;
+    for (const cpl_job *job = worker->ready; job; job = job->next) tally.unreported += job->doubtful;
+    for (const cpl_offer *one = worker->offers; one; one = one->next) tally.unreported += one->state != 0;
+    return tally;
+}
+
 cpl_status cpl_worker_add(cpl_worker *worker, const cpl_action_type *type, int *index, cpl_error *err) {
     return cpl_polling_add(worker, type, index, err);
 }
@@ -207,6 +215,7 @@ static bool is_settled(turn *t, cpl_owed *owed, cpl_status status, const cpl_err
     if (status != CPL_OK && !late && !cpl_owed_refused(status, failure)) return false;
     if (status != CPL_OK && status != CPL_STATE && (late || !fail_instead(desk, owed, failure))) {
         cpl_desk_forget(desk, owed);
+        cpl_desk_abandon(desk);
     }
     cpl_owed_free(owed);
     return true;
@@ -244,9 +253,8 @@ static void send_owed(turn *t, const cpl_wait *wait, int64_t *next_ms) {
 static void hand_back(const cpl_worker *worker, cpl_job *job) {
     const char *token = cpl_job_text(job, CPL_JOB_CONTINUATION_TOKEN);
     const char *id = cpl_job_text(job, CPL_JOB_ID);
-    cpl_owed *owed =
-        cpl_job_sign(job, cpl_owed_continuation(&job->origin, id, token ? token : CPL_CONTINUATION_AFRESH));
-    if (owed) cpl_desk_owe(worker->desk, owed);
+    cpl_desk_owe(worker->desk,
+                 cpl_job_sign(job, cpl_owed_continuation(&job->origin, id, token ? token : CPL_CONTINUATION_AFRESH)));
     cpl_job_free(job);
 }
 
@@ -397,7 +405,9 @@ static void say_farewell(turn *t) {
     worker->kept_count = 0;
     while ((job = pop(&worker->ready)) != NULL) {
         bool ours = false;
-        if (job->doubtful && acknowledge(t, job, &ours) == CPL_OK && ours) {
+        cpl_status status = job->doubtful ? acknowledge(t, job, &ours) : CPL_OK;
+        if (status != CPL_OK) cpl_desk_abandon(worker->desk);
+        if (ours) {
             hand_back(worker, job);
         } else {
             cpl_job_free(job);

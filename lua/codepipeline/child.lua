@@ -190,6 +190,9 @@ function child.idle_worker()
   function idle.stopping()
     return true
   end
+  function idle.tally()
+    return { succeeded = 0, failed = 0, continued = 0, unreported = 0 }
+  end
   return idle
 end
 

@@ -78,6 +78,10 @@ function Worker:stop() end
 ---The same, and tells the job under way that it should end.
 function Worker:cancel() end
 
+---What became of the jobs: results accepted, and jobs of which the service has no result.
+---@return { succeeded: integer, failed: integer, continued: integer, unreported: integer }
+function Worker:summary() end
+
 function Worker:close() end
 
 ---Runs the handler for the job in a Lambda event and reports its result.

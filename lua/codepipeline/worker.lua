@@ -673,6 +673,13 @@ function Worker:cancel()
   self.core:cancel()
 end
 
+--- What became of the jobs: how many results the service accepted (succeeded, failed, continued), and of how many jobs
+-- it has none (unreported). After run() that is 0 if all is well; what the journal has of them the next start sends.
+-- Jobs that somebody else has by now count nowhere.
+function Worker:summary()
+  return self.core:tally()
+end
+
 function Worker:close()
   self.core:close()
 end

@@ -186,6 +186,21 @@ static int worker_next(lua_State *L) {
     return 2;
 }
 
+/* worker:tally() -> {succeeded=, failed=, continued=, unreported=} */
+static int worker_tally(lua_State *L) {
+    cpl_tally tally = cpl_worker_tally(check_idle_worker(L)->worker);
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, tally.succeeded);
+    lua_setfield(L, -2, "succeeded");
+    lua_pushinteger(L, tally.failed);
+    lua_setfield(L, -2, "failed");
+    lua_pushinteger(L, tally.continued);
+    lua_setfield(L, -2, "continued");
+    lua_pushinteger(L, tally.unreported);
+    lua_setfield(L, -2, "unreported");
+    return 1;
+}
+
 /* worker:token_wanted() -> id of a customer | nil */
 static int worker_token_wanted(lua_State *L) {
     lua_pushstring(L, cpl_worker_token_wanted(check_idle_worker(L)->worker));
@@ -667,6 +682,7 @@ static int job_rehearsed_state(lua_State *L) {
 static const luaL_Reg worker_methods[] = {
     {"add", worker_add},
     {"next", worker_next},
+    {"tally", worker_tally},
     {"token_wanted", worker_token_wanted},
     {"give_token", worker_give_token},
     {"stop", worker_stop},

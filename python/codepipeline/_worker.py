@@ -255,10 +255,11 @@ class EventJob(Job):
 
 
 class Summary(int):
-    """What Worker.run() did. As a number an exit status: 0, or 1 when a result could not be reported.
+    """What Worker.run() did. As a number an exit status: 0, or 1 when the service has no result of a job at the end.
 
-    succeeded, failed, continued, unreported: how many jobs ended so. As long as the worker runs it goes on trying to
-    deliver the results of the unreported ones, unless the service said that somebody else has the job.
+    succeeded, failed, continued: how many results the service accepted, those that got through late or were left in the
+    journal by an earlier worker too. unreported: how many jobs it got none of; what the journal has of them the next
+    start sends. Jobs that somebody else has by now count nowhere.
 
         >>> int(codepipeline.Summary({"succeeded": 3, "failed": 0, "continued": 0, "unreported": 1}))
         1
@@ -353,7 +354,6 @@ class Worker(_handlers.Hooked):
         self._invoked: Bound | None = None
         self._on_shutdown = on_shutdown
         self._unanswered: dict[str, Job] = {}  # by id: whoever takes a job out answers it
-        self._counts: dict[str, int] = dict.fromkeys(("succeeded", "failed", "continued", "unreported"), 0)
         self._lock = threading.Lock()
         self.progress = progress
         if IN_CHILD:
@@ -561,7 +561,7 @@ class Worker(_handlers.Hooked):
         another error ends the run and is raised, after what runs has finished.
         """
         if IN_CHILD:
-            return Summary(self._counts)
+            return Summary(dict.fromkeys(("succeeded", "failed", "continued", "unreported"), 0))
         threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(self._concurrency)]
         notices = _systemd.Notices()
         if self._core.warning:
@@ -581,7 +581,7 @@ class Worker(_handlers.Hooked):
                 self._core.dismiss(len(threads))
                 self._drain(threads, notices)
             self._ask(self._core.next, _PATIENCE)  # hands out nothing any more; sends what the last jobs could not
-        return Summary(self._counts)
+        return Summary(self._core.tally())
 
     def run_once(self, timeout: float | None = None) -> str | None:
         """Takes at most one job and runs its handler in this thread; for tests and for loops of one's own.
@@ -629,8 +629,6 @@ class Worker(_handlers.Hooked):
 
     def _settle(self, job: Job, outcome: Outcome) -> str:
         name = _report(job, outcome)
-        with self._lock:
-            self._counts[name] += 1
         _log.info("%r %s", job, name)
         return name
 
@@ -700,8 +698,6 @@ class Worker(_handlers.Hooked):
                 interrupt = error
             if not job._core.answered and not _is_settled(error):
                 name = _report(job, Failure.of(error))
-        with self._lock:
-            self._counts[name] += 1
         _log.info("%r %s", job, name)
         _free(job)
         if interrupt:

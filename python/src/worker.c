@@ -135,6 +135,13 @@ static PyObject *worker_dismiss(PyObject *self, PyObject *count) {
     Py_RETURN_NONE;
 }
 
+static PyObject *worker_tally(PyObject *self, PyObject *unused) {
+    (void)unused;
+    cpl_tally tally = cpl_worker_tally(handle_of(self));
+    return Py_BuildValue("{s:i,s:i,s:i,s:i}", "succeeded", tally.succeeded, "failed", tally.failed, "continued",
+                         tally.continued, "unreported", tally.unreported);
+}
+
 static PyObject *worker_token_wanted(PyObject *self, PyObject *unused) {
     (void)unused;
     return module_text(cpl_worker_token_wanted(handle_of(self)));
@@ -195,6 +202,7 @@ static PyMethodDef methods[] = {
     {"take", worker_take, METH_NOARGS,
      "take($self, /)\n--\n\nWaits for a job of feed(), which Ctrl-C does not end; None when dismissed."},
     {"dismiss", worker_dismiss, METH_O, "dismiss($self, count, /)\n--\n\nSo many in take() get None at the end."},
+    {"tally", worker_tally, METH_NOARGS, "tally($self, /)\n--\n\nWhat became of the jobs, as a dict of numbers."},
     {"token_wanted", worker_token_wanted, METH_NOARGS,
      "token_wanted($self, /)\n--\n\nThe id of the customer whose client token is needed, or None."},
     {"give_token", worker_give_token, METH_VARARGS,

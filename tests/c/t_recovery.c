@@ -403,4 +403,21 @@ TEST(t_recovery__cancel_tells_the_jobs_at_once) {
     close_scene(&x, 0);
 }
 
+TEST(t_recovery__a_cancelled_job_tries_once_to_report_and_leaves_the_rest_to_the_worker) {
+    static const fault_step steps[] = {POLLED, ACKNOWLEDGED, TROUBLE, DONE};
+    scene x;
+    cpl_job *job;
+    NEED(open_room());
+    NEED(open_scene(&x, steps, CPL_COUNT(steps), false));
+    NEED((job = next_job(x.worker)) != NULL);
+    cpl_worker_cancel(x.worker);
+    CHECK(cpl_job_succeed(job, NULL, NULL, NULL) == CPL_SERVICE);
+    CHECK(fault_server_requests(x.server) == 3);
+    cpl_job_free(job);
+    CHECK(cpl_worker_tally(x.worker).unreported == 1);
+    CHECK(next_within(x.worker, 0) == NULL);
+    CHECK(cpl_worker_tally(x.worker).unreported == 0 && cpl_worker_tally(x.worker).succeeded == 1);
+    close_scene(&x, 0);
+}
+
 TEST_MAIN

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -188,35 +189,50 @@ TEST(t_worker__no_more_jobs_than_slots) {
     close_line(&s);
 }
 
+#define EIGHT_JOBS                                                                                     \
+    BUILD("A", READS)                                                                                  \
+    "," BUILD("B", READS) "," BUILD("C", READS) "," BUILD("D", READS) "," BUILD("E", READS) "," BUILD( \
+        "F", READS) "," BUILD("G", READS) "," BUILD("H", READS)
+
 typedef struct racer {
     cpl_worker *worker;
-    int done;
+    atomic_int *done; /* of all racers */
 } racer;
+
+static int all_are_done(void *done) {
+    return atomic_load((atomic_int *)done) >= 8;
+}
 
 static void *race(void *context) {
     racer *r = context;
     for (;;) {
-        cpl_wait wait = {.timeout_ms = 400};
+        cpl_wait wait = {.timeout_ms = 10000, .tick = all_are_done, .context = r->done};
         cpl_job *job = NULL;
         cpl_error err = {0};
         if (cpl_worker_next(r->worker, &wait, &job, &err) != CPL_OK || job == NULL) return NULL;
-        if (cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK) r->done++;
+        if (cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK) atomic_fetch_add(r->done, 1);
         cpl_job_free(job);
     }
 }
 
 TEST(t_worker__two_workers_never_do_a_job_twice) {
     service s;
-    racer racers[2] = {{0}};
+    racer racers[2];
     pthread_t threads[2];
-    NEED(open_line(&s, BUILD("A", READS) "," BUILD("B", READS) "," BUILD("C", READS) "," BUILD("D", READS) "," BUILD(
-                           "E", READS) "," BUILD("F", READS) "," BUILD("G", READS) "," BUILD("H", READS)));
-    for (int i = 0; i < 2; i++) racers[i].worker = worker_of(s.client, 3);
+    atomic_int done;
+    cpl_job *job = NULL;
+    atomic_init(&done, 0);
+    NEED(open_line(&s, EIGHT_JOBS));
+    for (int i = 0; i < 2; i++) racers[i] = (racer){worker_of(s.client, 3), &done};
     for (int i = 0; i < 2; i++) CHECK(pthread_create(&threads[i], NULL, race, &racers[i]) == 0);
     for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
-    CHECK(racers[0].done + racers[1].done == 8);
+    CHECK(atomic_load(&done) == 8);
     CHECK(stage_becomes(&s, "Succeeded"));
-    for (int i = 0; i < 2; i++) cpl_worker_free(racers[i].worker);
+    for (int i = 0; i < 2; i++) {
+        CHECK((job = next_within(racers[i].worker, 50)) == NULL);
+        cpl_job_free(job);
+        cpl_worker_free(racers[i].worker);
+    }
     close_line(&s);
 }
 
@@ -225,7 +241,7 @@ static void *take_all(void *context) {
     cpl_job *job;
     while ((job = cpl_worker_take(r->worker)) != NULL) {
         cpl_error err = {0};
-        if (cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK) r->done++;
+        if (cpl_job_succeed(job, NULL, NULL, &err) == CPL_OK) atomic_fetch_add(r->done, 1);
         cpl_job_free(job);
     }
     return NULL;
@@ -233,23 +249,21 @@ static void *take_all(void *context) {
 
 TEST(t_worker__jobs_are_handed_over_to_threads) {
     service s;
-    racer takers[3] = {{0}};
     pthread_t threads[3];
-    cpl_wait wait = {.timeout_ms = 400};
+    atomic_int done;
+    cpl_wait wait = {.timeout_ms = 10000, .tick = all_are_done, .context = &done};
     cpl_error err = {0};
-    NEED(open_line(&s, BUILD("A", READS) "," BUILD("B", READS) "," BUILD("C", READS) "," BUILD("D", READS) "," BUILD(
-                           "E", READS) "," BUILD("F", READS) "," BUILD("G", READS) "," BUILD("H", READS)));
-    cpl_worker *worker = worker_of(s.client, 3);
-    for (int i = 0; i < 3; i++) {
-        takers[i].worker = worker;
-        CHECK(pthread_create(&threads[i], NULL, take_all, &takers[i]) == 0);
-    }
-    CHECK(cpl_worker_feed(worker, &wait, &err) == CPL_OK && err.status == CPL_OK);
-    cpl_worker_dismiss(worker, 3);
+    atomic_init(&done, 0);
+    NEED(open_line(&s, EIGHT_JOBS));
+    racer taker = {worker_of(s.client, 3), &done};
+    for (int i = 0; i < 3; i++) CHECK(pthread_create(&threads[i], NULL, take_all, &taker) == 0);
+    CHECK(cpl_worker_feed(taker.worker, &wait, &err) == CPL_CANCELLED);
+    cpl_worker_dismiss(taker.worker, 3);
     for (int i = 0; i < 3; i++) pthread_join(threads[i], NULL);
-    CHECK(takers[0].done + takers[1].done + takers[2].done == 8);
+    CHECK(atomic_load(&done) == 8);
+    CHECK(cpl_worker_tally(taker.worker).succeeded == 8);
     CHECK(stage_becomes(&s, "Succeeded"));
-    cpl_worker_free(worker);
+    cpl_worker_free(taker.worker);
     close_line(&s);
 }
 
@@ -638,6 +652,49 @@ TEST(t_worker__a_result_that_did_not_get_through_is_owed_and_not_turned_into_a_f
     CHECK(next_within(x.worker, 100) == NULL);
     CHECK(strstr(fault_server_request(x.server, 5), "PutJobSuccessResult"));
     CHECK(strstr(fault_server_request(x.server, 5), "the real result"));
+    close_script(&x);
+}
+
+TEST(t_worker__a_tally_tells_what_became_of_the_jobs) {
+    static const fault_step steps[] = {JOBS(JOB(ONE, "1") "," JOB(TWO, "2")),
+                                       ACKNOWLEDGED,
+                                       ACKNOWLEDGED,
+                                       DONE,
+                                       DONE,
+                                       JOBS(JOB(ONE, "3") "," JOB(TWO, "4")),
+                                       ACKNOWLEDGED,
+                                       DONE,
+                                       REFUSED("InvalidNonceException"),
+                                       JOBS("")};
+    script x;
+    cpl_job *one, *two;
+    cpl_tally tally;
+    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    NEED((one = next_job(x.worker)) != NULL);
+    NEED((two = next_job(x.worker)) != NULL);
+    CHECK(cpl_worker_tally(x.worker).unreported == 2);
+    CHECK(cpl_job_succeed(one, NULL, NULL, NULL) == CPL_OK);
+    CHECK(cpl_job_later(two, CPL_LIT("{}"), 0, NULL, NULL, NULL) == CPL_OK);
+    cpl_job_free(one);
+    cpl_job_free(two);
+    NEED((one = next_job(x.worker)) != NULL);
+    CHECK(cpl_job_fail(one, CPL_LIT(""), CPL_LIT("no"), CPL_LIT(""), NULL, NULL) == CPL_OK);
+    cpl_job_free(one);
+    CHECK(next_within(x.worker, 50) == NULL); /* the other one is somebody else's */
+    tally = cpl_worker_tally(x.worker);
+    CHECK(tally.succeeded == 1 && tally.failed == 1 && tally.continued == 1 && tally.unreported == 0);
+    close_script(&x);
+}
+
+TEST(t_worker__a_job_in_doubt_at_the_end_counts_as_unreported) {
+    static const fault_step steps[] = {JOBS(JOB(ONE, "1")), TROUBLE};
+    script x;
+    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    CHECK(next_within(x.worker, 600) == NULL);
+    CHECK(cpl_worker_tally(x.worker).unreported == 1);
+    cpl_worker_stop(x.worker);
+    CHECK(next_within(x.worker, 50) == NULL);
+    CHECK(cpl_worker_tally(x.worker).unreported == 1);
     close_script(&x);
 }
 

@@ -201,6 +201,26 @@ describe("a worker", function()
     end)
   end)
 
+  it("tells after run what became of the jobs, and whether a result is still owed", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local action = helper.action("Make", "Build", "Builder", { "Source" })
+      assert(client:create_pipeline { pipeline = helper.pipeline("p", { action }) })
+      local rows = { { times = 3, succeeded = 1, unreported = 0 }, { times = -1, succeeded = 0, unreported = 1 } }
+      for _, row in ipairs(rows) do
+        assert(emulator:fault { kind = "reset", operation = "PutJobSuccessResult", times = row.times })
+        local worker <close> = assert(codepipeline.worker(client, { poll_interval = 0.01, log = function() end }))
+        worker:job(BUILDER, function()
+          worker:cancel() -- else it would wait for the result to get through
+        end)
+        assert.is_true(worker:run())
+        local expected = { succeeded = row.succeeded, failed = 0, continued = 0, unreported = row.unreported }
+        assert.same(expected, worker:summary())
+        assert(client:start_pipeline_execution { name = "p" })
+      end
+    end)
+  end)
+
   it("run finishes what runs and returns on SIGTERM", function()
     helper.with_emulator(function(emulator, client)
       helper.prepare(emulator, client)

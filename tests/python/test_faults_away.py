@@ -7,6 +7,7 @@ import time
 import pytest
 
 import host
+import judge
 from host import Host
 from road import to
 
@@ -75,5 +76,23 @@ def test_results_outlast_hours_without_the_service(machine):
     assert machine.results(), "owed for a minute since the service came back"
     machine.wait(JOBS)
     machine.stop()
-    machine.judge((0, 1))  # 1: when the handlers ended, their results could not be reported
+    machine.judge()  # ends with 0: every result got through after all
     assert {machine.bench.state(name)["status"] for name in machine.bench.names} == {"Succeeded"}
+
+
+def test_a_worker_that_ends_meanwhile_says_so_and_the_next_one_delivers(machine):
+    machine.road.watch = lambda name, when, sender: name.startswith("PutJob") and setattr(machine.road, "away", True)
+    machine.spawn()
+    wait_for(lambda: machine.road.knocks > 0)
+    machine.switch.set(uptime_s=HOUR)  # the job's thread leaves its result to the worker
+    knocks = machine.road.knocks
+    wait_for(lambda: machine.road.knocks > knocks)
+    assert machine.stop() == 1
+    assert list(judge.journal_rows(machine.disk.folder / "jobs.db").values()) == [judge.DELIVERED - 1]
+    machine.road.watch = lambda name, when, sender: None
+    machine.road.away = False
+    machine.spawn()
+    machine.wait(1)
+    assert machine.stop() == 0
+    machine.judge((0, 1))
+    assert machine.bench.state()["status"] == "Succeeded"

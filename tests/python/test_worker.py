@@ -410,6 +410,43 @@ def test_a_job_whose_result_nobody_takes_is_logged_and_the_worker_lives(world, c
     assert "could not be sent" in caplog.text
 
 
+def cancelling(world):
+    """A worker that is told to end while its one job runs, so that it does not wait for a result to get through."""
+    world.start(action("Make"))
+    worker = world.worker()
+
+    @worker.job(category="Build", provider="Builder")
+    def handler(job):
+        worker.cancel()
+
+    return worker
+
+
+def test_a_run_ends_with_0_when_a_result_got_through_in_the_end(world, emulator):
+    emulator.fault("reset", "PutJobSuccessResult", times=3)  # what the client tries by itself
+    summary = cancelling(world).run()
+    assert (int(summary), summary.succeeded, summary.unreported) == (0, 1, 0)
+    assert world.state()["status"] == "Succeeded"
+
+
+def test_a_run_ends_with_1_when_a_result_is_still_owed(world, emulator):
+    emulator.fault("reset", "PutJobSuccessResult", times=None)
+    summary = cancelling(world).run()
+    assert (int(summary), summary.succeeded, summary.unreported) == (1, 0, 1)
+
+
+def test_a_run_ends_with_0_when_somebody_else_has_answered(world):
+    world.start(action("Make"))
+    worker = world.worker()
+
+    @worker.job(category="Build", provider="Builder")
+    def handler(job):
+        world.client.put_job_failure_result(jobId=job.id, failureDetails={"type": "JobFailed", "message": "meddled"})
+        worker.stop()
+
+    assert repr(worker.run()) == "Summary(succeeded=0, failed=0, continued=0, unreported=0)"
+
+
 # ---- many jobs ----
 
 
