@@ -655,6 +655,41 @@ TEST(t_worker__a_result_that_did_not_get_through_is_owed_and_not_turned_into_a_f
     close_script(&x);
 }
 
+/* Where results are owed in memory alone, too. */
+TEST(t_worker__an_owed_result_that_is_refused_for_good_becomes_a_failure) {
+    static const fault_step steps[] = {
+        JOBS(JOB(ONE, "1")), ACKNOWLEDGED, TROUBLE, TROUBLE, TROUBLE, REFUSED("ValidationException"), DONE, JOBS("")};
+    script x;
+    cpl_job *job;
+    cpl_wait wait = {.timeout_ms = 300};
+    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    NEED((job = next_job(x.worker)) != NULL);
+    CHECK(cpl_job_succeed(job, NULL, &wait, NULL) != CPL_OK);
+    cpl_job_free(job);
+    CHECK(next_within(x.worker, 100) == NULL);
+    CHECK(strstr(fault_server_request(x.server, 6), "PutJobFailureResult"));
+    CHECK(strstr(fault_server_request(x.server, 6), "the result was refused: ValidationException no"));
+    CHECK(cpl_worker_tally(x.worker).failed == 1 && cpl_worker_tally(x.worker).unreported == 0);
+    close_script(&x);
+}
+
+TEST(t_worker__what_a_guard_cannot_report_is_owed) {
+    static const fault_step steps[] = {JOBS(JOB(ONE, "1")), ACKNOWLEDGED, TROUBLE, TROUBLE, TROUBLE, DONE, JOBS("")};
+    script x;
+    cpl_job *job;
+    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    NEED((job = next_job(x.worker)) != NULL);
+    CHECK(cpl_job_guard(job, 1, NULL) == CPL_OK);
+    CHECK(cpl_job_wait_cancelled(job, NULL, &(bool){false}, NULL) == CPL_OK); /* it has fired */
+    cpl_job_free(job);
+    CHECK(cpl_worker_tally(x.worker).unreported == 1);
+    CHECK(next_within(x.worker, 100) == NULL);
+    CHECK(strstr(fault_server_request(x.server, 5), "PutJobFailureResult"));
+    CHECK(strstr(fault_server_request(x.server, 5), "the time limit is nearly up"));
+    CHECK(cpl_worker_tally(x.worker).failed == 1 && cpl_worker_tally(x.worker).unreported == 0);
+    close_script(&x);
+}
+
 TEST(t_worker__a_tally_tells_what_became_of_the_jobs) {
     static const fault_step steps[] = {JOBS(JOB(ONE, "1") "," JOB(TWO, "2")),
                                        ACKNOWLEDGED,
