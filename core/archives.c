@@ -41,9 +41,9 @@ _Static_assert(ARCHIVE_VERSION_NUMBER / 1000000 == 3, "all of libarchive 3 has t
     X(archive_errno) X(archive_error_string) X(archive_read_data_block) X(archive_read_free) X(archive_read_new)      \
     X(archive_read_next_header) X(archive_read_open_fd) X(archive_read_support_filter_gzip)                           \
     X(archive_read_support_format_tar) X(archive_read_support_format_zip_seekable) X(archive_write_close)             \
-    X(archive_write_data) X(archive_write_free) X(archive_write_header) X(archive_write_new) X(archive_write_open_fd) \
-    X(archive_write_set_bytes_in_last_block) X(archive_write_set_format_zip) X(archive_write_set_options)             \
-    X(archive_write_zip_set_compression_deflate)
+    X(archive_write_data) X(archive_write_free) X(archive_write_header) X(archive_write_new) X(archive_write_open)    \
+    X(archive_write_open_fd) X(archive_write_set_bytes_in_last_block) X(archive_write_set_format_zip)                 \
+    X(archive_write_set_options) X(archive_write_zip_set_compression_deflate)
 /* clang-format on */
 
 static struct { FUNCTIONS(CPL_LATE_POINTER) } lib;
@@ -644,28 +644,34 @@ static cpl_status pack_from(pack *p, const char *from) {
     return status;
 }
 
-static cpl_status write_archive(pack *p, const char *from, int fd, const char *to) {
-    cpl_status status;
+static cpl_status begin_zip(pack *p, const char *to) {
     int ok;
     p->writer = lib.archive_write_new();
     p->entry = lib.archive_entry_new();
-    p->block = cpl_malloc(BLOCK);
-    if (p->writer == NULL || p->entry == NULL || p->block == NULL) {
-        status = cpl_fail_nomem(p->err);
-        goto out;
-    }
+    if (p->writer == NULL || p->entry == NULL) return cpl_fail_nomem(p->err);
     ok = lib.archive_write_set_format_zip(p->writer);
     if (ok == ARCHIVE_OK) ok = lib.archive_write_zip_set_compression_deflate(p->writer);
     if (ok == ARCHIVE_OK) ok = lib.archive_write_set_options(p->writer, "hdrcharset=UTF-8");
     if (ok == ARCHIVE_OK) ok = lib.archive_write_set_bytes_in_last_block(p->writer, 1);
-    if (ok == ARCHIVE_OK) ok = lib.archive_write_open_fd(p->writer, fd);
-    status = ok == ARCHIVE_OK ? pack_from(p, from) : archive_fault(p->writer, to, p->err);
-    if (status == CPL_OK && lib.archive_write_close(p->writer) != ARCHIVE_OK) {
+    return ok == ARCHIVE_OK ? CPL_OK : archive_fault(p->writer, to, p->err);
+}
+
+static cpl_status end_zip(pack *p, const char *to, cpl_status status) {
+    if (status == CPL_OK && lib.archive_write_close(p->writer) != ARCHIVE_OK)
         status = archive_fault(p->writer, to, p->err);
-    }
-out:
     lib.archive_entry_free(p->entry);
     lib.archive_write_free(p->writer);
+    return status;
+}
+
+static cpl_status write_archive(pack *p, const char *from, int fd, const char *to) {
+    cpl_status status = begin_zip(p, to);
+    p->block = cpl_malloc(BLOCK);
+    if (status == CPL_OK && p->block == NULL) status = cpl_fail_nomem(p->err);
+    if (status == CPL_OK && lib.archive_write_open_fd(p->writer, fd) != ARCHIVE_OK)
+        status = archive_fault(p->writer, to, p->err);
+    if (status == CPL_OK) status = pack_from(p, from);
+    status = end_zip(p, to, status);
     cpl_free(p->block);
     return status;
 }
@@ -697,6 +703,46 @@ out:
     cpl_buf_release(&p.name);
     cpl_buf_release(&temp);
     return status;
+}
+
+/* ---- packing what is in memory ---- */
+
+static la_ssize_t add_to_buffer(struct archive *a, void *buffer, const void *bytes, size_t n) {
+    (void)a;
+    cpl_buf_add(buffer, bytes, n);
+    return cpl_buf_ok(buffer) ? (la_ssize_t)n : -1;
+}
+
+static cpl_status pack_text(pack *p, const cpl_archive_file *file) {
+    const struct stat info = {.st_mode = S_IFREG | 0644};
+    cpl_status status = pack_name(p, file->name);
+    if (status) return status;
+    lib.archive_entry_set_size(p->entry, (int64_t)file->text.n);
+    status = pack_header(p, &info);
+    if (status == CPL_OK && file->text.n > 0 &&
+        lib.archive_write_data(p->writer, file->text.p, file->text.n) != (la_ssize_t)file->text.n)
+        status = archive_fault(p->writer, p->shown, p->err);
+    return status;
+}
+
+cpl_status cpl_archive_zip(const cpl_archive_file *files, size_t count, cpl_buf *out, cpl_error *err) {
+    static const char to[] = "the archive";
+    pack p = {.err = err};
+    cpl_status status = need_library(err);
+    if (status) return status;
+    cpl_buf_init(&p.name, CPL_TREE_PATH_MAX);
+    enter_locale(&p.locale);
+    status = begin_zip(&p, to);
+    if (status == CPL_OK && lib.archive_write_open(p.writer, out, NULL, add_to_buffer, NULL) != ARCHIVE_OK)
+        status = archive_fault(p.writer, to, err);
+    for (size_t i = 0; i < count && status == CPL_OK; i++) {
+        cpl_buf_clear(&p.name);
+        status = pack_text(&p, &files[i]);
+    }
+    status = end_zip(&p, to, status);
+    leave_locale(&p.locale);
+    cpl_buf_release(&p.name);
+    return cpl_buf_ok(out) ? status : cpl_buf_status(out, to, err);
 }
 
 /* ---- the public face ---- */

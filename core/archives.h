@@ -28,4 +28,11 @@ cpl_status cpl_archive_extract(const char *path, const char *directory, const cp
  */
 cpl_status cpl_archive_pack(const char *from, const char *to, const cpl_wait *wait, cpl_error *err);
 
+typedef struct cpl_archive_file {
+    const char *name; /* in the archive; CPL_ARCHIVE when it could not be unpacked */
+    cpl_str text;
+} cpl_archive_file;
+/* Zips them in the order they come, into memory. The same files give the same bytes. */
+cpl_status cpl_archive_zip(const cpl_archive_file *files, size_t count, cpl_buf *out, cpl_error *err);
+
 #endif

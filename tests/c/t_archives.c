@@ -336,6 +336,33 @@ static void make_tree(void) {
     CHECK(symlink("gr\303\274n/run", in_room("from/link")) == 0);
 }
 
+TEST(t_archives__texts_in_memory_are_packed_as_files_are) {
+    static const cpl_archive_file files[] = {
+        {"gr\303\274n/a.txt", {"one", 3}}, {"empty", {NULL, 0}}, {"z", {"\0\1", 2}}};
+    static const cpl_archive_file bad = {"../up", {"x", 1}};
+    cpl_error err = {0};
+    cpl_buf zip, again, small;
+    NEED(enter_room());
+    cpl_buf_init(&zip, 4096);
+    cpl_buf_init(&again, 4096);
+    cpl_buf_init(&small, 64);
+    CHECK(cpl_archive_zip(files, CPL_COUNT(files), &zip, &err) == CPL_OK);
+    CHECK(cpl_archive_zip(files, CPL_COUNT(files), &again, &err) == CPL_OK);
+    CHECK(cpl_str_eq(cpl_buf_str(&zip), cpl_buf_str(&again)));
+    write_file("a.zip", zip.p, zip.n, 0644);
+    if (!CHECK(unpack("a.zip", "to", &err) == CPL_OK)) printf("  %s\n", err.message);
+    check_file("to/gr\303\274n/a.txt", "one");
+    check_file("to/empty", "");
+    CHECK(count_names(in_room("to")) == 3);
+    CHECK(cpl_archive_zip(&bad, 1, &again, &err) == CPL_ARCHIVE);
+    CHECK_STR(err.message, "\"../up\" leaves the directory (\"..\")");
+    CHECK(cpl_archive_zip(files, CPL_COUNT(files), &small, &err) == CPL_TOO_LARGE);
+    cpl_buf_release(&zip);
+    cpl_buf_release(&again);
+    cpl_buf_release(&small);
+    leave_room();
+}
+
 TEST(t_archives__what_was_packed_unpacks_the_same) {
     cpl_error err = {0};
     char target[64] = "";
