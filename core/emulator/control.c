@@ -106,6 +106,11 @@ static void show_status(const emu_control *control, emu_response *response) {
     cpl_buf_adds(out, "]}");
 }
 
+static void show_fault_kinds(const emu_control *control, emu_response *response) {
+    (void)control;
+    emu_fault_kinds_write(&response->body);
+}
+
 static void show_ledger(const emu_control *control, emu_response *response) {
     emu_ledger_write(control->ledger, 0, &response->body);
 }
@@ -217,6 +222,7 @@ static const struct view {
 } views[] = {{"status", "application/json", show_status},
              {"ledger", "application/json", show_ledger},
              {"recent", "application/json", show_recent},
+             {"fault_kinds", "application/json", show_fault_kinds},
              {"", "text/html; charset=utf-8", show_page}};
 
 static const struct knob {

@@ -109,13 +109,16 @@ static cpl_status check_bytes(const cpl_fault *fault, cpl_error *err) {
     return CPL_OK;
 }
 
+static cpl_status no_kind(cpl_str name, cpl_error *err) {
+    char known[512] = "";
+    for (size_t i = 0, n = 0; i < CPL_COUNT(kinds); i++)
+        n += (size_t)snprintf(known + n, sizeof known - n, "%s%s", i ? ", " : "", kinds[i].name);
+    return cpl_fail_at(err, CPL_INVALID, "kind", "kind: \"%.*s\" is no fault; these are: %s",
+                       (int)cpl_utf8_cut(name, 40), name.p ? name.p : "", known);
+}
+
 static cpl_status check(const cpl_fault *fault, cpl_error *err) {
-    if (find_kind(fault->kind) == NULL)
-        return cpl_fail_at(err, CPL_INVALID, "kind",
-                           "kind: \"%.*s\" is no fault; reset, lost-answer, cut-answer, stall, trickle, 500, "
-                           "502, 503, 504, late-500, throttling, retry-after, expired-token, "
-                           "access-denied, not-found, no-json, empty, html and redirect are",
-                           (int)cpl_utf8_cut(fault->kind, 40), fault->kind.p ? fault->kind.p : "");
+    if (find_kind(fault->kind) == NULL) return no_kind(fault->kind, err);
     if (fault->operation.n > 0 && !is_known(fault->operation))
         return cpl_fail_at(err, CPL_INVALID, "operation",
                            "operation: \"%.*s\" is neither an operation (PollForJobs) nor "
@@ -160,6 +163,13 @@ void emu_faults_write(const emu_faults *faults, cpl_buf *out) {
         cpl_buf_addf(out, ",\"times\":%d}", f->times);
         between = ",";
     }
+    cpl_buf_addc(out, ']');
+}
+
+void emu_fault_kinds_write(cpl_buf *out) {
+    for (size_t i = 0; i < CPL_COUNT(kinds); i++)
+        cpl_buf_addf(out, "%s{\"kind\":\"%s\",\"bytes\":%s}", i ? "," : "[", kinds[i].name,
+                     counts_bytes(&kinds[i]) ? "true" : "false");
     cpl_buf_addc(out, ']');
 }
 

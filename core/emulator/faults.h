@@ -16,6 +16,9 @@ cpl_status emu_faults_add(emu_faults *faults, const cpl_fault *fault, cpl_error 
 /* [{kind, operation, job_id, times}, ...]: those that may still strike. */
 void emu_faults_write(const emu_faults *faults, cpl_buf *out);
 
+/* [{kind, bytes}, ...]: all that there are, and whether they count bytes. */
+void emu_fault_kinds_write(cpl_buf *out);
+
 /* "PutJobSuccessResult", "GetObject", ...: what a fault calls a request; absent for one that has no name. */
 cpl_str emu_request_name(const emu_request *request);
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from test_emulator_functions import start
 from test_emulator_scripts import pipeline
 
 __all__ = ["browser", "start"]
+ROOT = Path(__file__).resolve().parents[2]
 JSON = {"Content-Type": "application/json"}
 
 
@@ -211,6 +213,23 @@ def test_a_person_approves_turns_the_clock_and_injects_a_fault(shown, browser):
         client.with_options(max_attempts=1, read_timeout=0.2).list_pipelines()
     browser.wait("byId('ledger').innerText.includes('ListActionTypes')")
     assert browser.complaints == []
+
+
+def test_the_page_offers_every_kind_of_fault_and_the_guide_lists_them(shown, browser):
+    kinds = json.loads(ask(shown, "GET", "fault_kinds")[1])
+    names = [kind["kind"] for kind in kinds]
+    assert len(names) == len(set(names)) >= 19
+    assert [kind["kind"] for kind in kinds if kind["bytes"]] == ["stall", "trickle"]
+    for name in names:
+        shown.fault(name)
+    browser.go(shown.url + "/_emulator/")
+    browser.wait("!!document.querySelector('#kind option')")
+    assert browser.run("[...byId('kind').options].map(option => option.value)") == names
+    guide = (ROOT / "docs/emulator.md").read_text().partition("| kind |")[2].partition("\n\n")[0]
+    rows = [row.split("|")[1] for row in guide.splitlines()[2:]]
+    assert sorted(re.findall(r"`([\w-]+)`", " ".join(rows))) == sorted(names)
+    for told in (codepipeline.Emulator.fault.__doc__, (ROOT / "core/codepipeline.h").read_text()):
+        assert [name for name in names if f'"{name}"' not in told] == []
 
 
 def test_a_person_retries_what_failed_and_is_told_what_is_refused(shown, browser):
