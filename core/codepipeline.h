@@ -999,7 +999,7 @@ typedef struct cpl_emulator_options {
      * What a result or an acknowledgement gets that a worker repeats for a job that is over, which nobody could see in
      * the real service. "refuse" (default): InvalidJobStateException, and for an acknowledgement InvalidNonceException.
      * "accept": a result that says the same is accepted and changes nothing, and an acknowledgement is told the state
-     * that the job ended in.
+     * that the job ended in. cpl_emulator_set_repeats() changes it.
      */
     cpl_str repeats;
 } cpl_emulator_options;
@@ -1079,6 +1079,9 @@ cpl_status cpl_emulator_function(cpl_emulator *emulator, cpl_str name, const cha
  * CPL_INVALID names what is wrong in err->path.
  */
 cpl_status cpl_emulator_script(cpl_emulator *emulator, cpl_str script, cpl_error *err);
+/* Another policy than its options had, from now on: "refuse" or "accept". */
+cpl_status cpl_emulator_set_repeats(cpl_emulator *emulator, cpl_str policy, cpl_error *err);
+const char *cpl_emulator_repeats(cpl_emulator *emulator);
 /*
  * What was asked of it, the newest 10,000 requests, oldest first: an array of {seq, time, status} and where they apply
  * operation, code (of the service's error), fault (the kind that struck), job_id, nonce, continuation_token, jobs (that

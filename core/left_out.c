@@ -123,6 +123,11 @@ bool cpl_emulator_frozen(cpl_emulator *emulator) {
     return false;
 }
 
+const char *cpl_emulator_repeats(cpl_emulator *emulator) {
+    (void)emulator;
+    return "refuse";
+}
+
 void cpl_emulator_clear(cpl_emulator *emulator) {
     (void)emulator;
 }
@@ -138,6 +143,7 @@ NO_EMULATOR(cpl_emulator_advance, int64_t ms)
 NO_EMULATOR(cpl_emulator_fault, const cpl_fault *fault)
 NO_EMULATOR(cpl_emulator_function, cpl_str name, const char **address)
 NO_EMULATOR(cpl_emulator_script, cpl_str script)
+NO_EMULATOR(cpl_emulator_set_repeats, cpl_str policy)
 NO_EMULATOR(cpl_emulator_ledger, cpl_str *out)
 NO_EMULATOR(cpl_emulator_feed, cpl_feed **out)
 NO_EMULATOR(cpl_emulator_export, bool objects, cpl_str *out)

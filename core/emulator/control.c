@@ -178,8 +178,7 @@ static cpl_status add_script(const emu_control *control, const cpl_json *in, cpl
 }
 
 static cpl_status set_repeats(const emu_control *control, const cpl_json *in, cpl_error *err) {
-    cpl_str policy = cpl_json_get_str(in, "policy");
-    cpl_status status = emu_set_repeats(control->e, policy.n > 0 ? policy : CPL_LIT("?"), err);
+    cpl_status status = emu_set_repeats(control->e, cpl_json_get_str(in, "policy"), err);
     if (status == CPL_INVALID) CPL_COPY(err->path, CPL_LIT("policy"));
     return status;
 }

@@ -110,7 +110,7 @@ void emu_clock_set(emu *e, int64_t now_ms, bool frozen);
 cpl_status emu_adopt(emu *e, emu_store *fresh, cpl_error *err);
 /* Whether a result or an acknowledgement that a worker repeats for a job that is over is accepted; see repeats.c. */
 bool emu_accepts_repeats(const emu *e);
-/* "refuse" or "accept"; CPL_INVALID names "repeats". */
+/* "refuse" or "accept", and nothing else; CPL_INVALID names "repeats". */
 cpl_status emu_set_repeats(emu *e, cpl_str policy, cpl_error *err);
 /* That policy as a word; empty is the default. (repeats.c) */
 cpl_status emu_repeats_read(cpl_str policy, bool *accepted, cpl_error *err);

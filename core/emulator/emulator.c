@@ -315,6 +315,22 @@ cpl_status cpl_emulator_script(cpl_emulator *emulator, cpl_str script, cpl_error
     return status;
 }
 
+cpl_status cpl_emulator_set_repeats(cpl_emulator *emulator, cpl_str policy, cpl_error *err) {
+    cpl_status status;
+    enter(emulator);
+    status = emu_set_repeats(emulator->state, policy, err);
+    leave(emulator);
+    return status;
+}
+
+const char *cpl_emulator_repeats(cpl_emulator *emulator) {
+    bool accepted;
+    enter(emulator);
+    accepted = emu_accepts_repeats(emulator->state);
+    leave(emulator);
+    return accepted ? "accept" : "refuse";
+}
+
 void cpl_emulator_clear(cpl_emulator *emulator) {
     emu_control control;
     enter(emulator);

@@ -114,7 +114,7 @@ cpl_status emu_new_plain(emu **out, const cpl_emulator_options *o, cpl_error *er
     e = cpl_calloc(1, sizeof *e);
     if (e == NULL) return cpl_fail_nomem(err);
     emu_set_now(e, cpl_clock_wall_ms());
-    emu_set_repeats(e, o->repeats, NULL); /* which was checked */
+    emu_repeats_read(o->repeats, &e->accepts_repeats, NULL); /* which was checked */
     e->region = text_or(o->region, DEFAULT_REGION);
     e->account_id = text_or(o->account_id, DEFAULT_ACCOUNT_ID);
     e->access_key_id = text_or(o->access_key_id, DEFAULT_ACCESS_KEY_ID);
@@ -275,7 +275,7 @@ bool emu_accepts_repeats(const emu *e) {
 
 cpl_status emu_set_repeats(emu *e, cpl_str policy, cpl_error *err) {
     bool accepted;
-    cpl_status status = emu_repeats_read(policy, &accepted, err);
+    cpl_status status = emu_repeats_read(policy.n > 0 ? policy : CPL_LIT("?"), &accepted, err);
     if (status == CPL_OK) e->accepts_repeats = accepted;
     return status;
 }

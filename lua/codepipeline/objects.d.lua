@@ -652,6 +652,15 @@ function Emulator:fault(options) end
 ---@return codepipeline.Error err
 function Emulator:script(options) end
 
+---Changes what a worker gets that repeats the result of a job that is over.
+---@param policy "refuse"|"accept"
+---@return true? done
+---@return codepipeline.Error err
+function Emulator:set_repeats(policy) end
+
+---@return "refuse"|"accept"
+function Emulator:repeats() end
+
 ---@class codepipeline.LedgerEntry
 ---@field seq integer
 ---@field time number

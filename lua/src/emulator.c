@@ -156,6 +156,19 @@ static int emulator_script(lua_State *L) {
     return push_done(L, cpl_emulator_script(emulator, text, &err), &err);
 }
 
+/* emulator:set_repeats(policy) -> true | nil, err */
+static int emulator_set_repeats(lua_State *L) {
+    cpl_emulator *emulator = check_emulator(L);
+    cpl_error err;
+    return push_done(L, cpl_emulator_set_repeats(emulator, check_str(L, 2), &err), &err);
+}
+
+/* emulator:repeats() -> "refuse" | "accept" */
+static int emulator_repeats(lua_State *L) {
+    lua_pushstring(L, cpl_emulator_repeats(check_emulator(L)));
+    return 1;
+}
+
 /* emulator:ledger() -> list | nil, err */
 static int emulator_ledger(lua_State *L) {
     cpl_emulator *emulator = check_emulator(L);
@@ -294,6 +307,8 @@ static const luaL_Reg methods[] = {
     {"fault", emulator_fault},
     {"runtime_api", emulator_runtime_api},
     {"script", emulator_script},
+    {"set_repeats", emulator_set_repeats},
+    {"repeats", emulator_repeats},
     {"ledger", emulator_ledger},
     {"export_text", emulator_export},
     {"restore_text", emulator_restore},

@@ -98,7 +98,7 @@ class Emulator:
                  faults, the latest requests
     repeats      what a worker gets that repeats a result or an acknowledgement for a job that is over, which nobody
                  could see in the real service: "refuse", InvalidJobStateException or InvalidNonceException; or
-                 "accept", success if it says the same
+                 "accept", success if it says the same. The attribute of this name changes it later
 
     Raises SystemFailure when the port is in use or the file cannot be opened. It is a context manager; leaving it stops
     it. For tests, not for the internet.
@@ -154,6 +154,21 @@ class Emulator:
     @property
     def closed(self) -> bool:
         return self._core.closed
+
+    @property
+    def repeats(self) -> str:
+        """What a worker gets that repeats itself, see above: ``emulator.repeats = "accept"`` from now on.
+
+        >>> with codepipeline.Emulator() as emulator:
+        ...     emulator.repeats = "accept"
+        ...     emulator.repeats
+        'accept'
+        """
+        return self._core.repeats
+
+    @repeats.setter
+    def repeats(self, policy: Literal["refuse", "accept"]) -> None:
+        self._core.set_repeats(policy)
 
     def client(self, **options: Unpack[AllOptions]) -> Client:
         """A new Client that talks to it with the owner's keys; options as for Client."""

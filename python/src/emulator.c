@@ -175,6 +175,14 @@ static PyObject *emulator_ledger(PyObject *self, PyObject *unused) {
     return convert_read(state_of(self), &cursor, false);
 }
 
+static PyObject *emulator_set_repeats(PyObject *self, PyObject *args) {
+    cpl_error err = {0};
+    cpl_str policy;
+    if (!PyArg_ParseTuple(args, "s#:set_repeats", &policy.p, &policy.n) || !check_open(self)) return NULL;
+    if (!module_done(cpl_emulator_set_repeats(((emulator_object *)self)->handle, policy, &err), &err)) return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyObject *emulator_feed(PyObject *self, PyObject *unused) {
     (void)unused;
     cpl_feed *feed = NULL;
@@ -286,6 +294,7 @@ static PyMethodDef methods[] = {
     {"function", emulator_function, METH_VARARGS,
      "function($self, name, /)\n--\n\nThe address of the Runtime API of a function that actions may name."},
     {"script", emulator_script, METH_O, "script($self, script, /)\n--\n\nWhat becomes of actions it cannot run."},
+    {"set_repeats", emulator_set_repeats, METH_VARARGS, "set_repeats($self, policy, /)\n--\n\nrefuse or accept"},
     {"ledger", emulator_ledger, METH_NOARGS, "ledger($self, /)\n--\n\nWhat was asked of it, as dicts."},
     {"feed", emulator_feed, METH_NOARGS, "feed($self, /)\n--\n\nA new reader of its events."},
     {"relayed", emulator_relayed, METH_NOARGS,
@@ -297,7 +306,13 @@ static PyMethodDef methods[] = {
     {"close", emulator_close, METH_NOARGS, "close($self, /)\n--\n\nStops the emulator; a second close does nothing."},
     {NULL, NULL, 0, NULL}};
 
+static PyObject *get_repeats(PyObject *self, void *unused) {
+    (void)unused;
+    return check_open(self) ? module_text(cpl_emulator_repeats(((emulator_object *)self)->handle)) : NULL;
+}
+
 static PyGetSetDef properties[] = {{"closed", get_closed, NULL, "Whether close() was called.", NULL},
+                                   {"repeats", get_repeats, NULL, "refuse or accept", NULL},
                                    {"url", get_url, NULL, "http://host:port", NULL},
                                    {"environ", get_environ, NULL, "A new dict of AWS_* variables.", NULL},
                                    {NULL, NULL, NULL, NULL, NULL}};

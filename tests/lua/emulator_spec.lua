@@ -52,6 +52,29 @@ describe("the emulator", function()
     assert.equal("Succeeded", assert(client:acknowledge_job { jobId = job.id, nonce = job.nonce }).status)
   end)
 
+  it("changes that policy while it runs", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local make = helper.action("Make", "Build", "Builder", { "Source" })
+      assert(client:create_pipeline { pipeline = helper.pipeline("p", { make }) })
+      local id = { category = "Build", owner = "Custom", provider = "Builder", version = "1" }
+      local job = assert(client:poll_for_jobs { actionTypeId = id }).jobs[1]
+      assert(client:acknowledge_job { jobId = job.id, nonce = job.nonce })
+      assert(client:put_job_success_result { jobId = job.id })
+      assert.equal("refuse", emulator:repeats())
+      local none, err = client:put_job_success_result { jobId = job.id }
+      assert.is_nil(none)
+      assert.equal("InvalidJobStateException", err.code)
+      assert(emulator:set_repeats "accept")
+      assert.equal("accept", emulator:repeats())
+      assert(client:put_job_success_result { jobId = job.id })
+      none, err = emulator:set_repeats "maybe"
+      assert.is_nil(none)
+      assert.equal("repeats", err.path)
+      assert.equal("accept", emulator:repeats())
+    end)
+  end)
+
   it("goes on where it stopped when it has a file", function()
     local path = helper.path()
     do

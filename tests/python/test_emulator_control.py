@@ -98,6 +98,33 @@ def test_a_clock_is_not_turned_back(emulator):
         emulator.clock.advance(days=10000)
 
 
+# ---- the policy for what is repeated ----
+
+
+def test_the_policy_is_changed_while_it_runs(workshop, emulator, client):
+    workshop.start(action("Make"))
+    job = take(client)
+    client.acknowledge_job(jobId=job["id"], nonce=job["nonce"])
+    client.put_job_success_result(jobId=job["id"])
+    assert emulator.repeats == "refuse"
+    with pytest.raises(client.exceptions.InvalidJobStateException):
+        client.put_job_success_result(jobId=job["id"])
+    emulator.repeats = "accept"
+    assert emulator.repeats == "accept"
+    client.put_job_success_result(jobId=job["id"])
+    for wrong in ("maybe", ""):
+        with pytest.raises(codepipeline.ParamValidationError, match='neither "refuse" nor "accept"'):
+            emulator.repeats = wrong
+    emulator.repeats = "refuse"
+    with pytest.raises(client.exceptions.InvalidJobStateException):
+        client.put_job_success_result(jobId=job["id"])
+    emulator.close()
+    with pytest.raises(codepipeline.StateError, match="closed"):
+        emulator.repeats = "accept"
+    with pytest.raises(codepipeline.StateError, match="closed"):
+        assert emulator.repeats
+
+
 # ---- faults ----
 
 WAYS = [
