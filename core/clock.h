@@ -10,8 +10,7 @@
 
 #include "base.h"
 
-int64_t cpl_clock_wall_ms(void);      /* since 1970, UTC */
-int64_t cpl_clock_monotonic_ms(void); /* since some fixed moment */
+int64_t cpl_clock_wall_ms(void); /* since 1970, UTC; cpl_clock_monotonic_ms() is in codepipeline.h */
 /*
  * Sleeps for duration_ms, asking wait->tick (wait may be NULL) every 100 ms; CPL_CANCELLED when it says stop.
  * wait->timeout_ms plays no part.

@@ -119,6 +119,9 @@ typedef struct cpl_wait {
     const cpl_observer *observer; /* looks on at what is asked of the service meanwhile; NULL: nobody does */
 } cpl_wait;
 
+/* Since some fixed moment, by the clock that all limits go by. */
+int64_t cpl_clock_monotonic_ms(void);
+
 /* ---- JSON in ------------------------------------------------------------------------------------------------- */
 
 /*
@@ -519,6 +522,11 @@ cpl_status cpl_worker_add(cpl_worker *worker, const cpl_action_type *type, int *
  */
 cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **out, cpl_error *err);
 /*
+ * Waits without taking a job, for who has jobs under way and no room, or is stopping: for as long as wait says, 50 ms
+ * at most, less when a job was answered or a process of cpl_job_run_begin() has ended. CPL_CANCELLED: its tick said so.
+ */
+cpl_status cpl_worker_rest(cpl_worker *worker, const cpl_wait *wait, cpl_error *err);
+/*
  * For a pool of threads. One is in cpl_worker_feed(), which is cpl_worker_next() over and over: it hands jobs over, and
  * returns when that would return without one, or when err tells of something. The others take jobs with
  * cpl_worker_take(), which waits, however long, and wakes one thread for each job. cpl_worker_dismiss() has as many of
@@ -683,6 +691,15 @@ typedef struct cpl_isolation {
  */
 cpl_status cpl_job_run(cpl_job *job, const cpl_isolation *how, const cpl_wait *wait, const char **outcome,
                        cpl_error *err);
+/*
+ * The same on a thread of the core's own, for a language that has one. how and what it names must live until the end.
+ * Until then nothing else may be done with the job but to ask cpl_job_cancelled() and to free it, which calls it off.
+ */
+cpl_status cpl_job_run_begin(cpl_job *job, const cpl_isolation *how, cpl_error *err);
+/* Whether the process has ended. progress: of the artifact that moved last; NULL: nobody wants it. */
+bool cpl_job_run_over(cpl_job *job, cpl_progress *progress);
+/* Waits for that, or kills the process first (call_off), and returns what cpl_job_run() does. */
+cpl_status cpl_job_run_end(cpl_job *job, bool call_off, const char **outcome, cpl_error *err);
 /* Stages an output: the bytes of a file as they are. */
 cpl_status cpl_job_output_file(cpl_job *job, cpl_str name, cpl_str path, const cpl_wait *wait, cpl_error *err);
 /*

@@ -439,3 +439,9 @@ void cpl_desk_sleep(cpl_desk *desk, int64_t duration_ms) {
     cpl_clock_await(&desk->changed, &desk->lock, cpl_clock_monotonic_ms() + duration_ms);
     pthread_mutex_unlock(&desk->lock);
 }
+
+void cpl_desk_wake(cpl_desk *desk) {
+    pthread_mutex_lock(&desk->lock);
+    pthread_cond_signal(&desk->changed);
+    pthread_mutex_unlock(&desk->lock);
+}

@@ -123,7 +123,8 @@ void cpl_desk_abandon(cpl_desk *desk);
 /* Takes out the first in line; NULL when there is none. */
 cpl_owed *cpl_desk_take_owed(cpl_desk *desk);
 cpl_tally cpl_desk_tally(cpl_desk *desk);
-/* Sleeps for at most duration_ms, less when a slot becomes free or something is owed meanwhile. */
+/* Sleeps for at most duration_ms, less when a slot becomes free, something is owed, or cpl_desk_wake() comes. */
 void cpl_desk_sleep(cpl_desk *desk, int64_t duration_ms);
+void cpl_desk_wake(cpl_desk *desk);
 
 #endif

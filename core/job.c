@@ -133,7 +133,9 @@ static void give_up(cpl_job *job) {
 }
 
 void cpl_job_free(cpl_job *job) {
+    const char *outcome;
     if (job == NULL) return;
+    (void)cpl_job_run_end(job, true, &outcome, NULL);
     if (!job->rehearsal)
         (void)cpl_job_claim(job, NULL); /* a guard that has fired is heard out, one that has not never will */
     if (job->answer == CPL_JOB_OPEN) give_up(job);

@@ -32,6 +32,8 @@ typedef enum cpl_job_answer {
     CPL_JOB_LOST /* somebody else has it, or it is over */
 } cpl_job_answer;
 
+typedef struct cpl_apart cpl_apart;
+
 /* A job of a unit test, see cpl_job_rehearse(). */
 typedef struct cpl_rehearsed {
     cpl_rehearsal how;
@@ -62,6 +64,7 @@ struct cpl_job {
     const char *outcome; /* static; NULL: none was accepted */
     cpl_owed *owed;      /* a result that was made and not accepted yet */
     cpl_guard *guard;
+    cpl_apart *apart;  /* its handler's process, while a thread of ours talks with that (apart.c) */
     char warning[400]; /* see cpl_job_warning() */
     char *work_dir;
     char **kept; /* paths that were given out */

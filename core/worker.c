@@ -472,6 +472,14 @@ static cpl_status rest(turn *t, int64_t next_ms) {
     return status;
 }
 
+cpl_status cpl_worker_rest(cpl_worker *worker, const cpl_wait *wait, cpl_error *err) {
+    int64_t longest_ms = wait && wait->timeout_ms > 0 && wait->timeout_ms < SLICE_MS ? wait->timeout_ms : SLICE_MS;
+    cpl_backlog_tell(worker->desk->backlog, wait);
+    cpl_desk_sleep(worker->desk, longest_ms);
+    if (wait && wait->tick && wait->tick(wait->context) != 0) return cpl_fail(err, CPL_CANCELLED, "cancelled");
+    return CPL_OK;
+}
+
 cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **out, cpl_error *err) {
     turn t = {.worker = worker, .wait = wait, .err = err};
     cpl_status status = CPL_OK;

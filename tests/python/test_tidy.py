@@ -29,7 +29,7 @@ FLOORS = """
     client+call+queue leftover
     desk transfer doctor run+follow+explain+approval+rollback+metrics
     guard
-    job+result+artifact+state+rehearsal+isolate
+    job+result+artifact+state+rehearsal+isolate+apart
     worker+polling+offers+recovery+handover event+event_main function
 """
 EMULATOR_MAY_KNOW = "codepipeline base err buf clock thread fork json digest checksum xml model sigv4 archives sqlite"
