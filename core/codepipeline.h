@@ -1090,12 +1090,33 @@ cpl_status cpl_emulator_function(cpl_emulator *emulator, cpl_str name, const cha
  *   summary, external_execution_id    the summary begins with "emulated: "
  *   output_variables                  {name: value}
  *   artifacts                         {output artifact: file}; default: an empty zip archive
- *   revision, revision_summary        of a source action; default: one that is drawn
+ *   revision, revision_summary        of a source action; default: the pushed commit, or one that is drawn
  *   code, message                     of a failure
  *   times                             how many actions it decides about; default: all
  * CPL_INVALID names what is wrong in err->path.
  */
 cpl_status cpl_emulator_script(cpl_emulator *emulator, cpl_str script, cpl_error *err);
+/*
+ * What a Git provider would tell: starts the pipelines whose source actions of provider CodeStarSourceConnection follow
+ * it, by the filters of their triggers or by BranchName and DetectChanges. push is a JSON object; repository and either
+ * branch or tag must be there:
+ *   repository                        "owner/name", the actions' FullRepositoryId
+ *   branch, tag                       what was pushed
+ *   commit, message                   default: one that is drawn, and none
+ *   files                             the paths that changed, a list; or {path: text}, which also makes the action's
+ *                                     output artifact, a zip archive of them
+ *   archive                           a file that is it instead
+ *   provider                          "GitHub" (default), "Bitbucket", "GitLab", ..., for the revision's summary
+ * With an artifact the source action succeeds; without one it ends as a script says. *out is JSON, what became of every
+ * source action of the repository, [{pipelineName, actionName, pipelineExecutionId (if it started), reason}], and lives
+ * until the next push or pull request. CPL_INVALID names what is wrong in err->path, and nothing has started.
+ */
+cpl_status cpl_emulator_git_push(cpl_emulator *emulator, cpl_str push, cpl_str *out, cpl_error *err);
+/*
+ * The same of a pull request: in place of branch and tag it has event, "OPEN", "UPDATED" or "CLOSED", and source and
+ * target, the branches that it comes from and goes to. Only triggers with filters for pull requests start by it.
+ */
+cpl_status cpl_emulator_pull_request(cpl_emulator *emulator, cpl_str request, cpl_str *out, cpl_error *err);
 /* Another policy than its options had, from now on: "refuse" or "accept". */
 cpl_status cpl_emulator_set_repeats(cpl_emulator *emulator, cpl_str policy, cpl_error *err);
 const char *cpl_emulator_repeats(cpl_emulator *emulator);

@@ -3,6 +3,7 @@
 
 #include "engine.h"
 #include "functions.h"
+#include "git.h"
 #include "scripts.h"
 
 /*
@@ -258,6 +259,7 @@ static bool run_kind(const emu_context *at, const emu_kind *kind) {
     case EMU_RUN_APPROVAL: return start_approval(at);
     case EMU_RUN_S3_SOURCE: return emu_s3_source_run(at);
     case EMU_RUN_S3_DEPLOY: return emu_s3_deploy_run(at);
+    case EMU_RUN_GIT_SOURCE: return emu_git_source_run(at);
     case EMU_RUN_NOTHING: break;
     }
     return emu_action_script(at);

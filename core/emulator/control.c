@@ -6,6 +6,7 @@
 #include "../err.h"
 #include "engine.h"
 #include "feed.h"
+#include "git.h"
 #include "scripts.h"
 
 #define JOBS_SHOWN 200
@@ -30,6 +31,10 @@ static void refuse(emu_response *response, int status, const char *path, const c
     cpl_buf_adds(&response->body, ",\"message\":");
     cpl_json_quote(&response->body, cpl_str_of(message));
     cpl_buf_addc(&response->body, '}');
+}
+
+static int status_of(cpl_status status) {
+    return status == CPL_INVALID ? 400 : 500;
 }
 
 /* ---- who may ask ---- */
@@ -213,6 +218,25 @@ static void call(const emu_control *control, const cpl_json *in, emu_response *r
     cpl_buf_release(&text);
 }
 
+static void tell(const emu_control *control, emu_git_event event, const cpl_json *in, emu_response *response) {
+    cpl_error err = {.status = CPL_OK};
+    cpl_status status = emu_git_tell(control->e, event, in, &response->body, &err);
+    if (status == CPL_OK) status = emu_store_commit(emu_store_of(control->e), &err);
+    if (status == CPL_OK) {
+        set_type(response, "application/json");
+    } else {
+        refuse(response, status_of(status), err.path, err.message);
+    }
+}
+
+static void git_push(const emu_control *control, const cpl_json *in, emu_response *response) {
+    tell(control, EMU_GIT_PUSH, in, response);
+}
+
+static void pull_request(const emu_control *control, const cpl_json *in, emu_response *response) {
+    tell(control, EMU_GIT_PULL_REQUEST, in, response);
+}
+
 /* ---- routes ---- */
 
 static const struct view {
@@ -229,6 +253,12 @@ static const struct knob {
     cpl_status (*turn)(const emu_control *, const cpl_json *, cpl_error *);
 } knobs[] = {{"advance", advance}, {"freeze", freeze},     {"repeats", set_repeats},
              {"fault", add_fault}, {"script", add_script}, {"clear", clear}};
+
+/* What has an answer of its own. */
+static const struct question {
+    const char *name;
+    void (*ask)(const emu_control *, const cpl_json *, emu_response *);
+} questions[] = {{"call", call}, {"git_push", git_push}, {"pull_request", pull_request}};
 
 static void get(const emu_control *control, cpl_str name, emu_response *response) {
     for (size_t i = 0; i < CPL_COUNT(views); i++) {
@@ -251,7 +281,7 @@ static void turn(const emu_control *control, cpl_str name, const cpl_json *in, e
         status = knobs[i].turn(control, in, &err);
         if (status == CPL_OK) status = emu_store_commit(emu_store_of(control->e), &err);
         if (status) {
-            refuse(response, status == CPL_INVALID ? 400 : 500, err.path, err.message);
+            refuse(response, status_of(status), err.path, err.message);
             return;
         }
         set_type(response, "application/json");
@@ -259,6 +289,16 @@ static void turn(const emu_control *control, cpl_str name, const cpl_json *in, e
         return;
     }
     refuse(response, 404, "", "there is nothing of this name to turn");
+}
+
+static void ask(const emu_control *control, cpl_str name, const cpl_json *in, emu_response *response) {
+    for (size_t i = 0; i < CPL_COUNT(questions); i++) {
+        if (cpl_str_is(name, questions[i].name)) {
+            questions[i].ask(control, in, response);
+            return;
+        }
+    }
+    turn(control, name, in, response);
 }
 
 static void post(const emu_control *control, cpl_str name, const emu_request *request, emu_response *response) {
@@ -271,10 +311,8 @@ static void post(const emu_control *control, cpl_str name, const emu_request *re
         refuse(response, 400, "", err.message);
     } else if (cpl_json_kind_of(in) != CPL_JSON_OBJECT) {
         refuse(response, 400, "", "not a JSON object");
-    } else if (cpl_str_is(name, "call")) {
-        call(control, in, response);
     } else {
-        turn(control, name, in, response);
+        ask(control, name, in, response);
     }
     cpl_json_free(in);
 }

@@ -10,6 +10,7 @@
 #include "faults.h"
 #include "feed.h"
 #include "functions.h"
+#include "git.h"
 #include "ledger.h"
 #include "runtime_api.h"
 #include "s3.h"
@@ -19,6 +20,7 @@
 #include "webhook.h"
 
 #define LEDGER_MAX ((size_t)64 << 20)
+#define GIT_ANSWER_MAX ((size_t)64 << 20)
 #define FUNCTIONS_MAX 100
 #define DEFAULT_HOST "127.0.0.1"
 
@@ -35,6 +37,7 @@ struct cpl_emulator {
     bool page;
     cpl_buf ledger_text;
     cpl_buf state_text;
+    cpl_buf git_text;
     emu_runtime *runtimes[FUNCTIONS_MAX];
     size_t runtime_count;
     char *host;
@@ -150,6 +153,7 @@ cpl_status cpl_emulator_start(cpl_emulator **out, const cpl_emulator_options *op
     emulator->host = cpl_strdup(options && options->host.n > 0 ? options->host : CPL_LIT(DEFAULT_HOST));
     cpl_buf_init(&emulator->ledger_text, LEDGER_MAX);
     cpl_buf_init(&emulator->state_text, SIZE_MAX / 4);
+    cpl_buf_init(&emulator->git_text, GIT_ANSWER_MAX);
     emulator->faults = emu_faults_new();
     emulator->ledger = emu_ledger_new();
     status = emulator->faults && emulator->ledger && emulator->host ? emu_new(&emulator->state, options, err)
@@ -184,6 +188,7 @@ void cpl_emulator_stop(cpl_emulator *emulator) {
     cpl_buf_release(&emulator->ledger_text);
     cpl_buf_wipe(&emulator->state_text); /* has the secrets of jobs and configurations */
     cpl_buf_release(&emulator->state_text);
+    cpl_buf_release(&emulator->git_text);
     if (emulator->mark == cpl_fork_mark()) {
         pthread_mutex_destroy(&emulator->lock);
     }
@@ -313,6 +318,30 @@ cpl_status cpl_emulator_script(cpl_emulator *emulator, cpl_str script, cpl_error
     if (status == CPL_OK) status = emu_store_commit(emu_store_of(emulator->state), err);
     leave(emulator);
     return status;
+}
+
+static cpl_status tell_git(cpl_emulator *emulator, emu_git_event event, cpl_str text, cpl_str *out, cpl_error *err) {
+    cpl_json *document = NULL;
+    cpl_status status = cpl_json_parse(text, &document, err);
+    if (status) return status;
+    enter(emulator);
+    emu_engine_advance(emulator->state);
+    cpl_buf_clear(&emulator->git_text);
+    status = emu_git_tell(emulator->state, event, document, &emulator->git_text, err);
+    if (status == CPL_OK) status = cpl_buf_status(&emulator->git_text, "the answer", err);
+    if (status == CPL_OK) status = emu_store_commit(emu_store_of(emulator->state), err);
+    *out = cpl_buf_str(&emulator->git_text);
+    leave(emulator);
+    cpl_json_free(document);
+    return status;
+}
+
+cpl_status cpl_emulator_git_push(cpl_emulator *emulator, cpl_str push, cpl_str *out, cpl_error *err) {
+    return tell_git(emulator, EMU_GIT_PUSH, push, out, err);
+}
+
+cpl_status cpl_emulator_pull_request(cpl_emulator *emulator, cpl_str request, cpl_str *out, cpl_error *err) {
+    return tell_git(emulator, EMU_GIT_PULL_REQUEST, request, out, err);
 }
 
 cpl_status cpl_emulator_set_repeats(cpl_emulator *emulator, cpl_str policy, cpl_error *err) {

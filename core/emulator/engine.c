@@ -382,6 +382,7 @@ static bool fill_execution(emu_engine *engine, cpl_json *execution, const cpl_js
            set_trigger(execution, start) && set_variables(execution, pipeline, start->variables) &&
            set_overrides(execution, start->overrides) && set_target(execution, start->target) &&
            (!start->revision || cpl_json_set(execution, "pushed", cpl_json_clone(start->revision))) &&
+           (!start->git || cpl_json_set(execution, "git", cpl_json_clone(start->git))) &&
            cpl_json_set_cstr(execution, "requestToken", start->token);
 }
 

@@ -16,7 +16,8 @@
  *    "artifacts": {name: {"bucket", "key", "revision"}}, "namespaces": {name: {key: value}},
  *    "artifactRevisions": [...], "sourceRevisions": [...],
  *    "type": "ROLLBACK" and "target": the execution it goes back to; neither in a standard one,
- *    "pushed": {"action", "revisionId", "revisionChangeId"} of the PutActionRevision that started it}
+ *    "pushed": {"action", "revisionId", "revisionChangeId"} of the PutActionRevision that started it,
+ *    "git": the push or pull request that did, see git.h}
  * An action execution ("record" in the code), inside it:
  *   {"id", "executionId", "order", "stage", "action", "status", "started", "updated", "input", "outputArtifacts",
  *    "outputVariables", "summary", "externalExecutionId", "percentComplete", "error", "token", "jobId", "deadline",
@@ -81,6 +82,7 @@ typedef enum emu_runner {
     EMU_RUN_LAMBDA, /* a job too, which nobody polls for */
     EMU_RUN_S3_SOURCE,
     EMU_RUN_S3_DEPLOY,
+    EMU_RUN_GIT_SOURCE,
     EMU_RUN_APPROVAL
 } emu_runner;
 
@@ -145,6 +147,7 @@ typedef struct emu_start {
     const cpl_json *variables; /* [{name, value}], may be NULL; copied */
     const cpl_json *overrides; /* source revision overrides, may be NULL; copied */
     const cpl_json *revision;  /* what PutActionRevision brought, may be NULL; copied */
+    const cpl_json *git;       /* the Git event, may be NULL; copied */
     const char *stage;         /* where it begins; NULL: the first */
     const cpl_json *target;    /* a rollback: the execution it goes back to; NULL: none */
 } emu_start;

@@ -21,7 +21,7 @@ static const provider providers[] = {
      "S3Bucket! S3ObjectKey! PollForSourceChanges AllowOverrideForS3ObjectKey"},
     {"Source", "AWS", "CodeCommit", 0, 0, 1, 1, EMU_RUN_NOTHING,
      "RepositoryName! BranchName! PollForSourceChanges OutputArtifactFormat"},
-    {"Source", "AWS", "CodeStarSourceConnection", 0, 0, 1, 1, EMU_RUN_NOTHING,
+    {"Source", "AWS", "CodeStarSourceConnection", 0, 0, 1, 1, EMU_RUN_GIT_SOURCE,
      "ConnectionArn! FullRepositoryId! BranchName! OutputArtifactFormat DetectChanges"},
     {"Source", "AWS", "ECR", 0, 0, 1, 1, EMU_RUN_NOTHING, "RepositoryName! ImageTag"},
     {"Source", "ThirdParty", "GitHub", 0, 0, 1, 1, EMU_RUN_NOTHING,

@@ -3,6 +3,7 @@
 
 #include "../buf.h"
 #include "../err.h"
+#include "git.h"
 
 #define SCRIPTS_MAX 1000
 #define ARTIFACT_MAX ((size_t)512 << 20)
@@ -167,7 +168,7 @@ static bool put_outputs(const emu_context *at, const cpl_json *script, bool *fai
     return true;
 }
 
-/* A source has a revision; one that the script does not name is drawn, like a commit's. */
+/* A source has a revision: what the script names, or a Git event did, or one that is drawn, like a commit's. */
 static bool note_revision(const emu_context *at, const cpl_json *script) {
     const cpl_json *type = cpl_json_get(cpl_json_get(at->record, "input"), "actionTypeId");
     const char *named = cpl_json_get_cstr(script, "revision", NULL);
@@ -175,6 +176,7 @@ static bool note_revision(const emu_context *at, const cpl_json *script) {
     char drawn[41] = "";
     bool good;
     if (!emu_is(type, "category", "Source")) return true;
+    if (named == NULL && emu_git_known(at)) return emu_git_note(at);
     if (named == NULL && !emu_random_text(at->engine->e, drawn, 40, "0123456789abcdef")) return false;
     revision = cpl_json_new_object();
     good = cpl_json_set_cstr(revision, "revision", named ? named : drawn) &&

@@ -35,7 +35,10 @@ static const char *const execution_rules[] = {
     "id s", "pipeline s", "version i", "number n", "mode s SUPERSEDED|QUEUED|PARALLEL", "status s " EXECUTIONS,
     "started n", "updated n", "stage s", "waiting b", "type s? ROLLBACK", "target s?", "requestToken s?",
     "statusSummary s?", "trigger {", "trigger.triggerType s", "trigger.triggerDetail s", "stop {?", "stop.reason s?",
-    "pushed {?", "pushed.action s", "pushed.revisionId s", "pushed.revisionChangeId s",
+    "pushed {?", "pushed.action s", "pushed.revisionId s", "pushed.revisionChangeId s", "git {?", "git.action s",
+    "git.repository s", "git.branch s?", "git.tag s?", "git.event s? OPEN|UPDATED|CLOSED", "git.target s?",
+    "git.commit s", "git.message s", "git.provider s", "git.time n", "git.artifact {?", "git.artifact.bucket s",
+    "git.artifact.key s",
     /* stages */
     "stages {", "stages{} {", "stages{}.status s " STAGES, "stages{}.order n", "stages{}.started n?",
     "stages{}.resumed n?", "stages{}.retries n?", "stages{}.autoRetries n?", "stages{}.lastRetry s?",

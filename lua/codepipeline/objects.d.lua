@@ -652,6 +652,35 @@ function Emulator:fault(options) end
 ---@return codepipeline.Error err
 function Emulator:script(options) end
 
+---@class codepipeline.GitChange
+---@field repository string "owner/name", the source actions' FullRepositoryId.
+---@field commit? string
+---@field message? string
+---@field files? string[]|table<string, string> What changed; with texts also the source's artifact.
+---@field archive? string A file that is it.
+---@field provider? string "GitHub", "Bitbucket", "GitLab", ...
+
+---@class codepipeline.Push: codepipeline.GitChange
+---@field branch? string
+---@field tag? string In place of a branch.
+
+---@class codepipeline.PullRequest: codepipeline.GitChange
+---@field event "OPEN"|"UPDATED"|"CLOSED"
+---@field source string The branch that it comes from.
+---@field target string The branch that it goes to.
+
+---Says what a Git provider would, a push, and answers what each source action of the repository made of it.
+---@param options codepipeline.Push
+---@return { pipelineName: string, actionName: string, pipelineExecutionId?: string, reason: string }[]? verdicts
+---@return codepipeline.Error err
+function Emulator:git_push(options) end
+
+---The same of a pull request.
+---@param options codepipeline.PullRequest
+---@return { pipelineName: string, actionName: string, pipelineExecutionId?: string, reason: string }[]? verdicts
+---@return codepipeline.Error err
+function Emulator:pull_request(options) end
+
 ---Changes what a worker gets that repeats the result of a job that is over.
 ---@param policy "refuse"|"accept"
 ---@return true? done

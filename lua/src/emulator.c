@@ -156,6 +156,40 @@ static int emulator_script(lua_State *L) {
     return push_done(L, cpl_emulator_script(emulator, text, &err), &err);
 }
 
+typedef cpl_status (*git_teller)(cpl_emulator *emulator, cpl_str event, cpl_str *out, cpl_error *err);
+
+/* emulator:git_push{...}, emulator:pull_request{...} -> list | nil, err */
+static int tell_git(lua_State *L, const char *const *names, git_teller tell) {
+    cpl_emulator *emulator = check_emulator(L);
+    lua_scratch *scratch;
+    cpl_writer *writer;
+    cpl_error err;
+    cpl_str text;
+    luaL_checktype(L, 2, LUA_TTABLE);
+    check_options(L, 2, names);
+    scratch = scratch_new(L);
+    writer = scratch_writer(L, scratch);
+    write_value(L, 2, writer);
+    if (cpl_writer_text(writer, &text, &err) || tell(emulator, text, &text, &err)) return push_failure(L, &err);
+    cpl_cursor_init(&scratch->cursor, text);
+    scratch->cursor_used = true;
+    push_document(L, &scratch->cursor);
+    scratch_clear(scratch);
+    return 1;
+}
+
+static int emulator_git_push(lua_State *L) {
+    static const char *const names[] = {"repository", "branch",  "tag",      "commit", "message",
+                                        "files",      "archive", "provider", NULL};
+    return tell_git(L, names, cpl_emulator_git_push);
+}
+
+static int emulator_pull_request(lua_State *L) {
+    static const char *const names[] = {"repository", "event", "source",  "target",   "commit",
+                                        "message",    "files", "archive", "provider", NULL};
+    return tell_git(L, names, cpl_emulator_pull_request);
+}
+
 /* emulator:set_repeats(policy) -> true | nil, err */
 static int emulator_set_repeats(lua_State *L) {
     cpl_emulator *emulator = check_emulator(L);
@@ -307,6 +341,8 @@ static const luaL_Reg methods[] = {
     {"fault", emulator_fault},
     {"runtime_api", emulator_runtime_api},
     {"script", emulator_script},
+    {"git_push", emulator_git_push},
+    {"pull_request", emulator_pull_request},
     {"set_repeats", emulator_set_repeats},
     {"repeats", emulator_repeats},
     {"ledger", emulator_ledger},

@@ -9,7 +9,7 @@ from . import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from typing import Any, Literal
 
@@ -72,6 +72,19 @@ def _text(state: dict[str, Any] | str | None) -> str | None:
     import json
 
     return json.dumps(state)
+
+
+def _given(**members: object) -> dict[str, Any]:
+    """Those that are not None."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _contents(files: Iterable[str] | dict[str, str] | None, archive: Path | None) -> dict[str, object]:
+    """What changed and what came along, as JSON has them. A text alone is no list of paths, and the core says so."""
+    plain: object = files
+    if files is not None and not isinstance(files, (str, dict)):
+        plain = list(files)
+    return {"files": plain, "archive": None if archive is None else os.fsdecode(archive)}
 
 
 class Emulator:
@@ -251,7 +264,7 @@ class Emulator:
                      of the action; the summary begins with "emulated: "
         artifacts    output artifacts: the file of each; default: an empty zip archive
         revision, revision_summary
-                     of a source action; default: one that is drawn
+                     of a source action; default: the pushed commit, or one that is drawn
         code, message  of a failure
         times        how many actions it decides about; default: all
 
@@ -260,25 +273,104 @@ class Emulator:
 
         ParamValidationError names what is wrong.
         """
-        given = {
-            "outcome": outcome,
-            "pipeline": pipeline,
-            "stage": stage,
-            "action": action,
-            "rule": rule,
-            "provider": provider,
-            "after": after,
-            "summary": summary,
-            "external_execution_id": external_execution_id,
-            "output_variables": output_variables,
-            "artifacts": None if artifacts is None else {name: os.fspath(path) for name, path in artifacts.items()},
-            "revision": revision,
-            "revision_summary": revision_summary,
-            "code": code,
-            "message": message,
-            "times": times,
-        }
-        self._core.script({name: value for name, value in given.items() if value is not None})
+        given = _given(
+            outcome=outcome,
+            pipeline=pipeline,
+            stage=stage,
+            action=action,
+            rule=rule,
+            provider=provider,
+            after=after,
+            summary=summary,
+            external_execution_id=external_execution_id,
+            output_variables=output_variables,
+            artifacts=None if artifacts is None else {name: os.fspath(path) for name, path in artifacts.items()},
+            revision=revision,
+            revision_summary=revision_summary,
+            code=code,
+            message=message,
+            times=times,
+        )
+        self._core.script(given)
+
+    def git_push(
+        self,
+        repository: str,
+        branch: str | None = None,
+        *,
+        tag: str | None = None,
+        commit: str | None = None,
+        message: str | None = None,
+        files: Iterable[str] | dict[str, str] | None = None,
+        archive: Path | None = None,
+        provider: str | None = None,
+    ) -> list[dict[str, str]]:
+        """What a Git provider tells of a push: starts the pipelines whose source actions of provider
+        CodeStarSourceConnection follow it, by the filters of their triggers, or by BranchName and DetectChanges.
+
+        repository   "owner/name", the actions' FullRepositoryId
+        branch, tag  what was pushed, one of them
+        commit, message
+                     default: one that is drawn, and none
+        files        the paths that changed; a dict of paths and texts also makes the action's output artifact, a zip
+                     archive of them
+        archive      a file that is it instead
+        provider     "GitHub" (default), "Bitbucket", "GitLab", ..., for the revision's summary
+
+        With an artifact the source action succeeds; without one it ends as a script says. What is answered is what
+        became of each source action of the repository: pipelineName, actionName, pipelineExecutionId (if it started)
+        and reason.
+
+            >>> with codepipeline.Emulator() as emulator:
+            ...     emulator.git_push("acme/site", "main", message="mend the door", files={"index.html": "hello"})
+            []
+
+        ParamValidationError names what is wrong.
+        """
+        return self._core.git_push(
+            _given(
+                repository=repository,
+                branch=branch,
+                tag=tag,
+                commit=commit,
+                message=message,
+                provider=provider,
+                **_contents(files, archive),
+            )
+        )
+
+    def pull_request(
+        self,
+        repository: str,
+        event: Literal["OPEN", "UPDATED", "CLOSED"],
+        *,
+        source: str,
+        target: str,
+        commit: str | None = None,
+        message: str | None = None,
+        files: Iterable[str] | dict[str, str] | None = None,
+        archive: Path | None = None,
+        provider: str | None = None,
+    ) -> list[dict[str, str]]:
+        """The same of a pull request, from the branch source into target; the commit is that of source. Only triggers
+        with filters for pull requests start by it.
+
+            >>> with codepipeline.Emulator() as emulator:
+            ...     emulator.pull_request("acme/site", "OPEN", source="door", target="main", files=["index.html"])
+            []
+        """
+        return self._core.pull_request(
+            _given(
+                repository=repository,
+                event=event,
+                source=source,
+                target=target,
+                commit=commit,
+                message=message,
+                provider=provider,
+                **_contents(files, archive),
+            )
+        )
 
     def function(self, name: str, handler: Handler | None = None) -> str:
         """A Lambda function that Invoke actions may name: ``emulator.function("deploy", worker.lambda_handler)``.

@@ -163,6 +163,31 @@ static PyObject *emulator_script(PyObject *self, PyObject *script) {
     Py_RETURN_NONE;
 }
 
+typedef cpl_status (*git_teller)(cpl_emulator *emulator, cpl_str event, cpl_str *out, cpl_error *err);
+
+/* With the GIL, as the ledger. */
+static PyObject *tell_git(PyObject *self, PyObject *event, git_teller tell) {
+    cpl_error err = {0};
+    cpl_str text;
+    cpl_cursor cursor;
+    if (!check_open(self)) return NULL;
+    cpl_writer *writer = convert_text(state_of(self), event, &text);
+    if (!writer) return NULL;
+    cpl_status status = tell(((emulator_object *)self)->handle, text, &text, &err);
+    cpl_writer_free(writer);
+    if (!module_done(status, &err)) return NULL;
+    cpl_cursor_init(&cursor, text);
+    return convert_read(state_of(self), &cursor, false);
+}
+
+static PyObject *emulator_git_push(PyObject *self, PyObject *push) {
+    return tell_git(self, push, cpl_emulator_git_push);
+}
+
+static PyObject *emulator_pull_request(PyObject *self, PyObject *request) {
+    return tell_git(self, request, cpl_emulator_pull_request);
+}
+
 /* With the GIL, so that nobody asks again while the text is read; the emulator's threads never need it. */
 static PyObject *emulator_ledger(PyObject *self, PyObject *unused) {
     (void)unused;
@@ -294,6 +319,9 @@ static PyMethodDef methods[] = {
     {"function", emulator_function, METH_VARARGS,
      "function($self, name, /)\n--\n\nThe address of the Runtime API of a function that actions may name."},
     {"script", emulator_script, METH_O, "script($self, script, /)\n--\n\nWhat becomes of actions it cannot run."},
+    {"git_push", emulator_git_push, METH_O, "git_push($self, push, /)\n--\n\nWhat a push starts, as dicts."},
+    {"pull_request", emulator_pull_request, METH_O,
+     "pull_request($self, request, /)\n--\n\nWhat a pull request starts, as dicts."},
     {"set_repeats", emulator_set_repeats, METH_VARARGS, "set_repeats($self, policy, /)\n--\n\nrefuse or accept"},
     {"ledger", emulator_ledger, METH_NOARGS, "ledger($self, /)\n--\n\nWhat was asked of it, as dicts."},
     {"feed", emulator_feed, METH_NOARGS, "feed($self, /)\n--\n\nA new reader of its events."},

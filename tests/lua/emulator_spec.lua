@@ -75,6 +75,78 @@ describe("the emulator", function()
     end)
   end)
 
+  it("is told of pushes and pull requests, and tells what they start", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local app = helper.action("App", "Source", "CodeStarSourceConnection", {}, { "Source" }, {
+        ConnectionArn = "arn:c",
+        FullRepositoryId = "acme/site",
+        BranchName = "main",
+      })
+      app.actionTypeId.owner = "AWS"
+      local site = helper.pipeline("site", { helper.action("Make", "Build", "Builder", { "Source" }) })
+      site.stages[1].actions[1] = app
+      site.pipelineType = "V2"
+      site.triggers = {
+        {
+          providerType = "CodeStarSourceConnection",
+          gitConfiguration = {
+            sourceActionName = "App",
+            push = { { filePaths = { includes = { "src/**" } } } },
+            pullRequest = { { branches = { includes = { "main" } } } },
+          },
+        },
+      }
+      assert(client:create_pipeline { pipeline = site })
+      local verdict = assert(emulator:git_push {
+        repository = "acme/site",
+        branch = "main",
+        commit = "4f2a9c",
+        message = "mend the door",
+        files = { ["src/main.txt"] = "one" },
+      })[1]
+      assert.equal("its filter push[0] fits", verdict.reason)
+      local run = assert(client:get_pipeline_execution {
+        pipelineName = "site",
+        pipelineExecutionId = verdict.pipelineExecutionId,
+      }).pipelineExecution
+      assert.equal("4f2a9c", run.artifactRevisions[1].revisionId)
+      assert.equal("WebhookV2", run.trigger.triggerType)
+      local worker <close> = assert(codepipeline.worker(client, { log = function() end }))
+      local text
+      worker:job({ category = "Build", provider = "Builder" }, function(job)
+        text = helper.read(assert(job:input("Source"):extract()) .. "/src/main.txt")
+      end)
+      assert.is_true(assert(worker:step(10)))
+      assert.equal("one", text)
+      verdict = assert(emulator:git_push { repository = "acme/site", branch = "main", files = { "README.md" } })[1]
+      assert.is_nil(verdict.pipelineExecutionId)
+      assert.equal("no filter fits: push[0] by its filePaths", verdict.reason)
+      verdict = assert(emulator:pull_request {
+        repository = "acme/site",
+        event = "OPEN",
+        source = "door",
+        target = "main",
+      })[1]
+      assert.is_string(verdict.pipelineExecutionId)
+      assert.same({}, assert(emulator:git_push { repository = "acme/other", tag = "v1" }))
+    end)
+  end)
+
+  it("names what makes no sense in a push and in a pull request", function()
+    helper.with_emulator(function(emulator)
+      local none, err = emulator:git_push { repository = "acme/site", branch = "a", files = { "../b" } }
+      assert.is_nil(none)
+      assert.equal("files[0]", err.path)
+      none, err = emulator:pull_request { repository = "acme/site", source = "a", target = "b" }
+      assert.is_nil(none)
+      assert.equal("event", err.path)
+      assert.error_matches(function()
+        emulator:git_push { repository = "acme/site", event = "OPEN" }
+      end, "event")
+    end)
+  end)
+
   it("goes on where it stopped when it has a file", function()
     local path = helper.path()
     do

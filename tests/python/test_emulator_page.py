@@ -69,6 +69,45 @@ def test_the_policy_for_repeats_is_chosen(emulator):
     assert turn(emulator, "repeats", {"policy": "refuse"})[1]["repeats"] == "refuse"
 
 
+def git_pipeline(name="site", triggers=None):
+    """A pipeline of acme/site, main, with an approval behind its source."""
+    source = {
+        "name": "App",
+        "actionTypeId": {"category": "Source", "owner": "AWS", "provider": "CodeStarSourceConnection", "version": "1"},
+        "configuration": {"ConnectionArn": "arn:c", "FullRepositoryId": "acme/site", "BranchName": "main"},
+        "outputArtifacts": [{"name": "Source"}],
+    }
+    sign = {
+        "name": "Sign",
+        "actionTypeId": {"category": "Approval", "owner": "AWS", "provider": "Manual", "version": "1"},
+    }
+    made = {
+        "name": name,
+        "roleArn": "arn:aws:iam::123456789012:role/r",
+        "pipelineType": "V2",
+        "artifactStore": {"type": "S3", "location": "store"},
+        "stages": [{"name": "Source", "actions": [source]}, {"name": "Gate", "actions": [sign]}],
+    }
+    if triggers:
+        git = {"sourceActionName": "App", **triggers}
+        made["triggers"] = [{"providerType": "CodeStarSourceConnection", "gitConfiguration": git}]
+    return made
+
+
+def test_pushes_and_pull_requests_start_pipelines(emulator, client):
+    client.create_pipeline(pipeline=git_pipeline("plain"))
+    client.create_pipeline(pipeline=git_pipeline("pulls", {"pullRequest": [{"events": ["OPEN"]}]}))
+    push = {"repository": "acme/site", "branch": "main", "commit": "4f2a9c", "files": {"index.html": "hello"}}
+    status, (plain, pulls) = turn(emulator, "git_push", push)
+    assert status == 200 and plain["reason"] == "its BranchName is main"
+    run = client.get_pipeline_execution(pipelineName="plain", pipelineExecutionId=plain["pipelineExecutionId"])
+    assert run["pipelineExecution"]["artifactRevisions"][0]["revisionId"] == "4f2a9c"
+    assert pulls == {"pipelineName": "pulls", "actionName": "App", "reason": "it has no filter push"}
+    request = {"repository": "acme/site", "event": "OPEN", "source": "door", "target": "main"}
+    _, (plain, pulls) = turn(emulator, "pull_request", request)
+    assert "pipelineExecutionId" not in plain and "pipelineExecutionId" in pulls
+
+
 def test_an_operation_is_called_as_the_owner_calls_it(emulator, client):
     turn(emulator, "script", {"outcome": "succeed", "output_variables": {"digest": "1"}})
     status, made = turn(emulator, "call", {"operation": "CreatePipeline", "input": {"pipeline": pipeline()}})
@@ -105,6 +144,9 @@ def test_jobs_are_listed(emulator, client, start):
         ("script", {"outcome": "maybe"}, "outcome"),
         ("repeats", {"policy": "maybe"}, "policy"),
         ("repeats", {}, "policy"),
+        ("git_push", {"branch": "main"}, "repository"),
+        ("git_push", {"repository": "acme/site", "branch": "main", "files": [1]}, "files[0]"),
+        ("pull_request", {"repository": "acme/site", "event": "OPEN", "source": "door"}, "target"),
         ("advance", "[1]", ""),
         ("advance", "{", ""),
     ],
@@ -230,6 +272,25 @@ def test_the_page_offers_every_kind_of_fault_and_the_guide_lists_them(shown, bro
     assert sorted(re.findall(r"`([\w-]+)`", " ".join(rows))) == sorted(names)
     for told in (codepipeline.Emulator.fault.__doc__, (ROOT / "core/codepipeline.h").read_text()):
         assert [name for name in names if f'"{name}"' not in told] == []
+
+
+def test_a_person_pushes(shown, browser):
+    client = shown.client()
+    shown.script("succeed")
+    triggers = {"push": [{"branches": {"includes": ["main"]}, "filePaths": {"includes": ["src/**"]}}]}
+    client.create_pipeline(pipeline=git_pipeline(triggers=triggers))
+    browser.go(shown.url + "/_emulator/")
+    browser.wait("!!document.querySelector('[data-pipeline=site]')")
+    browser.run("byId('repository').value = 'acme/site'; byId('changed').value = 'README.md'")
+    browser.click("push")
+    browser.wait("byId('pushed').innerText.includes('push[0] by its filePaths')")
+    browser.run("byId('changed').value = 'README.md src/app.js'")
+    browser.click("push")
+    browser.wait("byId('pushed').innerText.includes('its filter push[0] fits')")
+    started = client.list_pipeline_executions(pipelineName="site")["pipelineExecutionSummaries"][0]
+    assert started["trigger"]["triggerType"] == "WebhookV2"
+    assert started["pipelineExecutionId"][:8] in browser.run("byId('pushed').innerText")
+    assert browser.complaints == []
 
 
 def test_a_person_retries_what_failed_and_is_told_what_is_refused(shown, browser):

@@ -32,7 +32,9 @@ FLOORS = """
     job+result+artifact+state+rehearsal+isolate+apart
     worker+polling+offers+recovery+handover event+event_main function
 """
-EMULATOR_MAY_KNOW = "codepipeline base err buf clock thread fork json digest checksum xml model sigv4 archives sqlite"
+EMULATOR_MAY_KNOW = """
+    codepipeline base err buf clock thread fork json digest checksum xml model sigv4 tree archives sqlite
+"""
 
 # where each third-party header may be included
 HOMES = {
