@@ -97,6 +97,23 @@ def test_a_script_that_does_not_load_changes_nothing(embedded, client):
     embedded.change("return worker", "return worker +")
     embedded.wait_for("unexpected symbol")
     assert version_that_ran(embedded, client, "two") == "1"
+    embedded.change("return worker +", 'error "not today"')  # it compiles, and opens the journal before it fails
+    embedded.wait_for("worker.lua:13: not today")
+    assert version_that_ran(embedded, client, "three") == "1"
+    embedded.change('error "not today"', "return 3")
+    embedded.wait_for("the script answers no worker")
+    assert version_that_ran(embedded, client, "four") == "1"
+    embedded.script.unlink()
+    embedded.process.send_signal(signal.SIGHUP)
+    embedded.wait_for("No such file")
+    assert version_that_ran(embedded, client, "five") == "1"
+
+
+def test_a_script_that_does_not_load_at_first_is_told(host, tmp_path):
+    for text, why in (("return", "answers no worker"), ("return 3", "answers no worker"), ("x +", "syntax error")):
+        (tmp_path / "wrong.lua").write_text(text)
+        done = subprocess.run([host, tmp_path / "wrong.lua"], stderr=subprocess.PIPE, text=True, timeout=20)
+        assert done.returncode == 1 and why in done.stderr, text
 
 
 STATE = """
