@@ -101,8 +101,8 @@ class AsyncRun:
     def __init__(self, run):
         self._run = run
 
-    id = property(lambda self: self._run.id)
-    pipeline = property(lambda self: self._run.pipeline)
+    id = property(lambda self: self._run.id, doc="Of the execution.")
+    pipeline = property(lambda self: self._run.pipeline, doc="The pipeline's name.")
 
     async def status(self):
         """InProgress, Stopping, or how it ended."""
@@ -232,11 +232,11 @@ class AsyncClient:
         """As Client.on(); function is called on the thread that moves the calls."""
         return self.client.on(stage, function)
 
-    region = property(lambda self: self.client.region)
-    endpoint_url = property(lambda self: self.client.endpoint_url)
-    exceptions = property(lambda self: self.client.exceptions)
-    meta = property(lambda self: self.client.meta)
-    closed = property(lambda self: self.client.closed)
+    region = property(lambda self: self.client.region, doc=Client.region.__doc__)
+    endpoint_url = property(lambda self: self.client.endpoint_url, doc=Client.endpoint_url.__doc__)
+    exceptions = property(lambda self: self.client.exceptions, doc=Client.exceptions.__doc__)
+    meta = property(lambda self: self.client.meta, doc=Client.meta.__doc__)
+    closed = property(lambda self: self.client.closed, doc=Client.closed.__doc__)
 
     async def close(self):
         """Refuses new calls and closes the connections; calls under way finish."""

@@ -331,10 +331,12 @@ class Client:
 
     @property
     def region(self):
+        """Where its requests go: "eu-west-1"."""
         return self._core.region
 
     @property
     def endpoint_url(self):
+        """The address of the service, as it was given or is the region's."""
         return self._core.endpoint_url
 
     @property
@@ -344,6 +346,7 @@ class Client:
 
     @property
     def closed(self):
+        """Whether close() was called."""
         return self._core.closed
 
     def close(self):

@@ -46,6 +46,7 @@ class Demo:
         self.close()
 
     def close(self) -> None:
+        """Ends the worker, then the emulator."""
         self._ended.set()
         self._worker.join()
         self.client.close()

@@ -166,6 +166,7 @@ class Emulator:
 
     @property
     def closed(self) -> bool:
+        """Whether close() was called."""
         return self._core.closed
 
     @property

@@ -75,6 +75,7 @@ class Event:
 
     @property
     def correlation_id(self) -> str:
+        """The job's id, under the name that AWS's libraries for Lambda look for."""
         return self.id
 
     def user_parameters_json(self, *needed: str) -> Any:

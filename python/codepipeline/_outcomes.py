@@ -25,6 +25,7 @@ class Outcome:
     name: str
 
     def send(self, core: _core.Job) -> None:
+        """Answers the job with it; the worker does that."""
         raise NotImplementedError
 
 

@@ -327,6 +327,7 @@ class JobFailure(CodePipelineError):
 
     @property
     def failure_type(self) -> str:
+        """As it was given."""
         return self._failure_type
 
 

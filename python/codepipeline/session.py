@@ -189,10 +189,12 @@ class Session:
 
     @property
     def profile_name(self) -> str:
+        """As it was given, or "default"."""
         return str(self._options["profile_name"] or "default")
 
     @property
     def region_name(self) -> str | None:
+        """Of the clients it makes; None where none is found."""
         from .exceptions import ConfigurationError
 
         try:
@@ -205,9 +207,11 @@ class Session:
         return Client(region_name, credentials=False).meta.partition
 
     def get_available_services(self) -> list[str]:
+        """This one service."""
         return ["codepipeline"]
 
     def get_available_partitions(self) -> list[str]:
+        """aws, aws-cn and so on."""
         return list(_REGIONS)
 
     def get_available_regions(

@@ -8,8 +8,7 @@ and what both have in common.
         def test_it(self):
             self.client.list_pipelines()
 
-    >>> with codepipeline.Emulator() as emulator, codepipeline.testing.environment(emulator):
-    ...     codepipeline.Client().endpoint_url == emulator.url
+    >>> issubclass(codepipeline.testing.EmulatorTestCase, unittest.TestCase)
     True
 """
 
@@ -35,7 +34,12 @@ _SHOWN = ("operation", "status", "code", "fault", "job_id")
 @contextlib.contextmanager
 def environment(emulator: Emulator) -> Iterator[None]:
     """The AWS_* variables of this process are the emulator's, and no others, until the block ends: every client made
-    in it, of any AWS SDK and in any child, goes there."""
+    in it, of any AWS SDK and in any child, goes there.
+
+    >>> with codepipeline.Emulator() as emulator, codepipeline.testing.environment(emulator):
+    ...     codepipeline.Client().endpoint_url == emulator.url
+    True
+    """
     before = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
     for name in before:
         del os.environ[name]
@@ -65,7 +69,14 @@ def ledger_end(emulator: Emulator, count: int = 20) -> str:
 
 class EmulatorTestCase(unittest.TestCase):
     """For unittest: each test has self.emulator, self.client, and an environment that points there. A failing test's
-    message ends with the last requests. emulator_options are the arguments of its Emulator."""
+    message ends with the last requests. emulator_options are the arguments of its Emulator.
+
+    >>> class DeployTest(codepipeline.testing.EmulatorTestCase):
+    ...     def test_it(self):
+    ...         self.assertEqual(self.client.list_pipelines()["pipelines"], [])
+    >>> unittest.TextTestRunner(io.StringIO()).run(DeployTest("test_it")).wasSuccessful()
+    True
+    """
 
     emulator_options: dict[str, Any] = {}
     emulator: Emulator

@@ -2,6 +2,7 @@
 """The client: its methods, its options, its errors; against the emulator and against servers that misbehave."""
 
 import gc
+import inspect
 import os
 import pickle
 import subprocess
@@ -465,6 +466,18 @@ def test_every_public_name_is_there_and_documented():
     with pytest.raises(AttributeError):
         codepipeline.nonsense  # noqa: B018
     assert codepipeline.__version__ == _core.version
+
+
+def test_every_public_member_of_a_class_is_documented():
+    """In its class, or in one that it is inherited from."""
+    bare = []
+    classes = [getattr(codepipeline, name) for name in codepipeline.__all__] + [codepipeline.testing.Demo]
+    for kind in filter(inspect.isclass, classes):
+        for name, member in vars(kind).items():
+            if not name.startswith("_") and (callable(member) or isinstance(member, (property, classmethod))):
+                if not inspect.getdoc(getattr(kind, name)):
+                    bare.append(f"{kind.__name__}.{name}")
+    assert bare == []
 
 
 def test_handles_of_the_core_cannot_be_made_by_hand():

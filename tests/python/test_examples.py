@@ -6,7 +6,9 @@ import datetime
 import doctest
 import io
 import logging
+import operator
 import os
+import unittest
 
 import pytest
 
@@ -30,15 +32,18 @@ def own_logger(monkeypatch):
     logger.setLevel(level)  # as a method: what isEnabledFor() remembers goes with it
 
 
-@pytest.mark.parametrize("name", codepipeline.__all__)
+TESTING = ["testing.Demo", "testing.EmulatorTestCase", "testing.environment", "testing.ledger_end"]
+
+
+@pytest.mark.parametrize("name", [*codepipeline.__all__, *TESTING])
 def test_the_example_of(name, demo, monkeypatch, tmp_path, own_logger):
     for variable, value in demo.emulator.environ.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(codepipeline.session, "_default", [codepipeline.Session()])
-    thing = getattr(codepipeline, name)
+    thing = operator.attrgetter(name)(codepipeline)
     names = {"codepipeline": codepipeline, "client": demo.client, "__file__": os.path.abspath(__file__)}
-    names.update(asyncio=asyncio, datetime=datetime, io=io)
+    names.update(asyncio=asyncio, datetime=datetime, io=io, unittest=unittest)
     found = doctest.DocTestParser().get_doctest(thing.__doc__ or "", names, name, None, 0)
     assert found.examples, f"{name} has no example"
     told = []
