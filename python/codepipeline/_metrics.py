@@ -187,7 +187,11 @@ def _seconds(since: datetime | timedelta | float | None) -> float:
         return 0.0
     if isinstance(since, timedelta):
         since = datetime.now(timezone.utc) - since
-    return since.timestamp() if isinstance(since, datetime) else float(since)
+    if isinstance(since, datetime):
+        return since.timestamp()
+    if isinstance(since, str):
+        raise TypeError(f"since: a datetime, a timedelta or seconds since 1970, not {since!r}")
+    return float(since)
 
 
 def metrics(
@@ -208,5 +212,7 @@ def metrics(
         >>> round(report.total.failure_rate, 2)
         0.33
     """
+    if not hasattr(client, "_core"):
+        raise TypeError(f"the client comes first, and not {client!r}")
     names = [pipelines] if isinstance(pipelines, str) else None if pipelines is None else list(pipelines)
     return Metrics(_core.metrics(client._core, names, _seconds(since)))

@@ -98,6 +98,8 @@ class Hooks:
         """Others with one more; these may be in use."""
         if stage not in _STAGES:
             raise ValueError(f'a call has the stages "request" and "response", not {stage!r}')
+        if not callable(function):
+            raise TypeError(f"a hook is a function, not {function!r}")
         more = Hooks(self)
         more._functions[stage] = (*self._functions.get(stage, ()), function)
         return more

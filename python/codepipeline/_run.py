@@ -352,7 +352,11 @@ def follow(runs: Iterable[Run], timeout: float | None = None) -> Iterator[RunEve
         >>> sorted((event.run.pipeline, event.status) for event in codepipeline.follow(runs) if event.kind == "end")
         [('docs', 'Succeeded'), ('library', 'Failed')]
     """
+    if isinstance(runs, Run):
+        raise TypeError("follow() takes a list of runs; a single one has a method follow()")
     runs = list(runs)
+    if not all(isinstance(run, Run) for run in runs):
+        raise TypeError(f"follow() takes a list of runs, not of {runs}")
     handles = [run._core for run in runs]
     while (moved := _core.runs_next(handles, timeout)) is not None:
         yield RunEvent(runs[moved[0]], moved[1])

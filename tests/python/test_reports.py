@@ -142,3 +142,11 @@ def test_lint_knows_lines():
     text = '{\n  "name": "site",\n  "roleArn": 7,\n  "stages": []\n}'
     assert [(one.line, one.column, one.path) for one in codepipeline.lint(text)] == [(3, 3, "roleArn")]
     assert [one.line for one in codepipeline.lint('{\n"pipeline": }')] == [2]
+
+
+def test_what_metrics_cannot_be_made_of_is_told():
+    with pytest.raises(TypeError, match="the client comes first, and not 'site'"):
+        codepipeline.metrics("site")
+    with codepipeline.Emulator() as emulator, emulator.client() as client:
+        with pytest.raises(TypeError, match="since: a datetime, a timedelta or seconds since 1970, not '30d'"):
+            codepipeline.metrics(client, since="30d")

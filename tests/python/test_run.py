@@ -266,6 +266,14 @@ def test_a_newer_runs_token_is_refused(world, client):
     assert newer.wait(10)
 
 
+def test_what_is_no_list_of_runs_cannot_be_followed(world):
+    run = world(GATE)
+    with pytest.raises(TypeError, match="a single one has a method follow"):
+        next(codepipeline.follow(run))
+    with pytest.raises(TypeError, match=r"a list of runs, not of \['site'\]"):
+        next(codepipeline.follow(["site"]))
+
+
 def test_what_is_not_there(world, client):
     run = world(GATE)
     for arguments, path in ((("Nowhere", "Sign"), "stage"), (("Gate", "Seal"), "action")):
