@@ -2,13 +2,16 @@
 """What the Python tests share. Every test starts without an account: no AWS_* variables, no profile files."""
 
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
+NIGHTLY = bool(os.environ.get("NIGHTLY"))  # all of what a normal run takes a sample of
 CLEAN = "the other process has a clean environment, without the sanitizer's runtime that ours needs"
 
 
@@ -25,6 +28,21 @@ def no_account(monkeypatch, tmp_path):
 def root():
     """The top of the source tree."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def shim(tmp_path_factory):
+    """The library of tests/shim, to be preloaded; skips without a compiler, or below a sanitizer."""
+    compiler = shutil.which("cc")
+    if compiler is None or not sys.platform.startswith("linux"):
+        pytest.skip("no C compiler, or no Linux: nothing to preload")
+    if SANITIZED:
+        pytest.skip("a sanitizer has the calls that it would take")
+    path = tmp_path_factory.mktemp("shim") / "faults.so"
+    source = ROOT / "tests/shim/faults.c"
+    flags = ["-shared", "-fPIC", "-O1", "-D_GNU_SOURCE", "-D_LARGEFILE64_SOURCE"]
+    subprocess.run([compiler, *flags, "-o", path, source, "-ldl"], check=True, timeout=120)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import json
 import mmap
 import os
 import select
-import shutil
 import signal
 import struct
 import subprocess
@@ -26,20 +25,6 @@ WRITES, JOURNAL, SYNCS, OPENS, FORKS = 1, 2, 4, 8, 16
 DAY = 24 * 3600
 HOLD_S = 0.4  # so long a fault that passes is on
 LIMIT_S = 60  # within which all must be over
-
-
-def build_shim(folder):
-    """The preloaded library; the test skips without a compiler, or below a sanitizer."""
-    compiler = shutil.which("cc")
-    if compiler is None or not sys.platform.startswith("linux"):
-        pytest.skip("no C compiler, or no Linux: nothing to preload")
-    if SANITIZED:
-        pytest.skip("a sanitizer has the calls that it would take")
-    path = folder / "faults.so"
-    source = ROOT / "tests/shim/faults.c"
-    flags = ["-shared", "-fPIC", "-O1", "-D_GNU_SOURCE", "-D_LARGEFILE64_SOURCE"]
-    subprocess.run([compiler, *flags, "-o", path, source, "-ldl"], check=True, timeout=120)
-    return path
 
 
 class Switch:

@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-import host
 import judge
 from host import Host
 from road import to
@@ -20,8 +19,8 @@ STEP = 10
 
 
 @pytest.fixture
-def machine(tmp_path):
-    with Host(tmp_path, host.build_shim(tmp_path), CONCURRENCY=JOBS) as machine:
+def machine(tmp_path, shim):
+    with Host(tmp_path, shim, CONCURRENCY=JOBS) as machine:
         yield machine
 
 

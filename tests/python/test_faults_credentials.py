@@ -10,8 +10,9 @@ import pytest
 
 import codepipeline
 import judge
+from conftest import NIGHTLY
 from road import Road
-from test_faults_network import NETWORK, NIGHTLY, written_log
+from test_faults_network import NETWORK, written_log
 from workbench import Workbench
 
 STS = (

@@ -12,11 +12,10 @@ import pytest
 
 import host
 import judge
-from conftest import ROOT
+from conftest import NIGHTLY, ROOT
 from host import DAY, Host
 
 TABLE = json.loads((ROOT / "tests/scenarios/faults/host.json").read_text())
-NIGHTLY = bool(os.environ.get("NIGHTLY"))
 
 
 def all_cells():
@@ -27,11 +26,6 @@ def all_cells():
 
 def chosen():
     return [(fault, phase) for fault, phase in all_cells() if NIGHTLY or fault.get("daily") == phase["phase"]]
-
-
-@pytest.fixture(scope="session")
-def shim(tmp_path_factory):
-    return host.build_shim(tmp_path_factory.mktemp("shim"))
 
 
 class Trouble:

@@ -14,17 +14,11 @@ import subprocess
 
 import pytest
 
-import host
 import judge
+from conftest import NIGHTLY
 from host import Host
 
-NIGHTLY = bool(os.environ.get("NIGHTLY"))
 SAMPLE = 4
-
-
-@pytest.fixture(scope="module")
-def shim(tmp_path_factory):
-    return host.build_shim(tmp_path_factory.mktemp("shim"))
 
 
 class FirstPoll:

@@ -6,7 +6,6 @@ import io
 import itertools
 import json
 import logging
-import os
 import time
 from pathlib import Path
 
@@ -14,13 +13,12 @@ import pytest
 
 import codepipeline
 import judge
-from conftest import ROOT
+from conftest import NIGHTLY, ROOT
 from host import Host
 from road import Certificates, Road, to
 from workbench import CUSTOMER, Workbench, token_of
 
 NETWORK = json.loads((ROOT / "tests/scenarios/faults/network.json").read_text())
-NIGHTLY = bool(os.environ.get("NIGHTLY"))
 ONE_IN = 61  # of so many cells one is in the normal run, beside those of is_daily()
 
 
