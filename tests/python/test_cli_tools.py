@@ -276,6 +276,12 @@ def test_worker_run_runs_a_worker_of_the_present_folder(cli, handlers, world):
     assert cli("worker", "run", "handlers:Maker")[0] == parser.USAGE
 
 
+def test_a_worker_without_its_action_type_is_told_how_that_is_made(cli, handlers):
+    status, _, err = cli("worker", "run", "handlers:worker")
+    assert status == 4 and "Build/Maker/1 does not exist" in err
+    assert err.endswith("codepipeline: codepipeline action-type register handlers:HANDLER creates it\n")
+
+
 def test_artifacts_have_bars_while_they_come_and_go(monkeypatch):
     console = pytest.importorskip("rich.console").Console(file=io.StringIO(), force_terminal=True, width=100)
     from codepipeline.cli import worker

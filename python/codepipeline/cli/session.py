@@ -150,6 +150,8 @@ def _hint(session: Session, error: exceptions.CodePipelineError) -> str:
         return f"the latest version is {latest}"
     if unreached or isinstance(error, exceptions.CredentialsError):
         return "codepipeline doctor says what was looked for, and where"
+    if error.code == "ActionTypeNotFoundException" and session.args.command == "worker":
+        return f"codepipeline action-type register {session.args.target.partition(':')[0]}:HANDLER creates it"
     if error.code in UNTRUSTED:
         return "codepipeline doctor says which credentials these are, and where they are from"
     return ""
