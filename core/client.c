@@ -225,6 +225,7 @@ static cpl_status set_transport(cpl_client *client, const cpl_client_options *op
 static cpl_status set_up(cpl_client *client, const cpl_client_options *options, cpl_error *err) {
     cpl_status status = check_options(options, err);
     if (status == CPL_OK) status = cpl_config_load(&client->config, options->profile, err);
+    if (status == CPL_OK) cpl_config_ignore_endpoints(client->config, options->ignore_configured_endpoint_urls);
     if (status == CPL_OK) status = set_retry(client, options, err);
     if (status == CPL_OK) status = set_checksums(client, err);
     if (status == CPL_OK) status = set_credentials(client, options, err);
@@ -319,10 +320,15 @@ static cpl_status check_overrides(const cpl_client_options *options, cpl_error *
     const struct {
         const char *name;
         bool given;
-    } fixed[] = {{"profile", options->profile.n > 0},       {"ca_bundle", options->ca_bundle.n > 0},
-                 {"proxy", options->proxy.n > 0},           {"client_cert", options->client_cert.n > 0},
-                 {"client_key", options->client_key.n > 0}, {"user_agent_extra", options->user_agent_extra.n > 0},
-                 {"retry_mode", options->retry_mode.n > 0}, {"app_id", options->app_id.n > 0}};
+    } fixed[] = {{"profile", options->profile.n > 0},
+                 {"ca_bundle", options->ca_bundle.n > 0},
+                 {"proxy", options->proxy.n > 0},
+                 {"client_cert", options->client_cert.n > 0},
+                 {"client_key", options->client_key.n > 0},
+                 {"user_agent_extra", options->user_agent_extra.n > 0},
+                 {"retry_mode", options->retry_mode.n > 0},
+                 {"app_id", options->app_id.n > 0},
+                 {"ignore_configured_endpoint_urls", options->ignore_configured_endpoint_urls}};
     for (size_t i = 0; i < CPL_COUNT(fixed); i++) {
         if (!fixed[i].given) continue;
         return cpl_fail_at(err, CPL_INVALID, fixed[i].name, "%s: it needs a client of its own", fixed[i].name);

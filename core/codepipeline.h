@@ -300,6 +300,7 @@ typedef struct cpl_client_options {
     cpl_str app_id;                    /* goes into the User-Agent; default: AWS_SDK_UA_APP_ID */
     cpl_choice use_fips_endpoint;      /* default: AWS_USE_FIPS_ENDPOINT, no */
     cpl_choice use_dualstack_endpoint; /* default: AWS_USE_DUALSTACK_ENDPOINT, no */
+    cpl_choice ignore_configured_endpoint_urls; /* default: AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, no */
     cpl_str proxy;       /* a URL, for all hosts, or "none"; default: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY */
     cpl_str client_cert; /* a PEM file to show to a server that asks for a certificate */
     cpl_str client_key;  /* default: in the same file */

@@ -19,6 +19,7 @@ struct cpl_config {
     char *root;
     char **env; /* "NAME=value" */
     size_t env_count;
+    cpl_choice ignore_endpoints;
 };
 
 /* ---- environment ---- */
@@ -229,10 +230,18 @@ static const char *service_env(const cpl_config *config, const char *service) {
     return cpl_config_env(config, name);
 }
 
+void cpl_config_ignore_endpoints(cpl_config *config, cpl_choice ignore) {
+    config->ignore_endpoints = ignore;
+}
+
+static bool ignores_endpoints(const cpl_config *config) {
+    if (config->ignore_endpoints) return config->ignore_endpoints == CPL_CHOICE_YES;
+    return cpl_config_switch(config, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls");
+}
+
 const char *cpl_config_endpoint_url(const cpl_config *config, const char *service) {
-    const char *url,
-        *ignore = cpl_config_setting(config, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "ignore_configured_endpoint_urls");
-    if (ignore && cpl_str_is_nocase(cpl_str_of(ignore), "true")) return NULL;
+    const char *url;
+    if (ignores_endpoints(config)) return NULL;
     url = service_env(config, service);
     if (url == NULL) url = cpl_config_env(config, "AWS_ENDPOINT_URL");
     if (url == NULL) url = cpl_config_service_value(config, service, "endpoint_url");

@@ -46,6 +46,8 @@ bool cpl_config_switch(const cpl_config *config, const char *env, const char *ke
 /* The endpoint the environment or the profile sets for a service ("codepipeline", "s3"), in the order and with the
  * ignore switch of the SDKs and Tools guide; NULL when none. */
 const char *cpl_config_endpoint_url(const cpl_config *config, const char *service);
+/* Whether that switch is on, whatever the environment and the profile say; before the config is used. */
+void cpl_config_ignore_endpoints(cpl_config *config, cpl_choice ignore);
 
 /* Where a file named by a setting really is ("~/" is the home); for cpl_free(), NULL when out of memory. */
 char *cpl_config_path(const cpl_config *config, const char *path);

@@ -249,6 +249,7 @@ static void examine(doctor *d) {
         complain(d, "%s", err.message);
         return;
     }
+    cpl_config_ignore_endpoints(d->config, d->options->ignore_configured_endpoint_urls);
     tell(d, "profile", cpl_str_of(cpl_config_profile(d->config)),
          cpl_config_profile_given(d->config)        ? "argument"
          : cpl_config_env(d->config, "AWS_PROFILE") ? "AWS_PROFILE"

@@ -33,7 +33,8 @@ local codepipeline = {
 --- Opens a client. Region and credentials are found where the AWS CLI finds them unless options say otherwise.
 -- @param options region, profile, access_key_id, secret_access_key, session_token, endpoint_url, s3_endpoint_url,
 --   ca_bundle, user_agent_extra, connect_timeout, read_timeout, total_timeout (seconds), max_attempts, retry_mode,
---   app_id, use_fips_endpoint, use_dualstack_endpoint, proxy, client_cert, client_key; docs/settings.md says more.
+--   app_id, use_fips_endpoint, use_dualstack_endpoint, ignore_configured_endpoint_urls, proxy, client_cert, client_key;
+--   docs/settings.md says more.
 --   credentials: a function that answers a table with access_key_id, secret_access_key, session_token and, when they
 --   end, expires (seconds since 1970), or nil and why not. mfa_code: a function that is given the serial of a profile's
 --   device and answers six digits. anonymous: requests are not signed

@@ -27,6 +27,7 @@ local codepipeline = {}
 ---@field s3_endpoint_url? string
 ---@field use_fips_endpoint? boolean
 ---@field use_dualstack_endpoint? boolean
+---@field ignore_configured_endpoint_urls? boolean Those of the environment and the profile.
 ---@field ca_bundle? string A file or folder of certificates to trust.
 ---@field client_cert? string
 ---@field client_key? string

@@ -119,6 +119,8 @@ class Client:
     retry_mode         "standard", "standard-2.0" or "adaptive"; default: AWS_RETRY_MODE, "standard"
     use_fips_endpoint, use_dualstack_endpoint
                        default: AWS_USE_FIPS_ENDPOINT, AWS_USE_DUALSTACK_ENDPOINT, False
+    ignore_configured_endpoint_urls
+                       those of the environment and the profile; default: AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, False
     proxy              a URL, for all hosts, or "none"; default: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
     client_cert, client_key
                        PEM files, for servers that ask for a certificate

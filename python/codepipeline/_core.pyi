@@ -76,6 +76,7 @@ class Client:
         app_id: str | None = ...,
         use_fips_endpoint: bool | None = ...,
         use_dualstack_endpoint: bool | None = ...,
+        ignore_configured_endpoint_urls: bool | None = ...,
         proxy: str | None = ...,
         client_cert: str | bytes | None = ...,
         client_key: str | bytes | None = ...,

@@ -31,6 +31,7 @@ class Options(TypedDict, total=False):
     app_id: str | None
     use_fips_endpoint: bool | None
     use_dualstack_endpoint: bool | None
+    ignore_configured_endpoint_urls: bool | None
     proxy: str | None
     client_cert: Path | None
     client_key: Path | None

@@ -23,6 +23,7 @@ _CONFIG = {
     "user_agent_appid": "app_id",
     "use_fips_endpoint": "use_fips_endpoint",
     "use_dualstack_endpoint": "use_dualstack_endpoint",
+    "ignore_configured_endpoint_urls": "ignore_configured_endpoint_urls",
 }
 _ALSO = ("retries", "proxies", "client_cert", "signature_version", "user_agent")
 # What has no meaning here: one connection a thread, one way to sign, parameters are always checked.
@@ -43,10 +44,7 @@ _IGNORED = (
     "sigv4a_signing_region_set",
     "tcp_keepalive",
 )
-_REFUSED = {
-    "ignore_configured_endpoint_urls": "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, or the profile, says that",
-    "proxies_config": "ca_bundle, client_cert and client_key are for servers and proxies alike",
-}
+_REFUSED = {"proxies_config": "ca_bundle, client_cert and client_key are for servers and proxies alike"}
 
 
 class Config:

@@ -46,6 +46,7 @@ static const option_row options_of_client[] = {
     OPTION("app_id", TEXT, app_id),
     OPTION("use_fips_endpoint", CHOICE, use_fips_endpoint),
     OPTION("use_dualstack_endpoint", CHOICE, use_dualstack_endpoint),
+    OPTION("ignore_configured_endpoint_urls", CHOICE, ignore_configured_endpoint_urls),
     OPTION("proxy", TEXT, proxy),
     OPTION("client_cert", TEXT, client_cert),
     OPTION("client_key", TEXT, client_key),

@@ -47,6 +47,33 @@ TEST(t_settings__the_retry_mode_is_the_options_the_environments_or_the_profiles)
     CHECK_STR(err.path, "retry_mode");
 }
 
+TEST(t_settings__configured_endpoints_are_ignored_on_request) {
+    static const struct {
+        cpl_choice option;
+        const char *variable, *url;
+    } cases[] = {{CPL_CHOICE_YES, "", "https://codepipeline.eu-west-1.amazonaws.com"},
+                 {CPL_CHOICE_YES, "false", "https://codepipeline.eu-west-1.amazonaws.com"},
+                 {CPL_CHOICE_NO, "true", "http://configured.test"},
+                 {CPL_CHOICE_DEFAULT, "", "http://configured.test"}};
+    cpl_client *client, *view;
+    cpl_error err;
+    setenv("AWS_ENDPOINT_URL", "http://configured.test", 1);
+    for (size_t i = 0; i < CPL_COUNT(cases); i++) {
+        const cpl_client_options options = {.ignore_configured_endpoint_urls = cases[i].option};
+        setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", cases[i].variable, 1);
+        NEED(make(&options, &client, &err) == CPL_OK);
+        CHECK_STR(cpl_client_endpoint_url(client), cases[i].url);
+        CHECK((client->s3_endpoint_url == NULL) == (cases[i].option == CPL_CHOICE_YES));
+        if (cases[i].option) {
+            CHECK(cpl_client_with(&view, client, &options, &err) == CPL_INVALID);
+            CHECK_STR(err.message, "ignore_configured_endpoint_urls: it needs a client of its own");
+        }
+        cpl_client_free(client);
+    }
+    unsetenv("AWS_ENDPOINT_URL");
+    unsetenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+}
+
 static void write_profile(const char *path, const char *text) {
     FILE *file = fopen(path, "w");
     if (file == NULL || fputs(text, file) < 0 || fclose(file) != 0) abort();

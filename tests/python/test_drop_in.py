@@ -276,6 +276,21 @@ def test_a_configuration_is_understood(server, kind):
     assert client.region == "eu-west-2"
 
 
+@pytest.mark.parametrize("kind", [BotoConfig, codepipeline.Config])
+@pytest.mark.parametrize("in_environment", ["true", "false"])
+@pytest.mark.parametrize("told", [True, False, None])
+def test_configured_endpoints_are_ignored_on_request(monkeypatch, kind, in_environment, told):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_CODEPIPELINE", "http://configured.test")
+    monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", in_environment)
+    theirs = boto3.session.Session()
+    for url in (None, "http://argument.test"):
+        config = kind(ignore_configured_endpoint_urls=told)
+        made = codepipeline.client("codepipeline", "eu-west-1", endpoint_url=url, config=config)
+        config = BotoConfig(ignore_configured_endpoint_urls=told)
+        wanted = theirs.client("codepipeline", "eu-west-1", endpoint_url=url, config=config)
+        assert made.meta.endpoint_url == wanted.meta.endpoint_url
+
+
 def test_configurations_are_merged():
     one, two = ({"region_name": "eu-west-1", "read_timeout": 7}, {"read_timeout": 9})
     for kind in (BotoConfig, codepipeline.Config):
