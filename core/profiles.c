@@ -149,6 +149,16 @@ static cpl_status end_property(parser *p) {
     return status;
 }
 
+/* The name a section has in quotes, as "aws configure" writes it where the name has a blank; false: there are none. */
+static bool unquote(cpl_str *name) {
+    cpl_str inside = cpl_str_sub(*name, 1, name->n > 1 ? name->n - 1 : 1);
+    char quote = name->n > 2 ? name->p[0] : '\0';
+    if ((quote != '"' && quote != '\'') || name->p[name->n - 1] != quote) return false;
+    if (cpl_str_find(inside, quote) < inside.n) return false;
+    *name = inside;
+    return true;
+}
+
 static const struct prefix {
     const char *word;
     cpl_section_kind kind;
@@ -168,7 +178,7 @@ static bool read_title(const parser *p, cpl_str title, cpl_section *out, cpl_str
         out->kind = prefixes[i].kind;
         out->prefixed = true;
         *name = cpl_str_trim(cpl_str_sub(title, n, title.n));
-        return is_name(*name);
+        return unquote(name) || is_name(*name);
     }
     return false;
 }
@@ -241,9 +251,15 @@ static cpl_status read_continuation(parser *p, cpl_str line) {
     return status;
 }
 
+/* Behind blanks, too, where nothing else could begin with its mark: not in a value that goes on. */
+static bool is_comment(const parser *p, cpl_str line) {
+    cpl_str text = p->in_property && !p->nested ? line : cpl_str_trim(line);
+    return text.n > 0 && (text.p[0] == '#' || text.p[0] == ';');
+}
+
 static cpl_status read_line(parser *p, cpl_str line) {
     if (line.n > 0 && line.p[line.n - 1] == '\r') line.n--;
-    if (cpl_str_trim(line).n == 0 || line.p[0] == '#' || line.p[0] == ';') return CPL_OK;
+    if (cpl_str_trim(line).n == 0 || is_comment(p, line)) return CPL_OK;
     if (line.p[0] == '[') return read_section_line(p, line);
     return is_blank(line.p[0]) ? read_continuation(p, line) : read_property_line(p, line);
 }

@@ -302,6 +302,37 @@ TEST(t_config__a_profile_asked_for_by_name_must_be_there) {
     end();
 }
 
+TEST(t_config__names_in_quotes_are_those_of_the_command_line) {
+    static const char text[] =
+        "[profile 'my profile']\nregion = a\n[profile \"plain\"]\nregion = b\n"
+        "[profile \"one\" \"two\"]\nregion = c\n[profile \"open]\nregion = d\n"
+        "[profile '']\nregion = e\n[sso-session 'my sso']\nsso_region = f\n";
+    cpl_profiles p;
+    cpl_error err;
+    cpl_profiles_init(&p);
+    CHECK(cpl_profiles_parse(&p, CPL_FILE_CONFIG, "config", cpl_str_of(text), &err) == CPL_OK);
+    CHECK(p.section_count == 3);
+    CHECK_STR(cpl_profiles_find(&p, CPL_SECTION_PROFILE, "my profile", "region"), "a");
+    CHECK_STR(cpl_profiles_find(&p, CPL_SECTION_PROFILE, "plain", "region"), "b");
+    CHECK_STR(cpl_profiles_find(&p, CPL_SECTION_SSO_SESSION, "my sso", "sso_region"), "f");
+    cpl_profiles_release(&p);
+}
+
+TEST(t_config__comments_behind_blanks_are_comments_unless_a_value_goes_on) {
+    static const char text[] =
+        "  # before\n[profile a]\n  ; first\ns3 =\n  # nested\n  style = path\n\t;more\n  x = y\n"
+        "value = 1\n  # two\nregion = b\n";
+    cpl_profiles p;
+    cpl_error err;
+    cpl_profiles_init(&p);
+    CHECK(cpl_profiles_parse(&p, CPL_FILE_CONFIG, "config", cpl_str_of(text), &err) == CPL_OK);
+    CHECK_STR(cpl_profiles_find(&p, CPL_SECTION_PROFILE, "a", "s3 style"), "path");
+    CHECK_STR(cpl_profiles_find(&p, CPL_SECTION_PROFILE, "a", "s3 x"), "y");
+    CHECK_STR(cpl_profiles_find(&p, CPL_SECTION_PROFILE, "a", "value"), "1\n# two"); /* as the parser suite has it */
+    CHECK_STR(cpl_profiles_find(&p, CPL_SECTION_PROFILE, "a", "region"), "b");
+    cpl_profiles_release(&p);
+}
+
 TEST(t_config__a_file_that_cannot_be_read_is_named_with_its_line) {
     begin("[default]\nregion = us-east-1\n\nnonsense\n", NULL);
     check_refused(NULL, "/.aws/config\" line 4: expected a property");
