@@ -264,8 +264,9 @@ LUA_HEAD = """\
 ---@field extended_request_id? string Of S3.
 ---@field cloudfront_id? string
 ---@field attempts? integer How many times the request was sent.
----@field retry_delay? number Seconds spent waiting between the attempts.
+---@field retry_delay? number Seconds spent waiting between the attempts; there when attempts is.
 ---@field retryable boolean The same request may succeed later.
+---@field exhausted boolean No further attempt was allowed.
 ---@field failure_type codepipeline.types.FailureType As what a worker reports it.
 """
 

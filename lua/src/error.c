@@ -17,7 +17,7 @@ static void set_integer(lua_State *L, const char *name, lua_Integer number) {
 
 int push_failure(lua_State *L, const cpl_error *err) {
     lua_pushnil(L);
-    lua_createtable(L, 0, 10);
+    lua_createtable(L, 0, 12);
     set_text(L, "status", cpl_status_name(err->status));
     set_text(L, "code", err->code);
     set_text(L, "message", err->message);
@@ -28,12 +28,14 @@ int push_failure(lua_State *L, const cpl_error *err) {
     set_text(L, "path", err->path);
     set_integer(L, "http_status", err->http_status);
     set_integer(L, "attempts", err->attempts);
-    if (err->retry_delay_ms > 0) {
+    if (err->attempts > 0) { /* where something was sent, it counts that it did not wait */
         lua_pushnumber(L, (lua_Number)err->retry_delay_ms / 1000.0);
         lua_setfield(L, -2, "retry_delay");
     }
     lua_pushboolean(L, err->retryable);
     lua_setfield(L, -2, "retryable");
+    lua_pushboolean(L, err->exhausted);
+    lua_setfield(L, -2, "exhausted");
     lua_pushstring(L, cpl_failure_type(err));
     lua_setfield(L, -2, "failure_type");
     luaL_setmetatable(L, ERROR_CLASS);

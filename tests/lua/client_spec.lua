@@ -73,7 +73,7 @@ describe("a client", function()
     local answer, err = client:list_pipelines {}
     assert.is_nil(answer)
     assert.equal("NETWORK", err.status)
-    assert.is_true(err.retryable)
+    assert.same({ 1, 0.0, true, true }, { err.attempts, err.retry_delay, err.retryable, err.exhausted })
     assert.matches("ListPipelines", tostring(err))
   end)
 
