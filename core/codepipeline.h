@@ -282,7 +282,7 @@ typedef struct cpl_credentials_source {
 /* docs/settings.md has them all, with the variables and the properties of profiles. */
 typedef struct cpl_client_options {
     cpl_str region;        /* default: AWS_REGION, AWS_DEFAULT_REGION, the profile's region */
-    cpl_str profile;       /* default: AWS_PROFILE, "default" */
+    cpl_str profile;       /* default: AWS_PROFILE, AWS_DEFAULT_PROFILE, "default" */
     cpl_str access_key_id; /* with secret_access_key; default: environment, shared files */
     cpl_str secret_access_key;
     cpl_str session_token;

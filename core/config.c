@@ -99,8 +99,19 @@ static cpl_status as_config(cpl_status status, cpl_error *err) {
     return CPL_CONFIG;
 }
 
+/* The second is botocore's and Go's, from before the first. */
+static const char *const profile_variables[] = {"AWS_PROFILE", "AWS_DEFAULT_PROFILE"};
+
+const char *cpl_config_profile_source(const cpl_config *config) {
+    if (config->profile_given) return "argument";
+    for (size_t i = 0; i < CPL_COUNT(profile_variables); i++) {
+        if (cpl_config_env(config, profile_variables[i])) return profile_variables[i];
+    }
+    return "default";
+}
+
 static cpl_status check_profile(const cpl_config *config, cpl_error *err) {
-    bool by_name = config->profile_given || cpl_config_env(config, "AWS_PROFILE");
+    bool by_name = strcmp(cpl_config_profile_source(config), "default") != 0;
     if (!by_name || cpl_profiles_has(&config->profiles, CPL_SECTION_PROFILE, config->profile)) return CPL_OK;
     return cpl_fail(err, CPL_CONFIG, "profile \"%s\" is neither in \"%s\" nor in \"%s\"", config->profile,
                     config->config_path, config->credentials_path);
@@ -111,7 +122,9 @@ static cpl_status load(cpl_config *config, const cpl_config_world *world, cpl_st
     config->root = cpl_strdup(cpl_str_of(world->root));
     if (config->root == NULL || !copy_environment(config, world->env)) return cpl_fail_nomem(err);
     config->profile_given = profile.n > 0;
-    if (profile.n == 0) profile = cpl_str_of(cpl_config_env(config, "AWS_PROFILE"));
+    for (size_t i = 0; profile.n == 0 && i < CPL_COUNT(profile_variables); i++) {
+        profile = cpl_str_of(cpl_config_env(config, profile_variables[i]));
+    }
     if (profile.n == 0) profile = CPL_LIT("default");
     config->profile = cpl_strdup(profile);
     config->config_path = locate(config, "AWS_CONFIG_FILE", "~/.aws/config");

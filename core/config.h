@@ -11,7 +11,7 @@
 typedef struct cpl_config cpl_config;
 
 /*
- * profile: which one to read; absent: AWS_PROFILE, else "default". CPL_CONFIG: a file that is there cannot be read or
+ * profile: which one to read; absent: AWS_PROFILE, AWS_DEFAULT_PROFILE, "default". CPL_CONFIG: a file that is there cannot be read or
  * parsed (with its line), or a profile that was asked for by name is in neither file. Missing files are no error.
  */
 cpl_status cpl_config_load(cpl_config **out, cpl_str profile, cpl_error *err);
@@ -25,6 +25,8 @@ void cpl_config_free(cpl_config *config); /* wipes */
 const char *cpl_config_profile(const cpl_config *config);
 /* The profile was named by the caller, not by the environment: then its credentials go before the environment's. */
 bool cpl_config_profile_given(const cpl_config *config);
+/* What named it: "argument", the environment variable, or "default" for nobody. */
+const char *cpl_config_profile_source(const cpl_config *config);
 /* An environment variable (HOME or one whose name begins with AWS_), NULL when unset or empty. */
 const char *cpl_config_env(const cpl_config *config, const char *name);
 /* A property of the chosen profile (credentials file before config file), NULL when absent or empty; key in lower

@@ -250,10 +250,7 @@ static void examine(doctor *d) {
         return;
     }
     cpl_config_ignore_endpoints(d->config, d->options->ignore_configured_endpoint_urls);
-    tell(d, "profile", cpl_str_of(cpl_config_profile(d->config)),
-         cpl_config_profile_given(d->config)        ? "argument"
-         : cpl_config_env(d->config, "AWS_PROFILE") ? "AWS_PROFILE"
-                                                    : "default");
+    tell(d, "profile", cpl_str_of(cpl_config_profile(d->config)), cpl_config_profile_source(d->config));
     if (cpl_client_new(&d->client, d->options, &err)) complain(d, "%s", err.message);
     tell_region(d);
     tell_endpoint(d);

@@ -13,6 +13,8 @@ cpl_status cpl_creds_profile_keys(const cpl_creds_ask *ask, const char *profile,
     snprintf(place, sizeof place, "profile \"%.100s\"", profile);
     for (size_t i = 0; i < CPL_COUNT(texts.name); i++)
         texts.text[i] = cpl_str_of(cpl_config_profile_value(ask->config, profile, texts.name[i]));
+    if (texts.text[0].n > 0 && texts.text[2].n == 0) /* as older tools write it */
+        texts.text[2] = cpl_str_of(cpl_config_profile_value(ask->config, profile, "aws_security_token"));
     return cpl_creds_from_texts(&texts, out, err);
 }
 

@@ -100,7 +100,7 @@ class Client:
     One client may be used by several threads, and survives fork. It is a context manager; leaving it closes it.
 
     region             default: AWS_REGION, AWS_DEFAULT_REGION, the profile's region
-    profile            default: AWS_PROFILE, "default"
+    profile            default: AWS_PROFILE, AWS_DEFAULT_PROFILE, "default"
     access_key_id, secret_access_key, session_token
                        default: the environment, the shared files
     credentials        instead of these: a function that answers keys (a dict, a tuple, boto3's objects) and, if they

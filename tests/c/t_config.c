@@ -296,6 +296,8 @@ TEST(t_config__a_profile_asked_for_by_name_must_be_there) {
     begin("[profile here]\n[there]\n", NULL);
     check_refused("gone", "profile \"gone\" is neither in");
     check_refused("there", "profile \"there\"");
+    setenv("AWS_DEFAULT_PROFILE", "old", 1);
+    check_refused(NULL, "profile \"old\"");
     setenv("AWS_PROFILE", "away", 1);
     check_refused(NULL, "profile \"away\"");
     cpl_config_free(load("here"));

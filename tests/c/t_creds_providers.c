@@ -431,6 +431,33 @@ static int cancel(void *context) {
     return 1;
 }
 
+TEST(t_creds_providers__a_session_token_may_have_its_old_name) {
+    static const struct {
+        const char *env[4], *profile, *token;
+    } rows[] = {{{"AWS_ACCESS_KEY_ID=A", "AWS_SECRET_ACCESS_KEY=S", "AWS_SECURITY_TOKEN=old"}, "", "old"},
+                {{"AWS_ACCESS_KEY_ID=A", "AWS_SECRET_ACCESS_KEY=S", "AWS_SECURITY_TOKEN= "}, "", ""},
+                {{"AWS_SECURITY_TOKEN=old"}, "", ""},
+                {{"AWS_SECURITY_TOKEN=old", "AWS_SESSION_TOKEN= "}, "aws_security_token = older\n", "older"},
+                {{0}, "aws_security_token = old\naws_session_token = new\n", "new"}};
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        char config[200];
+        const cpl_creds_set *set;
+        cpl_error err;
+        world w = {.env = {"AWS_CONFIG_FILE=config", "HOME=home"}};
+        memcpy(&w.env[2], rows[i].env, sizeof rows[i].env);
+        snprintf(config, sizeof config, "[default]\naws_access_key_id = P\naws_secret_access_key = S\n%s",
+                 rows[i].profile);
+        begin_files(config);
+        w.root = root;
+        if (CHECK(ask(&w, NULL, &set, &err) == CPL_OK)) {
+            if (!CHECK(cpl_str_is(set->view.session_token, rows[i].token))) printf("  row %zu\n", i);
+            cpl_creds_drop(set);
+        }
+        world_close(&w);
+        remove_all(root);
+    }
+}
+
 TEST(t_creds_providers__a_process_that_gives_no_credentials_is_told_without_its_words) {
     static const struct {
         const char *command, *words;
