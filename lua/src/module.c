@@ -183,8 +183,12 @@ static void push_parts(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"encode", module_encode},   {"decode", module_decode}, {"operations", module_operations},
-    {"nearest", module_nearest}, {"pack", module_pack},     {"extract", module_extract},
+    {"encode", module_encode},
+    {"decode", module_decode},
+    {"operations", module_operations},
+    {"nearest", module_nearest},
+    {"pack", module_pack},
+    {"extract", module_extract},
     {NULL, NULL},
 };
 
