@@ -41,7 +41,8 @@ static cpl_status check_known(const telling *t, const member *members) {
     for (const cpl_json *i = cpl_json_first(t->in); i; i = cpl_json_next(i)) {
         const member *m = members;
         while (m->name && !cpl_str_is(cpl_json_key(i), m->name)) m++;
-        if (m->name == NULL) return wrong(t, cpl_json_key(i).p, "there is no such member");
+        if (m->name == NULL)
+            return wrong(t, cpl_json_key(i).n > 0 ? cpl_json_key(i).p : "\"\"", "there is no such member");
     }
     return CPL_OK;
 }

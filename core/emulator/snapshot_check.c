@@ -516,7 +516,7 @@ static cpl_status check_head(checker *c, cpl_json *state) {
         for (size_t k = 0; k < CPL_COUNT(names); k++) known = known || cpl_str_is(key, names[k]);
         for (size_t k = 0; k < CPL_COUNT(tables); k++) known = known || cpl_str_is(key, tables[k].list);
         if (known) continue;
-        down(c, "%s", key.p);
+        down(c, "%s", key.n > 0 ? key.p : "\"\"");
         return wrong(c, "unknown");
     }
     if (cpl_json_kind_of(state) != CPL_JSON_OBJECT) return cpl_fail(c->err, CPL_INVALID, "the state is not an object");

@@ -38,6 +38,7 @@ static void tell(emu *e, emu_git_event event, const cpl_json *in) {
     cpl_buf_init(&out, 1 << 20);
     status = emu_git_tell(e, event, in, &out, &err);
     MUST(status == CPL_OK || (status == CPL_INVALID && err.message[0] && cpl_utf8_valid(cpl_str_of(err.message))));
+    MUST(status == CPL_OK || err.path[0] || cpl_json_kind_of(in) != CPL_JSON_OBJECT);
     if (status == CPL_OK)
         MUST(cpl_json_parse(cpl_buf_str(&out), &answer, NULL) == CPL_OK && cpl_json_count(answer) < 3);
     cpl_json_free(answer);
