@@ -46,6 +46,7 @@ build = {
       ["codepipeline.resuming"] = "lua/codepipeline/resuming.lua",
       ["codepipeline.runtime"] = "lua/codepipeline/runtime.lua",
       ["codepipeline.submit"] = "lua/codepipeline/submit.lua",
+      ["codepipeline.tasks"] = "lua/codepipeline/tasks.lua",
       ["codepipeline.testing"] = "lua/codepipeline/testing.lua",
       ["codepipeline.jobs"] = "lua/codepipeline/jobs.d.lua",
       ["codepipeline.objects"] = "lua/codepipeline/objects.d.lua",

@@ -231,6 +231,7 @@ function child.plan(options, number)
   if not command then
     error('isolation = "process" needs a command: the program that has the handler', 3)
   end
+  command = table.move(command, 1, #command, 1, {}) -- what a process was started with must not change
   local plan = { command = command, timeout = options.timeout, environ = { "CODEPIPELINE_WORKER=" .. number } }
   for _, entry in ipairs(options.environ or {}) do
     table.insert(plan.environ, entry)

@@ -66,13 +66,13 @@ function Worker:on_error(hook) end
 ---@return codepipeline.Error err
 function Worker:run() end
 
----Takes at most one job: true when there was one, false when not.
+---Takes at most as many jobs as may be under way: true when there was one, false when not.
 ---@param seconds? number How long to wait; default 1.
 ---@return boolean? handled
 ---@return codepipeline.Error err
 function Worker:step(seconds) end
 
----Asks run() to return once the job under way is reported.
+---Asks run() to return once the jobs under way are reported.
 function Worker:stop() end
 
 ---The same, and tells the job under way that it should end.
@@ -218,7 +218,13 @@ function Job:cancelled() end
 ---@param watch? fun(artifact: string, done: integer, total?: integer)
 function Job:on_progress(watch) end
 
----Waits until the job is cancelled, at most so many seconds.
+---Sleeps, less long when the job is cancelled; the worker's other handlers go on.
+---@param seconds number
+---@return boolean? cancelled
+---@return codepipeline.Error err
+function Job:sleep(seconds) end
+
+---Waits until the job is cancelled, at most so many seconds; the worker's other handlers go on.
 ---@param seconds? number
 ---@return boolean? cancelled
 ---@return codepipeline.Error err

@@ -85,6 +85,7 @@ function codepipeline.doctor(options) end
 function codepipeline.emulator(options) end
 
 ---@class codepipeline.WorkerOptions
+---@field concurrency? integer How many jobs may be under way; default 1.
 ---@field poll_interval? number Seconds between polls that found nothing; default 1.
 ---@field work_dir? string Where jobs get their folders.
 ---@field artifact_limit? integer Bytes an artifact may unpack to; default 8 GiB.
@@ -247,7 +248,7 @@ function Client:poll(seconds) end
 ---@return codepipeline.Error err
 function Client:drain() end
 
----In a function of loop(): the answer; the other functions go on meanwhile.
+---In a function of loop(), or in a handler of a worker: the answer; the others go on meanwhile.
 ---@param operation string
 ---@param params? table
 ---@return table? answer

@@ -7,6 +7,7 @@
 
 local core = require "codepipeline.core"
 local handlers = require "codepipeline.handlers"
+local tasks = require "codepipeline.tasks"
 
 local resuming = {}
 
@@ -103,18 +104,20 @@ function History:step(body, ...)
   return value_of(entry)
 end
 
---- Runs the handler's coroutine to its end, or to the first job:later() that did not happen before.
+--- Runs the handler's coroutine to its end, or to the first job:later() that did not happen before. What else it yields
+-- is for whoever runs this one: it lets other handlers go on.
 local function drive(history, thread, job)
   local fine, asked, outcome = coroutine.resume(thread, job)
   while fine and coroutine.status(thread) == "suspended" do
     if asked ~= history then
-      error("a handler that goes on yields by job:later() alone", 0)
-    elseif not history:replaying() then
+      fine, asked, outcome = coroutine.resume(thread, coroutine.yield(asked, outcome))
+    elseif history:replaying() then
+      fine, asked, outcome = coroutine.resume(thread, value_of(history:again "later"))
+    else
       history:add("later", outcome.state)
       outcome.state = { [KEY] = history.entries }
       return outcome
     end
-    fine, asked, outcome = coroutine.resume(thread, value_of(history:again "later"))
   end
   if not fine then
     error(type(asked) == "string" and debug.traceback(thread, asked) or asked, 0)
@@ -134,9 +137,9 @@ function resuming.handler(body)
     local history = job.history or setmetatable({ entries = {}, at = 0 }, History)
     job.history, history.thread = history, thread
     debug.sethook(thread, debug.gethook()) -- a time limit holds for it too
+    local _ <close> = tasks.enter(thread)
     local fine, value, err = pcall(drive, history, thread, job)
     history.thread = nil
-    coroutine.close(thread)
     if not fine then
       error(value, 0)
     end

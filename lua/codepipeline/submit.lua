@@ -14,6 +14,12 @@ local submit = {}
 -- What each client has under way: its queue, and by the id of a call who wants to know. A client that is collected
 -- takes it along.
 local states = setmetatable({}, { __mode = "k" })
+-- The same states, with their queues; those of collected clients are gone from here before the queues are closed.
+local queues = setmetatable({}, { __mode = "kv" })
+
+--- Coroutines that have turns, and their tasks; see tasks.lua. Others go on as soon as the answer is there that they
+-- await.
+submit.driven = setmetatable({}, { __mode = "k" })
 
 local function state_of(client)
   local state = states[client]
@@ -23,7 +29,7 @@ local function state_of(client)
       return nil, err
     end
     state = { queue = queue, callbacks = {}, count = 0 }
-    states[client] = state
+    states[client], queues[state] = state, queue
   end
   return state
 end
@@ -63,9 +69,10 @@ function submit:pending()
   return state and state.count or 0
 end
 
--- Hands out one call that ends within so many seconds: true, false when none did, or nil and err.
-local function step(state, seconds)
-  local id, answer, err = state.queue:next(seconds)
+-- Hands out one call that ends within so many seconds: true, false when none did, or nil and err. complain, if there is
+-- one, is told what is raised by those who look on or are called back.
+local function step(state, seconds, complain)
+  local id, answer, err = state.queue:next(seconds, complain)
   if not id then
     if answer then -- nil, err: the queue itself failed
       return nil, answer
@@ -75,10 +82,42 @@ local function step(state, seconds)
   local callback = state.callbacks[id]
   state.callbacks[id] = nil
   state.count = state.count - 1
-  if callback then
+  if callback and not complain then
     callback(answer, err)
+  elseif callback then
+    local fine, raised = pcall(callback, answer, err)
+    if not fine then
+      complain(raised)
+    end
   end
   return true
+end
+
+--- Whether any client has calls under way.
+function submit.under_way()
+  for state in pairs(queues) do
+    if state.count > 0 then
+      return true
+    end
+  end
+  return false
+end
+
+--- Moves the calls of all clients, for so many seconds at most, and calls back.
+function submit.move(seconds, complain)
+  local busy = {}
+  for state in pairs(queues) do
+    busy[#busy + 1] = state.count > 0 and state or nil
+  end
+  for _, state in ipairs(busy) do
+    local ended, err = step(state, seconds / #busy, complain)
+    while ended and state.count > 0 do
+      ended, err = step(state, 0, complain)
+    end
+    if ended == nil then
+      error(err, 0)
+    end
+  end
 end
 
 --- Moves the calls, waits up to so many seconds (default 0) for one that ends, and calls the callbacks of all that
@@ -114,25 +153,30 @@ function submit:drain()
   return count
 end
 
---- In a function that loop() runs: begins an operation and lets the others go on until its answer is there.
+--- In a function that loop() runs, or in a worker's handler: begins an operation and lets the others go on until its
+-- answer is there.
 -- @return answer, or nil and err
 function submit:await(operation, params)
   local thread, main = coroutine.running()
   if main then
-    error("await() is for a coroutine; see loop()", 2)
+    error("await() is for a coroutine: a function of loop(), or a worker's handler", 2)
   end
   local answered, answer, err
   local id, refused = self:submit(operation, params, function(...)
     answer, err = ...
     answered = true
-    if coroutine.status(thread) == "suspended" then
+    if not submit.driven[thread] and coroutine.status(thread) == "suspended" then
       submit.resume(thread)
     end
   end)
   if not id then
     return nil, refused
   end
+  local task = submit.driven[thread]
   while not answered do
+    if task then
+      task.due = math.huge
+    end
     coroutine.yield()
   end
   return answer, err

@@ -20,6 +20,7 @@ local event = require "codepipeline.event"
 local handlers = require "codepipeline.handlers"
 local rehearsal = require "codepipeline.rehearsal"
 local resuming = require "codepipeline.resuming"
+local tasks = require "codepipeline.tasks"
 
 --- A job, as its handler sees it: id, nonce, account_id, category, provider, version, pipeline, pipeline_arn,
 -- execution_id, stage, action, action_execution_id, continuation_token, user_parameters (texts or nil), configuration
@@ -106,11 +107,28 @@ function Job:cancelled()
   return self.core:cancelled()
 end
 
---- Waits until the job is cancelled, for at most so many seconds (default: without limit). In worker:test() it turns
--- the clock and does not wait.
+local function check_seconds(seconds)
+  check.type(seconds, "how long to wait", "number")
+  if not (seconds >= 0 and seconds < 1e9) then
+    check.misuse "how long to wait is not a number of seconds"
+  end
+end
+
+--- Waits until the job is cancelled, for at most so many seconds (default: without limit). The worker's other handlers
+-- go on meanwhile. In worker:test() it turns the clock and does not wait.
 -- @return whether it is cancelled; nil and err when the wait was interrupted
 function Job:wait_cancelled(seconds)
-  return self.core:wait_cancelled(seconds)
+  if seconds ~= nil then
+    check_seconds(seconds)
+  end
+  return tasks.sleep(self.core, seconds ~= 0 and seconds or nil)
+end
+
+--- Sleeps for so many seconds, less when the job is cancelled. The worker's other handlers go on meanwhile.
+-- @return whether it is cancelled; nil and err when the sleep was interrupted
+function Job:sleep(seconds)
+  check_seconds(seconds)
+  return tasks.sleep(self.core, seconds)
 end
 
 --- Seconds until the job is reported failed because its time is up: the handler's timeout, or a Lambda function's
@@ -446,7 +464,7 @@ end
 function Worker:run_handler(handle, handler)
   local job = new_job(handle)
   watch(self, job)
-  local fine, value = xpcall(handler, handlers.traced, job)
+  local fine, value = tasks.alone(complaint_to(self.log), xpcall, handler, handlers.traced, job)
   local outcome
   if fine then
     local decided
@@ -483,25 +501,27 @@ local function tell_token(worker)
   return true
 end
 
---- Runs a job's handler in a process of its own.
+--- Runs a job's handler in a process of its own, while other handlers go on. A function for the progress of artifacts
+-- that raises ends it.
 function Worker:isolate(handle, plan)
   local _ <close> = handle
-  watch(self, new_job(handle))
-  local fine, outcome, err = pcall(handle.run, handle, plan)
-  if not fine then
-    outcome, err = nil, outcome
-  end
-  local id = handle:texts().id
+  local job = new_job(handle)
+  watch(self, job)
+  local outcome, err = handle:run_begin(plan)
   if outcome then
-    warn(self, id, handle)
-    return outcome
+    local fine, raised = pcall(tasks.await_process, handle)
+    outcome, err = handle:run_end(not fine)
+    if not fine then
+      outcome, err = nil, raised
+    end
   end
-  self.log("error", ("job %s: the handler's process: %s"):format(id, tostring(err)))
+  if outcome then
+    warn(self, job.id, handle)
+    return
+  end
+  self.log("error", ("job %s: the handler's process: %s"):format(job.id, tostring(err)))
   if not handle:answered() and not (type(err) == "table" and (err.status == "STATE" or results[err.operation])) then
-    self:report({ id = id, core = handle }, failure_of(err))
-  end
-  if not fine then
-    error(err, 0)
+    self:report(job, failure_of(err))
   end
 end
 
@@ -538,27 +558,29 @@ local function dispatch(worker, handle)
   return worker:handle(handle, handler)
 end
 
---- Takes at most one job: waits for it up to seconds (default 1), runs its handler and reports.
+--- Waits for a job up to so many seconds.
+-- @return its handle, or false when none came; nil and err for what does not pass by itself
+local function take(worker, seconds)
+  local handle, err = worker.core:next(seconds)
+  if handle then
+    worker.trouble = nil
+  elseif handle == false and tell_token(worker) then
+    return take(worker, seconds)
+  elseif handle == false and err and tostring(err) ~= worker.trouble then
+    worker.trouble = tostring(err)
+    worker.log("warning", "polling: " .. worker.trouble)
+  end
+  return handle, handle == nil and err or nil
+end
+
+--- Takes at most as many jobs as may run at once: waits for one up to seconds (default 1), runs the handlers, and
+-- reports. While they wait for something more jobs are taken.
 -- @return true when a job was handled, false when none came; nil and err for what does not pass by itself
 function Worker:step(seconds)
   if child.here then
     return self:run() and false
   end
-  local handle, err = self.core:next(seconds)
-  if handle == nil then
-    return nil, err
-  elseif not handle and tell_token(self) then
-    return self:step(seconds)
-  elseif not handle then
-    if err and tostring(err) ~= self.trouble then
-      self.trouble = tostring(err)
-      self.log("warning", "polling: " .. self.trouble)
-    end
-    return false
-  end
-  self.trouble = nil
-  dispatch(self, handle)
-  return true
+  return self.tasks:serve(self.concurrency, seconds or 1)
 end
 
 --- The handler for Lambda's events, or nil and why there is none.
@@ -628,7 +650,7 @@ end
 rehearsal.give_test(Worker, bind, within)
 
 --- Takes jobs until stop(), SIGTERM or Ctrl-C: what runs is finished and reported, then run() returns true. A second
--- signal cancels the job under way, see job:cancelled(); a third does what it does without a worker. What an earlier
+-- signal cancels the jobs under way, see job:cancelled(); a third does what it does without a worker. What an earlier
 -- worker left open in the journal comes first.
 -- @return true, or nil and err for what does not pass by itself (credentials, an unknown action type)
 function Worker:run()
@@ -644,10 +666,7 @@ function Worker:run()
     self.log("warning", warning)
   end
   local mine = self.core:watch_signals(true)
-  local fine, done, err
-  repeat
-    fine, done, err = pcall(self.step, self, 1)
-  until not fine or done == nil or self.core:stopping()
+  local fine, done, err = pcall(self.tasks.serve, self.tasks, math.huge, 1)
   if fine and done ~= nil then
     self.core:next(0) -- sends what is still owed
   end
@@ -663,12 +682,12 @@ function Worker:run()
   return true
 end
 
---- Asks run() to return once the job under way is reported.
+--- Asks run() to return once the jobs under way are reported.
 function Worker:stop()
   self.core:stop()
 end
 
---- stop(), and tells the job under way that it should end.
+--- stop(), and tells the jobs under way that they should end.
 function Worker:cancel()
   self.core:cancel()
 end
@@ -680,7 +699,9 @@ function Worker:summary()
   return self.core:tally()
 end
 
+--- Ends handlers that wait for something: their jobs are reported failed, by the next worker with the same journal.
 function Worker:close()
+  self.tasks:close()
   self.core:close()
 end
 Worker.__close = Worker.close
@@ -688,19 +709,21 @@ check.methods(Worker, "worker")
 
 local worker = {}
 
-local OPTIONS = { "poll_interval", "work_dir", "artifact_limit", "journal", "grace" }
+local OPTIONS = { "concurrency", "poll_interval", "work_dir", "artifact_limit", "journal", "grace" }
 local OWN = { "log", "regions", "third_party", "client_token", "progress" } -- the core knows nothing of these
 table.move(OWN, 1, #OWN, #OPTIONS + 1, OPTIONS)
 
 local FORGETFUL = "no journal is named: what runs or is owed is forgotten if this process is killed"
 
---- @param options poll_interval, work_dir, artifact_limit, log (function(level, message); default: stderr), journal (a
---   file that remembers the jobs taken and the results owed, for the next start after a crash; default: memory only),
---   grace (seconds from stop() or the first signal until job:cancelled(); default: no limit), regions (a list: polls
---   these too, with views of the client), third_party (the action types are of owner ThirdParty, whose jobs come from
---   customers' pipelines), client_token (for these: function(client_id), answers the client token that the customer
---   was given when they connected their pipeline, or nil), progress (function(job, artifact, done, total), called while
---   artifacts come and go; see job:on_progress())
+--- @param options concurrency (how many jobs may be under way; default 1: a handler is a coroutine, and others go on
+--   while it is in job:sleep(), job:wait_cancelled(), client:await() or coroutine.yield(), or has a process), work_dir,
+--   poll_interval, artifact_limit, log (function(level, message); default: stderr), journal (a file that remembers the
+--   jobs taken and the results owed, for the next start after a crash; default: memory only), grace (seconds from stop()
+--   or the first signal until job:cancelled(); default: no limit), regions (a list: polls these too, with views of the
+--   client), third_party (the action types are of owner ThirdParty, whose jobs come from customers' pipelines),
+--   client_token (for these: function(client_id), answers the client token that the customer was given when they
+--   connected their pipeline, or nil), progress (function(job, artifact, done, total), called while artifacts come and
+--   go; see job:on_progress())
 function worker.new(client, options)
   check.options(options, OPTIONS)
   local settings = {}
@@ -735,6 +758,12 @@ function worker.new(client, options)
     return nil, err
   end
   self.core, self.client, self.handlers, self.log = handle, client, {}, log
+  self.concurrency = options and options.concurrency or 1
+  self.tasks = tasks.new(handle, function(seconds)
+    return take(self, seconds)
+  end, function(job)
+    dispatch(self, job)
+  end, complaint_to(log))
   self.plans, self.timeouts, self.number = {}, {}, child.number()
   self.hooks, self.bound = handlers.new_hooks(), {}
   self.job_options = { work_dir = settings.work_dir, artifact_limit = settings.artifact_limit }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <limits.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -262,6 +263,14 @@ double field_number(lua_State *L, int index, const char *name, double fallback) 
     }
     lua_pop(L, 1);
     return number;
+}
+
+int field_count(lua_State *L, int index, const char *name, int fallback) {
+    double number = field_number(L, index, name, fallback);
+    if (!(number >= 1 && number <= INT_MAX && number == (int)number)) {
+        misuse(L, "%s: expected an integer of 1 or more", name);
+    }
+    return (int)number;
 }
 
 static int unknown_option(lua_State *L, const char *key, const char *const *names) {

@@ -82,6 +82,12 @@ void new_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFun
     lua_remove(L, -2);
 }
 
+/* monotonic() -> seconds since some fixed moment */
+static int module_monotonic(lua_State *L) {
+    lua_pushnumber(L, (double)cpl_clock_monotonic_ms() / 1000);
+    return 1;
+}
+
 /* encode(value) -> JSON text */
 static int module_encode(lua_State *L) {
     lua_scratch *scratch;
@@ -189,6 +195,7 @@ static const luaL_Reg functions[] = {
     {"nearest", module_nearest},
     {"pack", module_pack},
     {"extract", module_extract},
+    {"monotonic", module_monotonic},
     {NULL, NULL},
 };
 

@@ -72,6 +72,7 @@ cpl_str opt_str(lua_State *L, int index); /* nil or none gives the absent view *
 /* Members of the options table at index; the views live as long as the table. */
 cpl_str field_str(lua_State *L, int index, const char *name);
 double field_number(lua_State *L, int index, const char *name, double fallback);
+int field_count(lua_State *L, int index, const char *name, int fallback); /* raises unless it is an integer from 1 on */
 /* Raises when the table at index (or nil) has a key that is not among names (ended by NULL). */
 void check_options(lua_State *L, int index, const char *const *names);
 

@@ -77,16 +77,23 @@ static int push_done_call(lua_State *L, lua_queue *self) {
     return 1 + (done.status ? push_failure(L, &done.err) : push_answer(L, &self->scratch));
 }
 
-/* queue:next(seconds) -> id, answer | id, nil, err | nothing, when none ended in that time | nil, err */
+/*
+ * queue:next(seconds, complain) -> id, answer | id, nil, err | nothing, when none ended in that time | nil, err. With
+ * complain, what looks on and raises does not stop its call, and that is told of it.
+ */
 static int queue_next(lua_State *L) {
     lua_queue *self = check_self(L, 1);
     lua_Number seconds = luaL_checknumber(L, 2);
+    bool firmly = lua_isfunction(L, 3);
     lua_turn turn;
     luaL_argcheck(L, seconds >= 0 && seconds < 1e9, 2, "a number of seconds");
     if (self->busy) return luaL_error(L, "calls cannot be waited for by a function that looks on");
     if (self->done.id) return push_done_call(L, self);
-    lua_getiuservalue(L, 1, 1); /* the client */
-    turn_begin(L, &turn, &self->busy, TURN_OPENLY, seconds < 0.001 ? 1 : (int64_t)(seconds * 1000));
+    lua_settop(L, 3);
+    lua_getiuservalue(L, 1, 1);
+    if (firmly) push_clients(L, 4, 3);
+    turn_begin(L, &turn, &self->busy, firmly ? TURN_FIRMLY : TURN_OPENLY,
+               seconds < 0.001 ? 1 : (int64_t)(seconds * 1000));
     self->observer = turn.wait.observer;
     cpl_status status = cpl_queue_next(self->queue, &turn.wait, &self->done, &turn.err);
     self->observer = NULL;

@@ -13,10 +13,13 @@ typedef struct lua_worker { /* its value: the list of its clients */
     bool busy;
 } lua_worker;
 
-typedef struct
-    lua_job { /* its values: the same list; the function that hears of progress; the worker, which it keeps */
+/* Its values: the same list; the function that hears of progress; the worker, which it keeps; what how is made of. */
+typedef struct lua_job {
     cpl_job *job;
     bool busy;
+    bool apart; /* its handler has a process, which a thread of the core talks with: the job is that thread's */
+    cpl_isolation how;
+    cpl_progress told; /* of that */
 } lua_job;
 
 /* ---- signals while a worker runs: the first asks it to finish, the second cancels, a third does what it did before */
@@ -72,17 +75,19 @@ static lua_worker *check_idle_worker(lua_State *L) {
 }
 
 /*
- * worker(client, {poll_interval=, work_dir=, artifact_limit=, journal=, grace=}, complain) -> worker | nil, err;
- * complain(what was raised) is told of functions that look on and raise
+ * worker(client, {concurrency=, poll_interval=, work_dir=, artifact_limit=, journal=, grace=}, complain) -> worker |
+ * nil, err; complain(what was raised) is told of functions that look on and raise
  */
 static int worker_new(lua_State *L) {
-    static const char *const names[] = {"poll_interval", "work_dir", "artifact_limit", "journal", "grace", NULL};
+    static const char *const names[] = {"concurrency", "poll_interval", "work_dir", "artifact_limit",
+                                        "journal",     "grace",         NULL};
     cpl_client *client = check_client(L, 1);
-    cpl_worker_options options = {.concurrency = 1};
+    cpl_worker_options options = {0};
     cpl_error err;
     lua_worker *self;
     lua_settop(L, 3);
     check_options(L, 2, names);
+    options.concurrency = field_count(L, 2, "concurrency", 1);
     options.poll_interval_ms = (int64_t)(field_number(L, 2, "poll_interval", 0) * 1000);
     options.work_dir = field_str(L, 2, "work_dir");
     options.artifact_limit = (size_t)field_number(L, 2, "artifact_limit", 0);
@@ -151,8 +156,8 @@ static int worker_add(lua_State *L) {
 }
 
 cpl_job **new_job(lua_State *L) {
-    lua_job *job = lua_newuserdatauv(L, sizeof *job, 3);
-    *job = (lua_job){NULL, false};
+    lua_job *job = lua_newuserdatauv(L, sizeof *job, 4);
+    *job = (lua_job){.told = {.total = -1}};
     luaL_setmetatable(L, JOB_CLASS);
     lua_pushvalue(L, -2);
     lua_setiuservalue(L, -2, 1);
@@ -199,6 +204,18 @@ static int worker_tally(lua_State *L) {
     lua_pushinteger(L, tally.unreported);
     lua_setfield(L, -2, "unreported");
     return 1;
+}
+
+/* worker:rest(seconds): waits for so long at most, and takes no job */
+static int worker_rest(lua_State *L) {
+    lua_worker *self = check_idle_worker(L);
+    lua_turn turn;
+    lua_Number seconds = luaL_checknumber(L, 2);
+    lua_getiuservalue(L, 1, 1);
+    turn_begin(L, &turn, &self->busy, TURN_FIRMLY, seconds < 0.001 ? 1 : (int64_t)(seconds * 1000));
+    (void)cpl_worker_rest(self->worker, &turn.wait, &turn.err);
+    turn_end(&turn);
+    return 0;
 }
 
 /* worker:token_wanted() -> id of a customer | nil */
@@ -262,7 +279,7 @@ static lua_job *check_idle_job(lua_State *L) {
 }
 
 static cpl_job *check_job(lua_State *L) {
-    (void)check_idle_job(L);
+    if (check_idle_job(L)->apart) misuse(L, "a job cannot be used here while its handler's process has it");
     return check_open_job(L);
 }
 
@@ -549,28 +566,58 @@ static const char **field_texts(lua_State *L, int index, const char *name) {
     return texts; /* the list and the userdata stay on the stack */
 }
 
-/* job:run{command=, environ=, timeout=, memory=, file_size=, cpu=, open_files=} -> outcome | nil, err */
-static int job_run(lua_State *L) {
+/* job:run_begin{command=, environ=, timeout=, memory=, file_size=, cpu=, open_files=} -> true | nil, err */
+static int job_run_begin(lua_State *L) {
     static const char *const names[] = {"command",   "environ", "timeout",    "memory",
                                         "file_size", "cpu",     "open_files", NULL};
     cpl_job *job = check_job(L);
-    cpl_isolation how = {0};
-    lua_turn turn;
-    const char *outcome = NULL;
+    lua_job *self = lua_touserdata(L, 1);
+    cpl_isolation *how = &self->how;
+    cpl_error err;
     cpl_status status;
     luaL_checktype(L, 2, LUA_TTABLE);
     check_options(L, 2, names);
-    how.timeout_ms = (int64_t)(field_number(L, 2, "timeout", 0) * 1000);
-    how.memory = (int64_t)field_number(L, 2, "memory", 0);
-    how.file_size = (int64_t)field_number(L, 2, "file_size", 0);
-    how.cpu_s = (int64_t)field_number(L, 2, "cpu", 0);
-    how.open_files = (int64_t)field_number(L, 2, "open_files", 0);
-    how.command = field_texts(L, 2, "command");
-    how.environ = field_texts(L, 2, "environ");
+    lua_settop(L, 2);
+    how->timeout_ms = (int64_t)(field_number(L, 2, "timeout", 0) * 1000);
+    how->memory = (int64_t)field_number(L, 2, "memory", 0);
+    how->file_size = (int64_t)field_number(L, 2, "file_size", 0);
+    how->cpu_s = (int64_t)field_number(L, 2, "cpu", 0);
+    how->open_files = (int64_t)field_number(L, 2, "open_files", 0);
+    how->command = field_texts(L, 2, "command");
+    how->environ = field_texts(L, 2, "environ");
+    lua_newtable(L);
+    lua_insert(L, 3);
+    for (int i = lua_gettop(L) - 3; i > 0; i--) lua_rawseti(L, 3, i); /* both must live while the process does */
+    lua_setiuservalue(L, 1, 4);
+    status = cpl_job_run_begin(job, how, &err);
+    self->apart = status == CPL_OK;
+    return push_done(L, status, &err);
+}
+
+/* job:run_over() -> whether the process has ended; tells the function that hears of progress */
+static int job_run_over(lua_State *L) {
+    cpl_job *job = check_open_job(L);
+    lua_job *self = check_idle_job(L);
+    bool over;
+    lua_turn turn;
     begin(L, &turn);
-    status = cpl_job_run(job, &how, &turn.wait, &outcome, &turn.err);
+    turn.tick.told = self->told;
+    over = cpl_job_run_over(job, &turn.tick.now);
+    if (!tick_run(&turn.tick)) self->told = turn.tick.now;
     turn_end(&turn);
-    return push_text_or_failure(L, status, outcome, &turn.err);
+    lua_pushboolean(L, over);
+    return 1;
+}
+
+/* job:run_end(call_off) -> outcome | nil, err; waits for the end, or kills the process */
+static int job_run_end(lua_State *L) {
+    cpl_job *job = check_open_job(L);
+    lua_job *self = check_idle_job(L);
+    cpl_error err;
+    const char *outcome;
+    cpl_status status = cpl_job_run_end(job, lua_toboolean(L, 2), &outcome, &err);
+    self->apart = false;
+    return push_text_or_failure(L, status, outcome, &err);
 }
 
 static int job_expired(lua_State *L) {
@@ -683,6 +730,7 @@ static const luaL_Reg worker_methods[] = {
     {"add", worker_add},
     {"next", worker_next},
     {"tally", worker_tally},
+    {"rest", worker_rest},
     {"token_wanted", worker_token_wanted},
     {"give_token", worker_give_token},
     {"stop", worker_stop},
@@ -718,7 +766,9 @@ static const luaL_Reg job_methods[] = {
     {"cancelled", job_cancelled},
     {"wait_cancelled", job_wait_cancelled},
     {"remaining", job_remaining},
-    {"run", job_run},
+    {"run_begin", job_run_begin},
+    {"run_over", job_run_over},
+    {"run_end", job_run_end},
     {"guard", job_guard},
     {"expired", job_expired},
     {"put_off", job_put_off},

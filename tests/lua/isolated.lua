@@ -48,6 +48,31 @@ function handlers.loops()
   end
 end
 
+--- Waits until as many as it is told have come to the same folder.
+function handlers.meets(job)
+  local folder, wanted = os.getenv "MEET", tonumber(os.getenv "MEET_COUNT")
+  assert(job:input():path())
+  assert(io.open(("%s/%s"):format(folder, job.id), "w")):close()
+  for _ = 1, 1000 do
+    local count = 0
+    for _ in assert(io.popen(("ls '%s'"):format(folder))):lines() do
+      count = count + 1
+    end
+    if count == wanted then
+      return
+    end
+    assert(job:sleep(0.02) == false)
+  end
+  error "nobody came"
+end
+
+function handlers.hangs(job)
+  if job.pipeline == "b" then
+    job:input():path()
+  end
+  job:sleep(60)
+end
+
 function handlers.dies()
   os.exit(9)
 end

@@ -19,7 +19,7 @@ local WRONG = {
   { "the client, which comes before the options, must be a userdata, not a table", function()
     codepipeline.worker { journal = "x" }
   end },
-  { "unknown option \"jornal\" (there are poll_interval, work_dir, artifact_limit, journal, grace, log,", function()
+  { "unknown option \"jornal\" (there are concurrency, poll_interval, work_dir, artifact_limit, journal,", function()
     codepipeline.worker(client, { jornal = "x" })
   end },
   { "journal: expected a string, got a number", function() codepipeline.worker(client, { journal = 3 }) end },
