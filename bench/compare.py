@@ -205,7 +205,7 @@ def report(samples):
         ],
     )
     tables.table(
-        "A worker whose handler does nothing, 8 at once (ours in Lua: one)",
+        "A worker whose handler does nothing, 8 at once",
         ["jobs a second", "CPU us a job", "peak memory, MB"],
         [
             [

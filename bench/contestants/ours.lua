@@ -33,14 +33,14 @@ function modes.calls(...)
   end
 end
 
-local function new_worker()
-  return assert(codepipeline.worker(assert(codepipeline.client()), { poll_interval = 0.1 }))
+local function new_worker(concurrency)
+  return assert(codepipeline.worker(assert(codepipeline.client()), { poll_interval = 0.1, concurrency = concurrency }))
 end
 
 local kind = { category = "Build", provider = "Bench", version = "1" }
 
 function modes.work(count)
-  local worker, left = new_worker(), tonumber(count)
+  local worker, left = new_worker(8), tonumber(count)
   worker:job(kind, function()
     left = left - 1
     if left == 0 then
