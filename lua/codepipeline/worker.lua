@@ -716,14 +716,14 @@ table.move(OWN, 1, #OWN, #OPTIONS + 1, OPTIONS)
 local FORGETFUL = "no journal is named: what runs or is owed is forgotten if this process is killed"
 
 --- @param options concurrency (how many jobs may be under way; default 1: a handler is a coroutine, and others go on
---   while it is in job:sleep(), job:wait_cancelled(), client:await() or coroutine.yield(), or has a process), work_dir,
---   poll_interval, artifact_limit, log (function(level, message); default: stderr), journal (a file that remembers the
---   jobs taken and the results owed, for the next start after a crash; default: memory only), grace (seconds from stop()
---   or the first signal until job:cancelled(); default: no limit), regions (a list: polls these too, with views of the
---   client), third_party (the action types are of owner ThirdParty, whose jobs come from customers' pipelines),
---   client_token (for these: function(client_id), answers the client token that the customer was given when they
---   connected their pipeline, or nil), progress (function(job, artifact, done, total), called while artifacts come and
---   go; see job:on_progress())
+--   while it is in job:sleep(), job:wait_cancelled(), client:await() or coroutine.yield(), or has a process),
+--   poll_interval, work_dir, artifact_limit, log (function(level, message); default: stderr), journal (a file that
+--   remembers the jobs taken and the results owed, for the next start after a crash; default: memory only), grace
+--   (seconds from stop() or the first signal until job:cancelled(); default: no limit), regions (a list: polls these
+--   too, with views of the client), third_party (the action types are of owner ThirdParty, whose jobs come from
+--   customers' pipelines), client_token (for these: function(client_id), answers the client token that the customer
+--   was given when they connected their pipeline, or nil), progress (function(job, artifact, done, total), called
+--   while artifacts come and go; see job:on_progress())
 function worker.new(client, options)
   check.options(options, OPTIONS)
   local settings = {}
