@@ -219,6 +219,37 @@ TEST(t_run__a_failure_is_explained_and_retried) {
     close_line(&s);
 }
 
+/* A rollback to whatever was good last. */
+static cpl_status back(cpl_run *run, const char *stage, cpl_run **out, cpl_error *err) {
+    return cpl_run_rollback(run, cpl_str_of(stage), CPL_LIT(""), NULL, out, err);
+}
+
+TEST(t_run__a_rollback_without_a_target_finds_what_was_good) {
+    cpl_run *first, *bad, *again = NULL;
+    cpl_error err = {0};
+    service s;
+    NEED(open_ship(&s, WORK, ""));
+    NEED((first = latest(&s)) != NULL);
+    do_job(&s, true);
+    CHECK(becomes(first, "Succeeded"));
+    CHECK(back(first, "Nowhere", &again, &err) == CPL_INVALID && again == NULL);
+    CHECK_STR(err.path, "stage");
+    CHECK(back(first, "Build", &again, &err) == CPL_STATE && again == NULL);
+    CHECK_STR(err.message, "no earlier execution of version 1 of pipeline \"ship\" succeeded in stage \"Build\"");
+    NEED((bad = start(&s)) != NULL);
+    do_job(&s, false);
+    CHECK(becomes(bad, "Failed"));
+    CHECK(back(bad, "Build", &again, &err) == CPL_OK);
+    do_job(&s, true);
+    NEED(again != NULL);
+    CHECK(becomes(again, "Succeeded"));
+    CHECK(strcmp(cpl_run_id(again), cpl_run_id(first)) != 0 && strcmp(cpl_run_id(again), cpl_run_id(bad)) != 0);
+    cpl_run_free(again);
+    cpl_run_free(bad);
+    cpl_run_free(first);
+    close_line(&s);
+}
+
 TEST(t_run__a_stopped_run_says_who_wanted_it) {
     cpl_run *run;
     cpl_error err = {0};
@@ -546,6 +577,15 @@ TEST(t_run__an_allocation_that_fails_leaves_nothing_half_done) {
         cpl_reply_free(reply);
     }
     CHECK(status == CPL_OK);
+    for (size_t n = 1; status != CPL_STATE && n < 20000; n += 11) {
+        cpl_run *none = NULL;
+        cpl_error err = {0};
+        cpl_alloc_fail_at(n);
+        status = back(run, "Gate", &none, &err);
+        cpl_alloc_fail_at(0);
+        CHECK(none == NULL);
+    }
+    CHECK(status == CPL_STATE);
     CHECK(has(tell(run, 500), "approval Gate/Sign InProgress"));
     cpl_run_free(run);
     close_line(&s);
