@@ -15,6 +15,8 @@
 #include "tree.h"
 
 #define COPY_BLOCK ((size_t)4 << 20)
+#define PATIENCE_MS (5 * 60 * INT64_C(1000)) /* hours of work should outlast S3's absence */
+#define LAST_WORDS_MS 1000                   /* left of a job's time, to say why it fails */
 
 cpl_s3 cpl_s3_of_client(const cpl_client *client) {
     return (cpl_s3){.http = client->http,
@@ -217,7 +219,7 @@ static const struct {
 static void explain(const job_transfer *t, cpl_error *err) {
     char what[sizeof err->message];
     const char *advice = NULL;
-    if (err == NULL || err->status != CPL_SERVICE || t->artifact->name == NULL) return;
+    if (err == NULL || t->artifact->name == NULL || (err->status != CPL_SERVICE && !err->retryable)) return;
     for (size_t i = 0; i < CPL_COUNT(advices); i++) {
         if (strcmp(err->code, advices[i].code) == 0) advice = advices[i].advice;
     }
@@ -226,11 +228,26 @@ static void explain(const job_transfer *t, cpl_error *err) {
              t->source ? "output" : "input", t->artifact->name, what, advice ? "; " : "", advice ? advice : "");
 }
 
+static bool job_ends(void *context) {
+    const cpl_job *job = context;
+    int64_t left_ms = cpl_job_remaining_ms(job);
+    return cpl_job_cancelled(job) || (left_ms >= 0 && left_ms < LAST_WORDS_MS);
+}
+
+/* An event's job without a guard has nobody who would report that its time is up. */
+static bool may_be_patient(const cpl_job *job) {
+    return job->taken_ms || job->guard;
+}
+
 static cpl_status transfer_artifact(job_transfer *t, const cpl_wait *wait, cpl_error *err) {
     cpl_s3 s3 = cpl_s3_of_client(t->job->origin.client);
     cpl_s3_keys keys = {get_job_keys, t->job};
-    cpl_s3_target target = {
-        .keys = &keys, .bucket = cpl_str_of(t->artifact->bucket), .key = cpl_str_of(t->artifact->key), .wait = wait};
+    cpl_s3_patience patience = {.most_ms = PATIENCE_MS, .ends = job_ends, .context = t->job};
+    cpl_s3_target target = {.keys = &keys,
+                            .patience = may_be_patient(t->job) ? &patience : NULL,
+                            .bucket = cpl_str_of(t->artifact->bucket),
+                            .key = cpl_str_of(t->artifact->key),
+                            .wait = wait};
     cpl_status status = cpl_client_check_open(t->job->origin.client, err);
     if (status != CPL_OK) return status;
     if (wait && wait->progress) *wait->progress = (cpl_progress){.total = -1, .name = t->artifact->name};

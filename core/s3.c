@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <limits.h>
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -8,7 +9,6 @@
 #include "err.h"
 #include "s3_exchange.h"
 #include "skew.h"
-#include "xml.h"
 
 #define ERROR_BODY_MAX ((size_t)64 << 10)
 #define ATTEMPTS 5
@@ -24,6 +24,11 @@ void s3_session_init(s3_session *session, const cpl_s3 *s3, const cpl_s3_target 
     *session = (s3_session){.s3 = s3, .target = target};
     CPL_COPY(session->region, s3->region);
     cpl_pace_init(&session->pace, target->wait);
+}
+
+bool s3_session_ends(const s3_session *session) {
+    const cpl_s3_patience *patience = session->target->patience;
+    return patience && patience->ends(patience->context);
 }
 
 void s3_session_tell(const s3_session *session, int64_t moved, int64_t total) {
@@ -46,6 +51,7 @@ cpl_status s3_session_end(s3_session *session, int64_t size, cpl_error *err) {
 void s3_exchange_init(s3_exchange *x, s3_session *session, const s3_request *request) {
     *x = (s3_exchange){.session = session, .request = request, .policy = *cpl_retry_policy_of(CPL_RETRY_2_1)};
     x->policy.max_attempts = session->s3->max_attempts > 0 ? session->s3->max_attempts : ATTEMPTS;
+    if (session->target->patience) x->policy.max_attempts = x->policy.quota = INT_MAX; /* time is what counts */
     cpl_retry_quota_init(&x->quota, x->policy.quota);
     cpl_http_response_init(&x->response);
     cpl_signature_init(&x->signature);
@@ -160,14 +166,35 @@ cpl_status s3_exchange_build(s3_exchange *x) {
 
 /* ---- what the answer means ---- */
 
+/* S3 sends spaces while it is at work, before the document too. */
+cpl_status s3_parse(const cpl_http_response *response, cpl_xml **out, cpl_error *err) {
+    cpl_str body = cpl_buf_str(&response->body);
+    return cpl_xml_parse(cpl_str_sub(body, cpl_str_find(body, '<'), body.n), out, err);
+}
+
+static cpl_status stranger(s3_exchange *x) {
+    cpl_str host = x->headers[0].value;
+    char name[S3_NAME_SIZE];
+    s3_name(x->session->target, name);
+    cpl_fail(&x->failure, CPL_PROTOCOL,
+             "\"%.*s\" did not answer as S3 does: a proxy or a portal may be on the way (%s)",
+             (int)cpl_utf8_cut(host, 200), host.p, name);
+    x->failure.http_status = x->response.status;
+    return CPL_PROTOCOL;
+}
+
 /* Fills err from the answer: its <Error> document, or the bare status (HEAD has no body). */
 static cpl_status service_error(s3_exchange *x) {
     cpl_xml *xml = NULL;
     cpl_str code = {NULL, 0}, text = {NULL, 0}, id = cpl_http_header(&x->response, "x-amz-request-id");
     char message[sizeof x->failure.message], name[S3_NAME_SIZE];
-    if (cpl_xml_parse(cpl_buf_str(&x->response.body), &xml, NULL) == CPL_OK) {
+    if (s3_parse(&x->response, &xml, NULL) == CPL_OK) {
         code = cpl_xml_text(xml, cpl_xml_find(xml, "Error/Code"));
         text = cpl_xml_text(xml, cpl_xml_find(xml, "Error/Message"));
+    }
+    if (code.n == 0 && x->response.status < 400) { /* S3 says where the bucket is, others where to log in */
+        cpl_xml_free(xml);
+        return stranger(x);
     }
     if (code.n == 0) {
         switch (x->response.status) {
@@ -193,7 +220,7 @@ static bool move_region(s3_exchange *x) {
     cpl_xml *xml = NULL;
     bool told;
     if (x->session->moved || x->response.status < 300) return false;
-    if (region.n == 0 && cpl_xml_parse(cpl_buf_str(&x->response.body), &xml, NULL) == CPL_OK) {
+    if (region.n == 0 && s3_parse(&x->response, &xml, NULL) == CPL_OK) {
         region = cpl_xml_text(xml, cpl_xml_find(xml, "Error/Region"));
     }
     told = region.n > 0 && region.n < sizeof x->session->region && !cpl_str_is(region, x->session->region);
@@ -210,13 +237,27 @@ static bool is_late_error(const s3_exchange *x) {
     return x->response.status == 200 && strstr(cpl_buf_cstr(&x->response.body), "<Error>") != NULL;
 }
 
+static bool has_element(const s3_exchange *x) {
+    cpl_xml *xml = NULL;
+    bool found = s3_parse(&x->response, &xml, NULL) == CPL_OK && cpl_xml_find(xml, x->request->element) >= 0;
+    cpl_xml_free(xml);
+    return found;
+}
+
+/* Portals and proxies answer 200 as well, and then nothing was stored, and the page is no artifact. */
+static bool is_from_s3(const s3_exchange *x) {
+    if (x->request->header && cpl_http_header(&x->response, x->request->header).n == 0) return false;
+    return x->request->element == NULL || has_element(x);
+}
+
 static cpl_status judge(s3_exchange *x) {
     if (is_late_error(x)) {
-        service_error(x);
+        cpl_status status = service_error(x);
         x->failure.http_status = 500;
-        return CPL_SERVICE;
+        return status;
     }
-    return x->response.status >= 200 && x->response.status < 300 ? CPL_OK : service_error(x);
+    if (x->response.status >= 300) return service_error(x);
+    return is_from_s3(x) ? CPL_OK : stranger(x);
 }
 
 static bool is_code(const s3_exchange *x, const char *const *codes, size_t count) {
@@ -267,6 +308,17 @@ static bool was_corrupted(s3_exchange *x) {
     return true;
 }
 
+/* For a pause of that length and an attempt after it. */
+static bool has_time(s3_exchange *x, int64_t delay_ms) {
+    const cpl_s3_patience *patience = x->session->target->patience;
+    int64_t now = cpl_clock_monotonic_ms();
+    cpl_wait rest;
+    if (x->failing_ms == 0) x->failing_ms = now;
+    if (patience && now + delay_ms - x->failing_ms >= patience->most_ms) return false;
+    if (cpl_pace_rest(&x->session->pace, &rest, NULL) != CPL_OK) return false;
+    return (rest.timeout_ms == 0 || delay_ms <= rest.timeout_ms) && !s3_session_ends(x->session);
+}
+
 static s3_verdict fail(s3_exchange *x) {
     if (x->failure.operation[0] == '\0') CPL_COPY(x->failure.operation, cpl_str_of(x->request->operation));
     x->failure.attempts = x->call.attempts + x->resent;
@@ -274,13 +326,27 @@ static s3_verdict fail(s3_exchange *x) {
     return S3_FAILED;
 }
 
+/* An answer broke off that is to be cut anyway: what has come of it is its beginning. */
+static bool has_begun(const s3_exchange *x, cpl_status status) {
+    int64_t size = 0;
+    if (x->request->enough == 0 || cpl_retry_classify(status, 0, (cpl_str){NULL, 0}) == CPL_RETRY_NEVER) return false;
+    if (x->response.status != 200 || x->response.body_bytes == 0 || !is_from_s3(x)) return false;
+    return cpl_str_integer(cpl_http_header(&x->response, "content-length"), &size) &&
+           size > (int64_t)x->request->enough;
+}
+
 s3_verdict s3_exchange_answer(s3_exchange *x, cpl_status status, int64_t *delay_ms) {
     cpl_retry_failure failure = {.retry_after = cpl_http_header(&x->response, "x-amz-retry-after")};
     uint32_t chance = 0;
     *delay_ms = 0;
     x->resent += x->response.resent;
+    if (has_begun(x, status)) {
+        x->response.cut = true;
+        return S3_DONE;
+    }
     if (status == CPL_OK && move_region(x)) return S3_AGAIN;
     if (status == CPL_OK) status = judge(x);
+    if (status == CPL_TOO_LARGE && x->response.sent && !is_from_s3(x)) status = stranger(x);
     if (status == CPL_OK) {
         if (x->keys == x->session->keys) x->session->unproven = false;
         return S3_DONE;
@@ -290,7 +356,10 @@ s3_verdict s3_exchange_answer(s3_exchange *x, cpl_status status, int64_t *delay_
     failure.random = chance / 4294967296.0;
     failure.class = cpl_retry_classify(x->failure.status, x->failure.http_status, cpl_str_of(x->failure.code));
     x->failure.retryable = failure.class != CPL_RETRY_NEVER;
-    return cpl_retry_next(&x->policy, &x->quota, &x->call, &failure, delay_ms) == CPL_RETRY_AGAIN ? S3_AGAIN : fail(x);
+    if (cpl_retry_next(&x->policy, &x->quota, &x->call, &failure, delay_ms) != CPL_RETRY_AGAIN) return fail(x);
+    if (!has_time(x, *delay_ms)) return fail(x);
+    x->session->waited_ms += *delay_ms;
+    return S3_AGAIN;
 }
 
 /* ---- sending and waiting ---- */
@@ -316,19 +385,19 @@ static cpl_status send_once(s3_exchange *x) {
     return cpl_http_send(x->session->s3->http, &x->http, &x->response, &x->failure);
 }
 
-/* False when there should be no further attempt: there is no time for it, or the tick says so. */
+static int on_pause(void *context) {
+    const s3_session *session = context;
+    const cpl_wait *wait = session->target->wait;
+    return s3_session_ends(session) || (wait && wait->tick && wait->tick(wait->context) != 0);
+}
+
+/* False when there should be no further attempt, because nobody wants it, or the tick says so. */
 static bool sleep_before_retry(s3_exchange *x, int64_t delay_ms) {
-    cpl_wait rest;
+    const cpl_wait wait = {.tick = on_pause, .context = x->session};
     cpl_error interrupted;
-    if (delay_ms == 0) return true;
-    if (cpl_pace_rest(&x->session->pace, &rest, NULL) != CPL_OK) return false;
-    if (rest.timeout_ms > 0 && rest.timeout_ms < delay_ms) return false;
-    if (cpl_clock_sleep(delay_ms, x->session->target->wait, &interrupted) != CPL_OK) {
-        x->failure = interrupted;
-        return false;
-    }
-    x->session->waited_ms += delay_ms;
-    return true;
+    if (delay_ms == 0 || cpl_clock_sleep(delay_ms, &wait, &interrupted) == CPL_OK) return true;
+    if (!s3_session_ends(x->session)) x->failure = interrupted;
+    return false;
 }
 
 cpl_status s3_send(s3_exchange *x, cpl_error *err) {
@@ -346,7 +415,7 @@ cpl_status s3_send(s3_exchange *x, cpl_error *err) {
 /* ---- small calls ---- */
 
 cpl_status cpl_s3_head(const cpl_s3 *s3, const cpl_s3_target *target, int64_t *size, cpl_error *err) {
-    s3_request r = {.method = "HEAD", .operation = "HeadObject", .sha256 = S3_EMPTY_SHA256};
+    s3_request r = {.method = "HEAD", .operation = "HeadObject", .sha256 = S3_EMPTY_SHA256, .header = "etag"};
     s3_session session;
     s3_exchange x;
     cpl_status status;

@@ -3,7 +3,8 @@
  * Objects in S3, in and out, streaming, with credentials given for each call. Every request is safe to repeat, so
  * passing failures (network, throttling, the service's own trouble) are; a bucket in another region is asked there,
  * once, on that region's own endpoint, and a Location header is never followed. An error of the service is CPL_SERVICE
- * with its code, message and request id; the message ends with the object's name.
+ * with its code, message and request id; the message ends with the object's name. What cannot be S3's answer, a
+ * portal's page for instance, is CPL_PROTOCOL, and passes.
  */
 #ifndef CPL_S3_H
 #define CPL_S3_H
@@ -37,9 +38,18 @@ typedef struct cpl_s3_keys {
     void *context;
 } cpl_s3_keys;
 
+/* Instead of a count of attempts: each request is made again for a while, whatever passes. */
+typedef struct cpl_s3_patience {
+    int64_t most_ms; /* from its first failure */
+    /* Asked every 100 ms while nothing moves: nobody needs the object any more, or there is no time left for it. */
+    bool (*ends)(void *context);
+    void *context;
+} cpl_s3_patience;
+
 typedef struct cpl_s3_target {
     const cpl_credentials *who;
-    const cpl_s3_keys *keys; /* instead of who, when not NULL */
+    const cpl_s3_keys *keys;         /* instead of who, when not NULL */
+    const cpl_s3_patience *patience; /* NULL: max_attempts */
     cpl_str bucket;
     cpl_str key;
     const cpl_wait *wait; /* may be NULL; the time limit is for the whole call; its progress is kept up to date */

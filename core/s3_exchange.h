@@ -9,6 +9,7 @@
 #include "pace.h"
 #include "retry.h"
 #include "s3.h"
+#include "xml.h"
 
 #define S3_MIB ((int64_t)1 << 20)
 #define S3_HEADERS_MAX 16
@@ -39,6 +40,8 @@ typedef struct s3_request {
     bool from_scratch;    /* the sink is emptied before each attempt */
     int64_t offset, size; /* in the file; size: of a source */
     size_t limit, enough; /* of a sink; see cpl_http_request */
+    const char *header;   /* by this the answer is known to be S3's, */
+    const char *element;  /* or by this in its body */
 } s3_request;
 
 typedef struct s3_exchange {
@@ -56,6 +59,7 @@ typedef struct s3_exchange {
     int resent;
     unsigned keys;           /* those it was signed with */
     int64_t sent_ms, used_s; /* by this machine's wall clock; what was added to it */
+    int64_t failing_ms;      /* when it failed first, monotonic; 0: it did not */
     bool skew_corrected;
     bool corrupted; /* S3 got other bytes than were sent, once already */
     cpl_error failure;
@@ -76,10 +80,14 @@ void s3_exchange_release(s3_exchange *x);
 /* Builds and signs x->http; failure is for s3_exchange_answer() to judge. */
 cpl_status s3_exchange_build(s3_exchange *x);
 /*
- * What came of it, by the status of sending or building. S3_AGAIN: after *delay_ms; S3_FAILED: x->failure says why. May
- * get other keys meanwhile.
+ * What came of it, by the status of sending or building. S3_AGAIN: after *delay_ms, for which there is time; S3_FAILED:
+ * x->failure says why. May get other keys meanwhile.
  */
 s3_verdict s3_exchange_answer(s3_exchange *x, cpl_status status, int64_t *delay_ms);
+/* There is no reason to wait any longer for another attempt. */
+bool s3_session_ends(const s3_session *session);
+/* The document that the answer is. */
+cpl_status s3_parse(const cpl_http_response *response, cpl_xml **out, cpl_error *err);
 /* All of it, and waits. Fills err from x->failure. */
 cpl_status s3_send(s3_exchange *x, cpl_error *err);
 

@@ -7,12 +7,9 @@
 #include <unistd.h>
 
 #include "checksum.h"
-#include "clock.h"
 #include "err.h"
-#include "s3_exchange.h"
+#include "s3_lanes.h"
 
-#define LANES 4    /* ranges at a time */
-#define TICK_MS 50 /* as long as it waits at most */
 #define ETAG_MAX 256
 
 typedef struct download {
@@ -118,6 +115,7 @@ static cpl_status fetch_first(download *d, size_t enough, bool *cut) {
                     .fd = d->fd,
                     .to_fd = true,
                     .from_scratch = true,
+                    .header = "etag",
                     .limit = (size_t)d->limit,
                     .enough = enough};
     s3_exchange x;
@@ -137,143 +135,95 @@ static cpl_status fetch_first(download *d, size_t enough, bool *cut) {
 /* ---- the others ---- */
 
 typedef struct range {
-    s3_exchange exchange;
-    s3_request request;
     cpl_header headers[2];
     char wanted[64]; /* "bytes=5-9" */
-    int64_t due_ms;  /* not before, monotonic */
-    bool used, flying;
 } range;
 
 typedef struct ranges {
     download *d;
-    cpl_http_batch *batch;
-    range *items;
     int64_t next; /* where the next one begins */
+    range items[S3_LANES_MAX];
 } ranges;
 
-static void assign(ranges *all, range *r) {
-    download *d = all->d;
-    int64_t n = d->size - all->next < d->part_size ? d->size - all->next : d->part_size;
-    snprintf(r->wanted, sizeof r->wanted, "bytes=%lld-%lld", (long long)all->next, (long long)(all->next + n - 1));
-    r->headers[0] = (cpl_header){CPL_LIT("if-match"), cpl_str_of(d->etag)};
+/* n bytes from offset. */
+static void aim(ranges *all, size_t lane, s3_request *request, int64_t offset, int64_t n) {
+    range *r = &all->items[lane];
+    snprintf(r->wanted, sizeof r->wanted, "bytes=%lld-%lld", (long long)offset, (long long)(offset + n - 1));
+    r->headers[0] = (cpl_header){CPL_LIT("if-match"), cpl_str_of(all->d->etag)};
     r->headers[1] = (cpl_header){CPL_LIT("range"), cpl_str_of(r->wanted)};
-    r->request = (s3_request){.method = "GET",
-                              .operation = "GetObject",
-                              .headers = r->headers,
-                              .header_count = CPL_COUNT(r->headers),
-                              .sha256 = S3_EMPTY_SHA256,
-                              .fd = d->fd,
-                              .to_fd = true,
-                              .offset = all->next,
-                              .limit = (size_t)n};
-    s3_exchange_init(&r->exchange, &d->session, &r->request);
-    r->due_ms = 0;
-    r->used = true;
+    request->offset = offset;
+    request->limit = (size_t)n;
+}
+
+static cpl_status next_range(void *context, size_t lane, s3_request *request, bool *more, cpl_error *err) {
+    ranges *all = context;
+    const download *d = all->d;
+    int64_t n = d->size - all->next < d->part_size ? d->size - all->next : d->part_size;
+    (void)err;
+    *more = n > 0;
+    if (!*more) return CPL_OK;
+    *request = (s3_request){.method = "GET",
+                            .operation = "GetObject",
+                            .headers = all->items[lane].headers,
+                            .header_count = CPL_COUNT(all->items[lane].headers),
+                            .sha256 = S3_EMPTY_SHA256,
+                            .fd = d->fd,
+                            .to_fd = true,
+                            .header = "etag"};
+    aim(all, lane, request, all->next, n);
     all->next += n;
+    return CPL_OK;
 }
 
-static void retire(range *r) {
-    s3_exchange_release(&r->exchange);
-    r->used = false;
+/* The answer is the one that was asked for: "bytes 5-9/20" for "bytes=5-9". */
+static bool is_range(const ranges *all, size_t lane, const cpl_http_response *response) {
+    char told[96];
+    snprintf(told, sizeof told, "bytes %s/%lld", all->items[lane].wanted + 6, (long long)all->d->size);
+    return response->status == 206 && cpl_str_is(cpl_http_header(response, "content-range"), told);
 }
 
-static cpl_status range_failed(const ranges *all, const range *r) {
-    cpl_error *err = all->d->err;
+/* It goes on behind what has arrived of it. */
+static void shorten(void *context, size_t lane, s3_request *request, const cpl_http_response *response) {
+    ranges *all = context;
+    int64_t got = response->body_bytes;
+    if (got >= (int64_t)request->limit || !is_range(all, lane, response)) return;
+    all->d->session.done += got;
+    aim(all, lane, request, request->offset + got, (int64_t)request->limit - got);
+}
+
+static cpl_status take_range(void *context, size_t lane, const s3_request *request, const cpl_http_response *response,
+                             cpl_error *err) {
+    ranges *all = context;
+    if (response->body_bytes != (int64_t)request->limit || !is_range(all, lane, response)) {
+        return cpl_fail(err, CPL_PROTOCOL, "S3 was asked for %s of an object, and sent something else",
+                        all->items[lane].wanted);
+    }
+    all->d->session.done += response->body_bytes;
+    return CPL_OK;
+}
+
+static void explain_range(void *context, size_t lane, cpl_error *err) {
+    const ranges *all = context;
     char name[S3_NAME_SIZE], message[sizeof err->message];
-    if (err == NULL) return r->exchange.failure.status;
-    *err = r->exchange.failure;
     s3_name(all->d->session.target, name);
     if (strcmp(err->code, "PreconditionFailed") == 0) {
         snprintf(message, sizeof message, "%s was replaced while it was fetched", name);
         CPL_COPY(err->message, cpl_str_of(message));
     } else if (err->status == CPL_TOO_LARGE) {
-        cpl_fail(err, CPL_PROTOCOL, "%s was asked for %s, and the whole came", name, r->wanted);
+        cpl_fail(err, CPL_PROTOCOL, "%s was asked for %s, and the whole came", name, all->items[lane].wanted);
     }
-    return err->status;
-}
-
-/* "bytes 5-9/20" for "bytes=5-9". */
-static cpl_status check_range(const ranges *all, const range *r) {
-    const cpl_http_response *response = &r->exchange.response;
-    char told[96];
-    snprintf(told, sizeof told, "bytes %s/%lld", r->wanted + 6, (long long)all->d->size);
-    if (response->status == 206 && response->body_bytes == (int64_t)r->request.limit &&
-        cpl_str_is(cpl_http_header(response, "content-range"), told)) {
-        return CPL_OK;
-    }
-    return cpl_fail(all->d->err, CPL_PROTOCOL, "S3 was asked for %s of an object, and sent something else", r->wanted);
-}
-
-static cpl_status settle(ranges *all, range *r, cpl_status status) {
-    int64_t delay_ms;
-    s3_verdict verdict = s3_exchange_answer(&r->exchange, status, &delay_ms);
-    r->flying = false;
-    if (verdict == S3_FAILED) return range_failed(all, r);
-    if (verdict == S3_AGAIN) {
-        r->due_ms = cpl_clock_monotonic_ms() + delay_ms;
-        return CPL_OK;
-    }
-    status = check_range(all, r);
-    all->d->session.done += r->exchange.response.body_bytes;
-    retire(r);
-    return status;
-}
-
-static cpl_status launch(ranges *all, range *r) {
-    s3_exchange *x = &r->exchange;
-    cpl_status status = s3_exchange_build(x);
-    if (status == CPL_OK) status = cpl_http_batch_start(all->batch, &x->http, &x->response, r, &x->failure);
-    if (status != CPL_OK) return settle(all, r, status);
-    r->flying = true;
-    return CPL_OK;
-}
-
-static cpl_status launch_due(ranges *all) {
-    int64_t now = cpl_clock_monotonic_ms();
-    for (size_t i = 0; i < LANES; i++) {
-        range *r = &all->items[i];
-        cpl_status status;
-        if (!r->used && all->next < all->d->size) assign(all, r);
-        if (!r->used || r->flying || r->due_ms > now) continue;
-        status = launch(all, r);
-        if (status != CPL_OK) return status;
-    }
-    return CPL_OK;
-}
-
-static cpl_status land_all(ranges *all) {
-    cpl_status status, landed = CPL_OK;
-    range *r;
-    while (landed == CPL_OK && (r = cpl_http_batch_next(all->batch, &status)) != NULL) landed = settle(all, r, status);
-    return landed;
-}
-
-static void tell(const ranges *all) {
-    int64_t moved = 0;
-    for (size_t i = 0; i < LANES; i++) {
-        if (all->items[i].flying) moved += all->items[i].exchange.response.body_bytes;
-    }
-    s3_session_tell(&all->d->session, moved, all->d->size);
 }
 
 static cpl_status fetch_rest(download *d) {
-    ranges all = {.d = d, .next = d->part_size, .items = cpl_calloc(LANES, sizeof *all.items)};
-    cpl_status status =
-        all.items ? cpl_http_batch_new(&all.batch, d->session.s3->http, d->err) : cpl_fail_nomem(d->err);
-    while (status == CPL_OK && d->session.done < d->size) {
-        tell(&all);
-        status = cpl_pace_check(&d->session.pace, d->err);
-        if (status == CPL_OK) status = launch_due(&all);
-        if (status == CPL_OK) cpl_http_batch_wait(all.batch, TICK_MS);
-        if (status == CPL_OK) status = land_all(&all);
-    }
-    cpl_http_batch_free(all.batch); /* and what is still under way with it */
-    for (size_t i = 0; all.items && i < LANES; i++) {
-        if (all.items[i].used) retire(&all.items[i]);
-    }
-    cpl_free(all.items);
-    return status;
+    ranges all = {.d = d, .next = d->session.done};
+    const s3_work work = {.session = &d->session,
+                          .size = d->size,
+                          .context = &all,
+                          .next = next_range,
+                          .again = shorten,
+                          .done = take_range,
+                          .failed = explain_range};
+    return s3_lanes_run(&work, d->err);
 }
 
 /* ---- all of it ---- */
@@ -282,7 +232,7 @@ static cpl_status fetch(download *d) {
     bool cut = false;
     cpl_status status = fetch_first(d, d->limit > d->part_size ? (size_t)d->part_size : 0, &cut);
     if (status != CPL_OK || !cut) return status;
-    if (d->etag[0] == '\0' || d->size <= d->part_size) return fetch_first(d, 0, &cut); /* some other store than S3 */
+    if (d->size <= d->part_size) return fetch_first(d, 0, &cut); /* the answer did not tell how large it is */
     return fetch_rest(d);
 }
 

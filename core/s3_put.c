@@ -2,12 +2,12 @@
 /* Objects out: whole, or in parts when large. */
 #include "checksum.h"
 #include "err.h"
-#include "s3_exchange.h"
-#include "xml.h"
+#include "s3_lanes.h"
 
 #define PARTS_MAX 10000
 #define ABORT_MS 10000
 #define OBJECT_HEADERS 3
+#define UPLOAD_ID "InitiateMultipartUploadResult/UploadId"
 #define CRC CPL_CHECKSUM_CRC64NVME
 #define CRC_HEADER CPL_LIT("x-amz-checksum-crc64nvme")
 
@@ -80,8 +80,11 @@ static cpl_status write_sha256(const s3_request *r, cpl_str known, const cpl_wai
 static cpl_status put_whole(const cpl_s3 *s3, const cpl_s3_target *target, const cpl_s3_source *source, int64_t size,
                             cpl_error *err) {
     cpl_header headers[OBJECT_HEADERS + 1];
-    s3_request r = {
-        .method = "PUT", .operation = "PutObject", .headers = headers, .header_count = object_headers(source, headers)};
+    s3_request r = {.method = "PUT",
+                    .operation = "PutObject",
+                    .headers = headers,
+                    .header_count = object_headers(source, headers),
+                    .header = "etag"};
     sha256_texts sha256;
     s3_session session;
     s3_exchange x;
@@ -103,23 +106,32 @@ static cpl_status put_whole(const cpl_s3 *s3, const cpl_s3_target *target, const
 
 /* ---- in parts ---- */
 
+typedef struct part {
+    int number; /* from 1 */
+    int64_t size;
+    char sha256[CPL_SHA256_HEX_SIZE], crc[CPL_CHECKSUM_TEXT_SIZE];
+    cpl_header checksum;
+    cpl_buf query;
+} part;
+
 typedef struct upload {
     s3_session session;
     const cpl_s3_source *source;
-    cpl_buf query;    /* "uploadId=...", encoded */
-    cpl_buf parts;    /* the body of CompleteMultipartUpload */
-    cpl_checksum crc; /* of what has been sent */
+    cpl_buf query; /* "uploadId=...", encoded */
     int64_t size, part_size;
+    int count, begun; /* parts */
+    part under_way[S3_LANES_MAX];
+    char **noted;     /* what CompleteMultipartUpload says of each part; NULL: not sent yet */
+    cpl_checksum crc; /* of all that were begun */
     cpl_error *err;
 } upload;
 
 static cpl_status read_upload_id(upload *u, const cpl_http_response *response) {
     cpl_xml *xml = NULL;
     cpl_str id;
-    cpl_status status = cpl_xml_parse(cpl_buf_str(&response->body), &xml, u->err);
+    cpl_status status = s3_parse(response, &xml, u->err);
     if (status != CPL_OK) return status;
-    id = cpl_xml_text(xml, cpl_xml_find(xml, "InitiateMultipartUploadResult/UploadId"));
-    if (id.n == 0) status = cpl_fail(u->err, CPL_PROTOCOL, "the answer has no upload id");
+    id = cpl_xml_text(xml, cpl_xml_find(xml, UPLOAD_ID));
     cpl_buf_adds(&u->query, "uploadId=");
     cpl_buf_add_uri(&u->query, id, false);
     cpl_xml_free(xml);
@@ -133,7 +145,8 @@ static cpl_status begin_upload(upload *u) {
                     .query = CPL_LIT("uploads="),
                     .headers = headers,
                     .header_count = object_headers(u->source, headers),
-                    .sha256 = S3_EMPTY_SHA256};
+                    .sha256 = S3_EMPTY_SHA256,
+                    .element = UPLOAD_ID};
     s3_exchange x;
     cpl_status status;
     if (!u->session.s3->no_checksums) {
@@ -147,20 +160,16 @@ static cpl_status begin_upload(upload *u) {
     return status;
 }
 
-typedef struct part_sums {
-    char sha256[CPL_SHA256_HEX_SIZE], crc[CPL_CHECKSUM_TEXT_SIZE];
-} part_sums;
-
 /* In one reading: the hash that signs the part, its checksum, and that of the whole as far as it is. */
-static cpl_status hash_part(upload *u, const s3_request *r, part_sums *out) {
+static cpl_status hash_part(upload *u, const s3_request *r, part *out, cpl_error *err) {
     unsigned char digest[CPL_CHECKSUM_SIZE];
     cpl_checksum sha256 = {0}, crc = {0}, *const sums[] = {&sha256, &crc, &u->crc};
     cpl_wait rest;
-    cpl_status status = cpl_pace_rest(&u->session.pace, &rest, u->err);
-    if (status == CPL_OK) status = cpl_checksum_init(&sha256, CPL_CHECKSUM_SHA256, u->err);
+    cpl_status status = cpl_pace_rest(&u->session.pace, &rest, err);
+    if (status == CPL_OK) status = cpl_checksum_init(&sha256, CPL_CHECKSUM_SHA256, err);
     if (status != CPL_OK) return status;
-    status = cpl_checksum_init(&crc, CRC, u->err);
-    if (status == CPL_OK) status = add_body(r, sums, u->session.s3->no_checksums ? 1 : CPL_COUNT(sums), &rest, u->err);
+    status = cpl_checksum_init(&crc, CRC, err);
+    if (status == CPL_OK) status = add_body(r, sums, u->session.s3->no_checksums ? 1 : CPL_COUNT(sums), &rest, err);
     if (status == CPL_OK) {
         (void)cpl_checksum_final(&sha256, digest);
         cpl_hex(digest, CPL_SHA256_SIZE, out->sha256);
@@ -170,43 +179,48 @@ static cpl_status hash_part(upload *u, const s3_request *r, part_sums *out) {
     return status;
 }
 
-static cpl_status note_part(upload *u, int number, const cpl_http_response *response, const part_sums *sums) {
-    cpl_str etag = cpl_http_header(response, "etag");
-    if (etag.n == 0) return cpl_fail(u->err, CPL_PROTOCOL, "the answer has no etag");
-    cpl_buf_addf(&u->parts, "<Part><PartNumber>%d</PartNumber>", number);
-    cpl_xml_add_element(&u->parts, "ETag", etag);
-    if (!u->session.s3->no_checksums) cpl_xml_add_element(&u->parts, "ChecksumCRC64NVME", cpl_str_of(sums->crc));
-    cpl_buf_adds(&u->parts, "</Part>");
-    return cpl_buf_status(&u->parts, "the list of parts", u->err);
+static cpl_status next_part(void *context, size_t lane, s3_request *request, bool *more, cpl_error *err) {
+    upload *u = context;
+    part *p = &u->under_way[lane];
+    int64_t offset = (int64_t)u->begun * u->part_size, n = u->size - offset;
+    cpl_status status;
+    *more = n > 0;
+    if (!*more) return CPL_OK;
+    if (n > u->part_size) n = u->part_size;
+    *request = (s3_request){.method = "PUT", .operation = "UploadPart", .headers = &p->checksum, .header = "etag"};
+    set_body(request, u->source, offset, n);
+    status = hash_part(u, request, p, err);
+    if (status != CPL_OK) return status;
+    request->sha256 = cpl_str_of(p->sha256);
+    p->checksum = (cpl_header){CRC_HEADER, cpl_str_of(p->crc)};
+    request->header_count = u->session.s3->no_checksums ? 0 : 1;
+    p->size = n;
+    p->number = ++u->begun;
+    cpl_buf_clear(&p->query);
+    cpl_buf_addf(&p->query, "partNumber=%d&", p->number);
+    cpl_buf_addv(&p->query, cpl_buf_str(&u->query));
+    request->query = cpl_buf_str(&p->query);
+    return cpl_buf_status(&p->query, "the upload id", err);
 }
 
-static cpl_status send_part(upload *u, int number) {
-    int64_t offset = (number - 1) * u->part_size, n = u->size - offset;
-    part_sums sums;
-    cpl_header checksum = {CRC_HEADER, {NULL, 0}};
-    s3_request r = {.method = "PUT", .operation = "UploadPart", .headers = &checksum};
-    s3_exchange x;
-    cpl_buf query;
+/* They end in any order, and are listed in theirs. */
+static cpl_status note_part(void *context, size_t lane, const s3_request *request, const cpl_http_response *response,
+                            cpl_error *err) {
+    upload *u = context;
+    const part *p = &u->under_way[lane];
+    char **noted = &u->noted[p->number - 1];
+    cpl_buf text;
     cpl_status status;
-    if (n > u->part_size) n = u->part_size;
-    set_body(&r, u->source, offset, n);
-    status = hash_part(u, &r, &sums);
-    if (status != CPL_OK) return status;
-    r.sha256 = cpl_str_of(sums.sha256);
-    checksum.value = cpl_str_of(sums.crc);
-    r.header_count = u->session.s3->no_checksums ? 0 : 1;
-    cpl_buf_init(&query, u->query.limit + 32);
-    cpl_buf_addf(&query, "partNumber=%d&", number);
-    cpl_buf_addv(&query, cpl_buf_str(&u->query));
-    r.query = cpl_buf_str(&query);
-    s3_exchange_init(&x, &u->session, &r);
-    status = cpl_buf_status(&query, "the upload id", u->err);
-    if (status == CPL_OK) status = s3_send(&x, u->err);
-    if (status == CPL_OK) status = note_part(u, number, &x.response, &sums);
-    if (status == CPL_OK) u->session.done += n;
-    s3_session_tell(&u->session, 0, u->size);
-    s3_exchange_release(&x);
-    cpl_buf_release(&query);
+    (void)request;
+    cpl_buf_init(&text, 4096);
+    cpl_buf_addf(&text, "<Part><PartNumber>%d</PartNumber>", p->number);
+    cpl_xml_add_element(&text, "ETag", cpl_http_header(response, "etag"));
+    if (!u->session.s3->no_checksums) cpl_xml_add_element(&text, "ChecksumCRC64NVME", cpl_str_of(p->crc));
+    cpl_buf_adds(&text, "</Part>");
+    status = cpl_buf_status(&text, "a part's ETag", err);
+    if (status == CPL_OK && (*noted = cpl_strdup(cpl_buf_str(&text))) == NULL) status = cpl_fail_nomem(err);
+    cpl_buf_release(&text);
+    if (status == CPL_OK) u->session.done += p->size;
     return status;
 }
 
@@ -221,7 +235,14 @@ static cpl_status settle_upload(upload *u, const s3_exchange *x) {
     return CPL_OK;
 }
 
-static cpl_status finish_upload(upload *u) {
+static cpl_status list_parts(const upload *u, cpl_buf *out) {
+    cpl_buf_adds(out, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    for (int i = 0; i < u->count; i++) cpl_buf_adds(out, u->noted[i]);
+    cpl_buf_adds(out, "</CompleteMultipartUpload>");
+    return cpl_buf_status(out, "the list of parts", u->err);
+}
+
+static cpl_status finish_upload(upload *u, cpl_str parts) {
     char digest[CPL_SHA256_HEX_SIZE], crc[CPL_CHECKSUM_TEXT_SIZE];
     cpl_header headers[] = {{CRC_HEADER, {NULL, 0}}, {CPL_LIT("x-amz-checksum-type"), CPL_LIT("FULL_OBJECT")}};
     s3_request r = {.method = "POST",
@@ -229,7 +250,8 @@ static cpl_status finish_upload(upload *u) {
                     .query = cpl_buf_str(&u->query),
                     .headers = headers,
                     .header_count = u->session.s3->no_checksums ? 0 : CPL_COUNT(headers),
-                    .body = cpl_buf_str(&u->parts)};
+                    .body = parts,
+                    .element = "CompleteMultipartUploadResult"};
     s3_exchange x;
     cpl_status status = cpl_sha256_hex(r.body, digest, u->err);
     if (status != CPL_OK) return status;
@@ -262,21 +284,24 @@ static void abort_upload(const upload *u) {
 }
 
 static int64_t part_size_of(const cpl_s3 *s3, int64_t size) {
-    int64_t part = s3->part_size > 0 ? s3->part_size : 16 * S3_MIB, least = (size + PARTS_MAX - 1) / PARTS_MAX;
-    return part >= least ? part : (least + S3_MIB - 1) / S3_MIB * S3_MIB;
+    int64_t usual = s3->part_size > 0 ? s3->part_size : 16 * S3_MIB, least = (size + PARTS_MAX - 1) / PARTS_MAX;
+    return usual >= least ? usual : (least + S3_MIB - 1) / S3_MIB * S3_MIB;
 }
 
 static cpl_status send_parts(upload *u) {
-    int count = (int)((u->size + u->part_size - 1) / u->part_size);
-    cpl_status status = CPL_OK;
-    cpl_buf_adds(&u->parts, "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-    for (int number = 1; status == CPL_OK && number <= count; number++) {
-        status = cpl_pace_check(&u->session.pace, u->err);
-        if (status == CPL_OK) status = send_part(u, number);
-    }
-    cpl_buf_adds(&u->parts, "</CompleteMultipartUpload>");
-    if (status == CPL_OK) status = cpl_buf_status(&u->parts, "the list of parts", u->err);
-    return status == CPL_OK ? finish_upload(u) : status;
+    const s3_work work = {.session = &u->session, .size = u->size, .context = u, .next = next_part, .done = note_part};
+    cpl_buf parts;
+    cpl_status status;
+    for (size_t i = 0; i < S3_LANES_MAX; i++) cpl_buf_init(&u->under_way[i].query, u->query.limit + 32);
+    status = s3_lanes_run(&work, u->err);
+    for (size_t i = 0; i < S3_LANES_MAX; i++) cpl_buf_release(&u->under_way[i].query);
+    if (status != CPL_OK) return status;
+    s3_session_tell(&u->session, 0, u->size);
+    cpl_buf_init(&parts, 4 * (size_t)S3_MIB);
+    status = list_parts(u, &parts);
+    if (status == CPL_OK) status = finish_upload(u, cpl_buf_str(&parts));
+    cpl_buf_release(&parts);
+    return status;
 }
 
 static cpl_status put_parts(const cpl_s3 *s3, const cpl_s3_target *target, const cpl_s3_source *source, int64_t size,
@@ -284,17 +309,20 @@ static cpl_status put_parts(const cpl_s3 *s3, const cpl_s3_target *target, const
     upload u = {.source = source, .size = size, .part_size = part_size_of(s3, size), .err = err};
     cpl_status status = cpl_checksum_init(&u.crc, CRC, err);
     if (status != CPL_OK) return status;
+    u.count = (int)((size + u.part_size - 1) / u.part_size);
+    u.noted = cpl_calloc((size_t)u.count, sizeof *u.noted);
+    if (u.noted == NULL) return cpl_fail_nomem(err);
     s3_session_init(&u.session, s3, target);
     s3_session_tell(&u.session, 0, size);
     cpl_buf_init(&u.query, 4096);
-    cpl_buf_init(&u.parts, 4 * (size_t)S3_MIB);
     status = begin_upload(&u);
     if (status == CPL_OK) {
         status = send_parts(&u);
         if (status != CPL_OK) abort_upload(&u);
     }
     cpl_buf_release(&u.query);
-    cpl_buf_release(&u.parts);
+    for (int i = 0; i < u.count; i++) cpl_free(u.noted[i]);
+    cpl_free(u.noted);
     return status == CPL_OK ? s3_session_end(&u.session, size, err) : status;
 }
 

@@ -25,7 +25,7 @@ FLOORS = """
     model+model_data sigv4+sigv4_canonical+sigv4_verify zipdir config watch journal customers child taken
     cursor http+http_batch+http_head+http_lane+http_route+url archives settings redact
     endpoint reply runtime relay left_out backlog
-    s3+s3_exchange+s3_get+s3_put observe creds
+    s3+s3_exchange+s3_lanes+s3_get+s3_put observe creds
     client+call+queue leftover
     desk transfer doctor run+follow+explain+approval+rollback+metrics
     guard
