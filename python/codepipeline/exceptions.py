@@ -435,9 +435,11 @@ def _join_botocore() -> None:
     changed still catches those. botocore itself is never loaded for it."""
     theirs = sys.modules.get("botocore.exceptions")
     for kind, names in _THEIRS.items() if theirs else ():
-        wanted = [getattr(theirs, name, kind) for name in names]  # without it: an older one, or not all loaded yet
-        if missing := [base for base in wanted if not issubclass(kind, base)]:
-            kind.__bases__ += tuple(missing)
+        # without one of them: an older botocore, or not all of it loaded yet
+        found = [getattr(theirs, name) for name in names if hasattr(theirs, name)]
+        bases = tuple(dict.fromkeys((*kind.__bases__, *found)))  # the same, whichever thread comes first
+        if bases != kind.__bases__:
+            kind.__bases__ = bases
 
 
 def _rebuild(kind: type[CodePipelineError], args: tuple[Any, ...]) -> CodePipelineError:
