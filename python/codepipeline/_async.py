@@ -6,7 +6,7 @@ import functools
 
 from . import _core, exceptions
 from ._client import _OPERATIONS, Client, _say_absent
-from ._paging import Pages, Walk, items_of, token_after
+from ._paging import Pages, Walk, finder, items_of, token_after
 from ._run import Run, RunEvent, RunOutcome
 
 _LOOK = 0.1  # seconds between two questions whether it is time to look at a run that is waited for
@@ -42,6 +42,13 @@ class AsyncPages:
         if self.resume_token is not None:
             full["NextToken"] = self.resume_token
         return full
+
+    async def search(self, expression):
+        """As of the pages of a Client, for async for."""
+        find = finder(expression)
+        async for page in self:
+            for found in find(page):
+                yield found
 
 
 class AsyncPaginator:

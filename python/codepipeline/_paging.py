@@ -53,6 +53,23 @@ def _decode(name: str, text: str) -> tuple[str | None, int]:
     return text, 0
 
 
+def finder(expression: str) -> Callable[[Page], list[Any]]:
+    """A function that answers what a JMESPath expression finds in a page, a list item by item."""
+    import importlib
+
+    try:
+        compiled = importlib.import_module("jmespath").compile(expression)
+    except ModuleNotFoundError:
+        text = "search() needs the package jmespath: pip install jmespath"
+        raise ModuleNotFoundError(text, name="jmespath") from None
+
+    def find(page: Page) -> list[Any]:
+        found = compiled.search(page)
+        return found if isinstance(found, list) else [found]
+
+    return find
+
+
 class Pages:
     """The pages of an operation, each as the service answered it, apart from what max_items and starting_token cut off.
     Every iteration asks anew.
@@ -101,15 +118,9 @@ class Pages:
 
     def search(self, expression: str) -> Iterator[Any]:
         """What a JMESPath expression finds in each page, lists item by item. Needs the package jmespath."""
-        import importlib
-
-        compiled = importlib.import_module("jmespath").compile(expression)
+        find = finder(expression)
         for page in self:
-            found = compiled.search(page)
-            if isinstance(found, list):
-                yield from found
-            else:
-                yield found
+            yield from find(page)
 
 
 class Walk:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What scripts written for boto3 use besides the operations: paginators, sessions, configurations, small members."""
 
+import asyncio
 import json
 import logging
 import pickle
+import sys
 
 import pytest
 
@@ -101,6 +103,20 @@ def test_tokens_of_other_makes(both, token):
 def test_search(both, expression):
     theirs, ours = (client.get_paginator("list_pipelines").paginate().search(expression) for client in both)
     assert list(ours) == list(theirs)
+
+
+def test_search_among_pages_that_are_awaited(both):
+    async def found():
+        pages = codepipeline.AsyncClient.of(both[1]).get_paginator("list_pipelines").paginate()
+        return [name async for name in pages.search("pipelines[].name")]
+
+    assert asyncio.run(found()) == NAMES
+
+
+def test_search_says_which_package_it_needs(both, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jmespath", None)
+    with pytest.raises(ModuleNotFoundError, match="pip install jmespath"):
+        next(both[1].get_paginator("list_pipelines").paginate().search("pipelines[].name"))
 
 
 def test_items_come_one_by_one_and_can_be_resumed_after_each(both):
