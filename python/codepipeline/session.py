@@ -96,7 +96,7 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _of_config(config: Any) -> dict[str, Any]:
+def _of_config(config: Any, scheme: str) -> dict[str, Any]:
     if config is None:
         return {}
     for name, why in _REFUSED.items():
@@ -114,9 +114,9 @@ def _of_config(config: Any) -> dict[str, Any]:
         options["client_cert"] = certificate
     if type(getattr(config, "signature_version", None)).__name__ == "UNSIGNED":  # botocore's
         options["credentials"] = False
-    proxies = getattr(config, "proxies", None) or {}
-    if "https" in proxies or "http" in proxies:
-        options["proxy"] = proxies.get("https", proxies.get("http"))
+    proxies = getattr(config, "proxies", None)
+    if proxies is not None:
+        options["proxy"] = proxies.get(scheme) or "none"
     return options
 
 
@@ -183,7 +183,8 @@ class Session:
             aws_secret_access_key=aws_secret_access_key,
             aws_session_token=aws_session_token,
         )
-        return Client(**{**_of_config(config), **_given(self._options), **_given(options)})
+        scheme = "http" if str(endpoint_url).startswith("http:") else "https"
+        return Client(**{**_of_config(config, scheme), **_given(self._options), **_given(options)})
 
     @property
     def profile_name(self) -> str:

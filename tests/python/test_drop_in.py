@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import codepipeline
-from servers import KEYS, answering
+from servers import KEYS, answering, dead_url
 
 boto3 = pytest.importorskip("boto3")
 botocore_exceptions = pytest.importorskip("botocore.exceptions")
@@ -305,6 +305,26 @@ def test_configured_endpoints_are_ignored_on_request(monkeypatch, kind, in_envir
         config = BotoConfig(ignore_configured_endpoint_urls=told)
         wanted = theirs.client("codepipeline", "eu-west-1", endpoint_url=url, config=config)
         assert made.meta.endpoint_url == wanted.meta.endpoint_url
+
+
+@pytest.mark.parametrize("kind", [BotoConfig, codepipeline.Config])
+@pytest.mark.parametrize("proxies", [{}, {"https": dead_url()}, {"http": dead_url()}, {"http": dead_url()[7:]}, None])
+def test_proxies_are_those_of_the_endpoint_s_scheme(server, monkeypatch, kind, proxies):
+    monkeypatch.setenv("http_proxy", dead_url())
+    monkeypatch.setenv("no_proxy", "")
+    answers, _, ours = server
+    answers.say({"pipelines": []})
+    reached = []
+    for module, of in ((boto3.session.Session(), BotoConfig), (codepipeline, kind)):
+        config = of(proxies=proxies, retries={"total_max_attempts": 1})
+        keys = {"aws_access_key_id": "AKID", "aws_secret_access_key": "secret"}
+        made = module.client("codepipeline", "eu-west-1", endpoint_url=ours.endpoint_url, config=config, **keys)
+        try:
+            made.list_pipelines()
+            reached.append(True)
+        except (botocore_exceptions.ProxyConnectionError, codepipeline.NetworkError):
+            reached.append(False)
+    assert reached[0] == reached[1] == (proxies is not None and "http" not in proxies)
 
 
 def test_configurations_are_merged():
