@@ -32,6 +32,7 @@ typedef struct cpl_owed {
     char *job_id, *nonce;
     int64_t deadline_ms;    /* monotonic: when the service has long ended the job by itself; 0: never */
     bool recorded;          /* the journal has it */
+    bool inherited;         /* a failure from an earlier worker: what it should remove is not known */
     cpl_leftover *leftover; /* to be removed once this is accepted, by whoever sends it; NULL: nothing */
 } cpl_owed;
 

@@ -83,6 +83,14 @@ static cpl_status make_job(const cpl_turn *t, const cpl_offer *one, cpl_str answ
     return cpl_job_new(out, t->worker->desk, &one->origin, details, err);
 }
 
+cpl_status cpl_offer_fetch(const cpl_turn *t, const cpl_offer *one, cpl_job **out, cpl_error *err) {
+    cpl_reply *reply = NULL;
+    cpl_status status = ask(t, one, &reply, err);
+    if (status == CPL_OK) status = make_job(t, one, cpl_reply_text(reply), out, err);
+    cpl_reply_free(reply);
+    return status;
+}
+
 static void line_up(cpl_worker *worker, const cpl_offer *one, cpl_job *job) {
     bool ours = one->state != 0 && one->state != CPL_ENTRY_TAKEN && one->action_type >= 0;
     cpl_job **end = ours ? &worker->kept : &worker->ready;
@@ -104,12 +112,9 @@ static bool is_over(const cpl_offer *one, cpl_status status, const cpl_error *fa
 
 /* False: another time. */
 static bool settle(cpl_turn *t, const cpl_offer *one) {
-    cpl_reply *reply = NULL;
     cpl_job *job = NULL;
     cpl_error failure = {0};
-    cpl_status status = ask(t, one, &reply, &failure);
-    if (status == CPL_OK) status = make_job(t, one, cpl_reply_text(reply), &job, &failure);
-    cpl_reply_free(reply);
+    cpl_status status = cpl_offer_fetch(t, one, &job, &failure);
     if (status == CPL_OK) {
         line_up(t->worker, one, job);
         return true;

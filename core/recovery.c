@@ -50,6 +50,7 @@ static cpl_status add_owed(cpl_worker *worker, const cpl_entry *entry, const cpl
         return cpl_fail_nomem(err);
     }
     owed->ambiguous = made;
+    owed->inherited = !made || verdict == CPL_VERDICT_FAILURE;
     owed->recorded = true; /* as it is, or as running, which comes to the same; and the journal is being read */
     cpl_desk_owe(worker->desk, owed);
     return CPL_OK;
@@ -67,6 +68,22 @@ static cpl_status visit(void *context, const cpl_entry *entry, cpl_error *err) {
         return add_owed(worker, entry, &offer.origin, err);
     }
     return cpl_offer_add(worker, &offer, err);
+}
+
+/*
+ * With a failure the action ends, and a large state of it should too. Where that lies, and with which keys, stands in
+ * no journal, but the service still tells. Without an answer the failure goes all the same: it matters more.
+ */
+void cpl_recovery_look_back(const cpl_turn *t, cpl_owed *owed) {
+    const cpl_offer offer = {.origin = owed->origin, .id = owed->job_id, .nonce = owed->nonce};
+    cpl_job *job = NULL;
+    cpl_error failure = {0};
+    cpl_status status;
+    if (!owed->inherited) return;
+    status = cpl_offer_fetch(t, &offer, &job, &failure);
+    if (status == CPL_OK) cpl_job_sweep(job, owed, false, NULL);
+    owed->inherited = status != CPL_OK && cpl_desk_passes(status, &failure);
+    cpl_job_free(job);
 }
 
 cpl_status cpl_recovery_load(cpl_worker *worker, cpl_error *err) {

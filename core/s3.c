@@ -192,7 +192,8 @@ static cpl_status service_error(s3_exchange *x) {
         code = cpl_xml_text(xml, cpl_xml_find(xml, "Error/Code"));
         text = cpl_xml_text(xml, cpl_xml_find(xml, "Error/Message"));
     }
-    if (code.n == 0 && x->response.status < 400) { /* S3 says where the bucket is, others where to log in */
+    if (code.n == 0 && x->response.status < 400 && cpl_http_header(&x->response, "x-amz-bucket-region").n == 0) {
+        /* S3 says where the bucket is, others where to log in */
         cpl_xml_free(xml);
         return stranger(x);
     }

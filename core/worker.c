@@ -235,7 +235,9 @@ static void send_owed(turn *t, const cpl_wait *wait, int64_t *next_ms) {
     }
     while (open && (owed = cpl_desk_take_owed(worker->desk)) != NULL) {
         cpl_error failure;
-        cpl_status status = cpl_desk_send(worker->desk, owed, wait, &failure);
+        cpl_status status;
+        cpl_recovery_look_back(t, owed);
+        status = cpl_desk_send(worker->desk, owed, wait, &failure);
         if (status == CPL_OK) (void)cpl_leftover_remove(owed->leftover, t->err);
         if (is_settled(t, owed, status, &failure)) {
             worker->troubles = 0;

@@ -71,9 +71,13 @@ typedef struct cpl_turn {
 
 /* Reads the journal: what is owed goes in line, what ran is reported failed or, when idempotent, offered again. */
 cpl_status cpl_recovery_load(cpl_worker *worker, cpl_error *err);
+/* Before an inherited failure is sent: asks the service what the action's last job left in the artifact store. */
+void cpl_recovery_look_back(const cpl_turn *t, cpl_owed *owed);
 
 /* Copies the offer's texts. */
 cpl_status cpl_offer_add(cpl_worker *worker, const cpl_offer *offer, cpl_error *err);
+/* Asks the service for the job of one. */
+cpl_status cpl_offer_fetch(const cpl_turn *t, const cpl_offer *one, cpl_job **out, cpl_error *err);
 /* Asks the service for one offer, if one is due, and puts its job in line; else *next_ms is lowered to when. */
 bool cpl_offers_step(cpl_turn *t, int64_t *next_ms);
 void cpl_offers_free(cpl_offer *first);

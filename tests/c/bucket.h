@@ -13,7 +13,6 @@
 #include "service.h"
 
 #define LARGE 300000
-#define ETAG "ETag: \"e-1\"\r\n" /* S3 never answers about an object without one */
 
 typedef struct bucket {
     service s;

@@ -35,7 +35,7 @@ static void close_scene(scene *x) {
     { .status = 400, .body = "<Error><Code>ExpiredToken</Code><Message>expired</Message></Error>" }
 
 TEST(t_artifact__expired_credentials_are_renewed_once) {
-    static const fault_step steps[] = {EXPIRED, {.head = "ETag: \"e-1\"\r\n", .body = "bytes"}, EXPIRED};
+    static const fault_step steps[] = {EXPIRED, {.head = ETAG, .body = "bytes"}, EXPIRED};
     scene x;
     cpl_error err = {0};
     const char *path = NULL;
@@ -132,7 +132,7 @@ TEST(t_artifact__credentials_that_end_in_the_middle_are_renewed_both_ways) {
 }
 
 TEST(t_artifact__outputs_are_sent_with_the_job_s_encryption_and_only_once) {
-    static const fault_step steps[] = {{.head = "ETag: \"e-1\"\r\n", .body = ""}};
+    static const fault_step steps[] = {{.head = ETAG, .body = ""}};
     scene x;
     cpl_error err = {0};
     char digest[65], header[200];
@@ -158,8 +158,8 @@ TEST(t_artifact__what_the_bucket_refuses_has_a_failure_type) {
     } rows[] = {
         {{.status = 403, .body = "<Error><Code>AccessDenied</Code></Error>"}, CPL_SERVICE, "PermissionError"},
         {{.status = 404, .body = "<Error><Code>NoSuchKey</Code></Error>"}, CPL_SERVICE, "ConfigurationError"},
-        {{.head = "ETag: \"e-1\"\r\n", .body = "this is no archive"}, CPL_ARCHIVE, "ConfigurationError"},
-        {{.head = "ETag: \"e-1\"\r\n", .filler_body = 2000}, CPL_TOO_LARGE, "ConfigurationError"},
+        {{.head = ETAG, .body = "this is no archive"}, CPL_ARCHIVE, "ConfigurationError"},
+        {{.head = ETAG, .filler_body = 2000}, CPL_TOO_LARGE, "ConfigurationError"},
     };
     for (size_t i = 0; i < CPL_COUNT(rows); i++) {
         scene x;
@@ -185,8 +185,8 @@ TEST(t_artifact__what_the_bucket_refuses_has_a_failure_type) {
 /* More failures than the client has attempts, which are three. */
 TEST(t_artifact__a_job_s_transfers_outlast_what_passes) {
     static const fault_step steps[] = {
-        AWAY, UNWELL, PORTAL, AWAY,   {.head = "ETag: \"e-1\"\r\n", .body = "bytes"},
-        AWAY, UNWELL, AWAY,   PORTAL, {.head = "ETag: \"e-2\"\r\n", .body = ""},
+        AWAY, UNWELL, PORTAL, AWAY,   {.head = ETAG, .body = "bytes"},
+        AWAY, UNWELL, AWAY,   PORTAL, {.head = ETAG, .body = ""},
     };
     scene x;
     cpl_error err = {0};
@@ -239,7 +239,7 @@ TEST(t_artifact__a_job_whose_time_is_nearly_up_waits_for_s3_no_longer) {
 }
 
 TEST(t_artifact__a_job_s_secrets_are_in_its_data_marked_sensitive) {
-    static const fault_step steps[] = {{.head = "ETag: \"e-1\"\r\n", .body = ""}};
+    static const fault_step steps[] = {{.head = ETAG, .body = ""}};
     scene x;
     cpl_cursor c;
     int sensitive = 0;

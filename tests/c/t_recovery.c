@@ -179,15 +179,31 @@ TEST(t_recovery__a_result_the_service_never_took_stays_in_the_journal) {
 }
 
 TEST(t_recovery__a_job_that_ran_is_reported_failed_and_not_run_again) {
-    static const fault_step steps[] = {DONE, NO_JOBS};
+    static const fault_step steps[] = {DETAILS, DONE, NO_JOBS};
     scene x;
     NEED(open_room());
     leave(CPL_ENTRY_RUNNING, 1, TYPE);
     NEED(open_scene(&x, steps, CPL_COUNT(steps), false));
     CHECK(next_within(x.worker, 100) == NULL);
-    asked(&x, 0, "PutJobFailureResult");
-    asked(&x, 0, "the worker stopped while the job ran");
+    asked(&x, 0, "GetJobDetails"); /* whether a large state is left, t_state.c */
+    asked(&x, 1, "PutJobFailureResult");
+    asked(&x, 1, "the worker stopped while the job ran");
     close_scene(&x, 0);
+}
+
+TEST(t_recovery__a_failure_is_delivered_without_the_job_s_details_too) {
+    static const fault_step refused[] = {REFUSED("AccessDeniedException"), DONE, NO_JOBS};
+    static const fault_step unwell[] = {TROUBLE, DONE, NO_JOBS};
+    const fault_step *const rows[] = {refused, unwell};
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        scene x;
+        NEED(open_room());
+        leave(CPL_ENTRY_RUNNING, 1, TYPE);
+        NEED(open_scene(&x, rows[i], 3, false));
+        CHECK(next_within(x.worker, 100) == NULL);
+        asked(&x, 1, "PutJobFailureResult");
+        close_scene(&x, 0);
+    }
 }
 
 TEST(t_recovery__an_idempotent_job_that_ran_is_run_again_with_fresh_data) {
@@ -209,13 +225,13 @@ TEST(t_recovery__an_idempotent_job_that_ran_is_run_again_with_fresh_data) {
 }
 
 TEST(t_recovery__an_idempotent_job_that_keeps_killing_its_worker_fails) {
-    static const fault_step steps[] = {DONE, NO_JOBS};
+    static const fault_step steps[] = {DETAILS, DONE, NO_JOBS};
     scene x;
     NEED(open_room());
     leave(CPL_ENTRY_RUNNING, 3, TYPE);
     NEED(open_scene(&x, steps, CPL_COUNT(steps), true));
     CHECK(next_within(x.worker, 100) == NULL);
-    asked(&x, 0, "PutJobFailureResult");
+    asked(&x, 1, "PutJobFailureResult");
     close_scene(&x, 0);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* States of continuations, in the token and in the artifact store. */
+#include "../../core/clock.h"
 #include "../../core/continuation.h"
 #include "../../core/job.h"
 #include "fault_server.h"
@@ -164,6 +165,51 @@ TEST(t_state__one_goes_also_when_others_report_the_job) {
     close_worker(&x);
 }
 
+/* The journal of a worker that was killed: the job ran, or failed and that was not delivered. */
+static bool leave(const cpl_job *job, cpl_entry_state state) {
+    cpl_journal *journal = NULL;
+    bool fresh = false;
+    char result[256];
+    cpl_entry entry = {.id = cpl_job_text(job, CPL_JOB_ID),
+                       .nonce = cpl_job_text(job, CPL_JOB_NONCE),
+                       .state = CPL_ENTRY_RUNNING,
+                       .type = "of a worker before",
+                       .taken_ms = cpl_clock_wall_ms(),
+                       .operation = "PutJobFailureResult",
+                       .result = result};
+    snprintf(result, sizeof result, "{\"jobId\":\"%s\",\"failureDetails\":{\"type\":\"JobFailed\",\"message\":\"m\"}}",
+             entry.id);
+    if (cpl_journal_open(&journal, in_room("jobs.db"), 0, &err) != CPL_OK) return false;
+    CHECK(cpl_journal_take(journal, &entry, &fresh, &err) == CPL_OK && fresh);
+    CHECK(cpl_journal_mark(journal, &entry, entry.taken_ms, &err) == CPL_OK);
+    entry.state = state;
+    CHECK(state == CPL_ENTRY_RUNNING || cpl_journal_mark(journal, &entry, entry.taken_ms, &err) == CPL_OK);
+    cpl_journal_close(journal);
+    return true;
+}
+
+TEST(t_state__one_goes_also_when_the_worker_was_killed) {
+    static const cpl_entry_state states[] = {CPL_ENTRY_RUNNING, CPL_ENTRY_OWED};
+    for (size_t i = 0; i < CPL_COUNT(states); i++) {
+        cpl_worker_options options = {.poll_interval_ms = 10, .work_dir = cpl_str_of(room)};
+        cpl_worker *next = NULL;
+        line x;
+        NEED(open_worker(&x, BUILD("Make", MADE)));
+        CHECK(later(x.job, large('a')));
+        NEED(follow(&x));
+        CHECK(stored(&x) == LARGE);
+        NEED(leave(x.job, states[i]));
+        options.journal = in_room("jobs.db");
+        NEED(cpl_worker_new(&next, x.s.client, &options, &err) == CPL_OK);
+        CHECK(cpl_worker_add(next, &maker, NULL, &err) == CPL_OK);
+        CHECK(next_within(next, 100) == NULL);
+        CHECK(stage_becomes(&x.s, "Failed"));
+        CHECK(stored(&x) == 0); /* the job's credentials may not delete */
+        cpl_worker_free(next);
+        close_worker(&x);
+    }
+}
+
 TEST(t_state__without_an_output_artifact_there_is_no_place) {
     line x;
     static char huge[(1 << 20) + 2];
@@ -216,7 +262,7 @@ static void close_scene(scene *x) {
 #define GONE \
     { .status = 404, .body = "<Error><Code>NoSuchKey</Code><Message>No such key</Message></Error>" }
 #define DONE \
-    { .body = "" }
+    { .head = ETAG, .body = "" }
 
 static bool asked(const scene *x, size_t i, const char *what) {
     const char *request = fault_server_request(x->bucket, i);
@@ -254,7 +300,13 @@ TEST(t_state__a_store_that_takes_and_does_not_give_is_an_error) {
 
 TEST(t_state__one_that_is_gone_or_another_fails_the_job_and_says_so) {
     const char *a = large('a'), *b = large('b'), *state;
-    const fault_step steps[] = {DONE, {.body = a}, GONE, {.body = b}, {.body = "short"}, {.body = a}, DONE};
+    const fault_step steps[] = {DONE,
+                                {.head = ETAG, .body = a},
+                                GONE,
+                                {.head = ETAG, .body = b},
+                                {.head = ETAG, .body = "short"},
+                                {.head = ETAG, .body = a},
+                                DONE};
     scene x;
     NEED(open_second(&x, steps, CPL_COUNT(steps), a));
     CHECK(cpl_job_state(x.line.job, NULL, &state, &err) == CPL_SERVICE && state == NULL);
@@ -273,7 +325,7 @@ TEST(t_state__one_that_is_gone_or_another_fails_the_job_and_says_so) {
 
 TEST(t_state__what_cannot_be_removed_is_a_warning) {
     const char *a = large('a');
-    const fault_step steps[] = {DONE, {.body = a}, {.status = 500, .body = ""}};
+    const fault_step steps[] = {DONE, {.head = ETAG, .body = a}, {.status = 500, .body = ""}};
     scene x;
     NEED(open_second(&x, steps, CPL_COUNT(steps), a));
     CHECK(fail(x.line.job) == CPL_OK && cpl_job_answered(x.line.job));
@@ -289,9 +341,9 @@ TEST(t_state__expired_credentials_are_renewed_for_it_too) {
     const fault_step steps[] = {
         {.status = 400, .body = "<Error><Code>ExpiredToken</Code><Message>expired</Message></Error>"},
         DONE,
-        {.body = a},
+        {.head = ETAG, .body = a},
         {.status = 400, .body = "<Error><Code>ExpiredToken</Code><Message>expired</Message></Error>"},
-        {.body = a},
+        {.head = ETAG, .body = a},
         DENIED,
         DONE};
     scene x;
