@@ -432,7 +432,7 @@ _THEIRS: dict[type[CodePipelineError], tuple[str, ...]] = {
 
 def _join_botocore() -> None:
     """Once the program has loaded botocore, our classes are botocore's too: a script of which "import boto3" alone was
-    changed still catches those. botocore itself is never loaded for it."""
+    changed still catches those. botocore itself is never loaded for it; docs/adr/0043 says why this way."""
     theirs = sys.modules.get("botocore.exceptions")
     for kind, names in _THEIRS.items() if theirs else ():
         # without one of them: an older botocore, or not all of it loaded yet
