@@ -173,16 +173,18 @@ TEST(t_s3__parts_are_taken_back_when_one_fails) {
     bucket b;
     cpl_error err = {0};
     cpl_s3_source source = bytes_of(large, 250);
-    size_t n;
+    int deleted = 0;
     NEED(open_faults(&b, steps, CPL_COUNT(steps)));
     b.s3.multipart_from = b.s3.part_size = 100;
     CHECK(cpl_s3_put(&b.s3, &b.target, &source, &err) == CPL_SERVICE);
     CHECK_STR(err.code, "AccessDenied");
     CHECK_STR(err.operation, "UploadPart");
-    n = fault_server_requests(b.faults);
-    CHECK(n >= 3); /* parts beside the one that was refused may have been sent */
     CHECK(strncmp(fault_server_request(b.faults, 1), "PUT /box/key?partNumber=", 24) == 0);
-    CHECK(strncmp(fault_server_request(b.faults, n - 1), "DELETE /box/key?uploadId=a%2Fb ", 31) == 0);
+    /* parts beside the one that was refused may have been sent, and be read by the server after it */
+    for (size_t i = 2; i < fault_server_requests(b.faults); i++) {
+        deleted += strncmp(fault_server_request(b.faults, i), "DELETE /box/key?uploadId=a%2Fb ", 31) == 0;
+    }
+    CHECK(deleted == 1);
     close_bucket(&b);
 }
 
