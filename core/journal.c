@@ -86,8 +86,14 @@ static void seal(sqlite3_context *context, int count, sqlite3_value **values) {
         return;
     }
     for (int i = 0; i < count; i++) {
+        bool null = sqlite3_value_type(values[i]) == SQLITE_NULL;
         const unsigned char *text = sqlite3_value_text(values[i]);
         int64_t n = text ? sqlite3_value_bytes(values[i]) : -1;
+        if (text == NULL && !null) { /* there was no memory for it */
+            cpl_hash_final(&state, digest);
+            sqlite3_result_error_nomem(context);
+            return;
+        }
         cpl_hash_add(&state, &n, sizeof n);
         if (n > 0) cpl_hash_add(&state, text, (size_t)n);
     }
@@ -113,26 +119,49 @@ static verdict inspect(const cpl_journal *j) {
         return UNREADABLE;
     }
     if (size == 0) return FRESH;
-    if (size < HEADER_SIZE || file->pMethods->xRead(file, head, sizeof head, 0) != SQLITE_OK) return DAMAGED;
+    if (size < HEADER_SIZE) return DAMAGED;
+    if (file->pMethods->xRead(file, head, sizeof head, 0) != SQLITE_OK) return UNREADABLE;
     if (memcmp(head, "SQLite format 3", 16) != 0 || big_endian(head + 68) != APPLICATION_ID) return DAMAGED;
     if (big_endian(head + 60) == FORMAT_VERSION) return OURS;
     return big_endian(head + 60) > FORMAT_VERSION ? NEWER : DAMAGED;
 }
 
-/* The answer of a query with one row is this text. */
-static bool answers(cpl_journal *j, const char *sql, const char *wanted) {
-    sqlite3_stmt *statement = prepare(j, sql);
-    const char *text = NULL;
-    bool same;
-    if (statement && sqlite3_step(statement) == SQLITE_ROW) text = (const char *)sqlite3_column_text(statement, 0);
-    same = text && strcmp(text, wanted) == 0;
-    sqlite3_finalize(statement);
-    return same;
+/* Of the machine, and not of the file. */
+static bool is_trouble(int code) {
+    static const int codes[] = {SQLITE_NOMEM, SQLITE_IOERR, SQLITE_CANTOPEN, SQLITE_FULL, SQLITE_BUSY, SQLITE_LOCKED};
+    for (size_t i = 0; i < CPL_COUNT(codes); i++) {
+        if ((code & 0xff) == codes[i]) return true;
+    }
+    return false;
 }
 
-static bool is_whole(cpl_journal *j) {
-    return answers(j, "PRAGMA quick_check(1)", "ok") &&
-           answers(j, "SELECT count(*) FROM job WHERE seal IS NOT seal(" COLUMNS ")", "0");
+/* quick_check answers in words also when a page could not be had. */
+static int told_code(const char *text) {
+    static const char words[] = "error code=";
+    const char *at = strstr(text, words);
+    return at ? (int)strtol(at + sizeof words - 1, NULL, 10) : SQLITE_OK;
+}
+
+/* *same: the answer of a query with one row is this text. */
+static cpl_status compare(cpl_journal *j, const char *sql, const char *wanted, bool *same, cpl_error *err) {
+    sqlite3_stmt *statement = prepare(j, sql);
+    const char *text = NULL;
+    cpl_status status = CPL_OK;
+    if (statement && sqlite3_step(statement) == SQLITE_ROW) text = (const char *)sqlite3_column_text(statement, 0);
+    *same = text && strcmp(text, wanted) == 0;
+    if (!*same && is_trouble(text ? told_code(text) : sqlite3_errcode(j->db))) {
+        status = cpl_fail(err, CPL_IO, "the journal \"%s\" could not be read: %s", j->path,
+                          text ? text : sqlite3_errmsg(j->db));
+    }
+    sqlite3_finalize(statement);
+    return status;
+}
+
+/* A file that could not be read to its end is not damaged: what is owed may stand in it. */
+static cpl_status check_whole(cpl_journal *j, bool *whole, cpl_error *err) {
+    cpl_status status = compare(j, "PRAGMA quick_check(1)", "ok", whole, err);
+    if (status != CPL_OK || !*whole) return status;
+    return compare(j, "SELECT count(*) FROM job WHERE seal IS NOT seal(" COLUMNS ")", "0", whole, err);
 }
 
 /* The identity is written before the journal mode changes, so that it always stands in the file itself. */
@@ -186,7 +215,11 @@ static cpl_status open_file(cpl_journal *j, bool *damaged, cpl_error *err) {
         return *damaged ? CPL_OK : status;
     }
     if (found == FRESH) status = create(j, err);
-    if (found == OURS) *damaged = !is_whole(j);
+    if (found == OURS) {
+        bool whole = true;
+        status = check_whole(j, &whole, err);
+        *damaged = !whole && status == CPL_OK;
+    }
     if (status != CPL_OK || *damaged) return status;
     return run_sql(j,
                    "COMMIT; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=4194304;"
@@ -259,8 +292,8 @@ cpl_status cpl_journal_open(cpl_journal **out, cpl_str path, int64_t now_ms, cpl
     }
     j->path = cpl_strdup(path);
     status = j->path ? open_or_replace(j, now_ms, err) : cpl_fail_nomem(err);
-    if (status == CPL_OK) status = cpl_journal_prune(j, now_ms, err);
     if (status == CPL_OK) {
+        (void)cpl_journal_prune(j, now_ms, NULL); /* a full disk is no reason to keep what is owed from the service */
         *out = j;
     } else {
         cpl_journal_close(j);

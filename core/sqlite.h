@@ -17,7 +17,8 @@
     X(sqlite3_column_int) X(sqlite3_column_int64) X(sqlite3_column_text) X(sqlite3_create_function)              \
     X(sqlite3_errcode) X(sqlite3_errmsg) X(sqlite3_exec) X(sqlite3_file_control) X(sqlite3_finalize)             \
     X(sqlite3_open_v2) X(sqlite3_prepare_v2) X(sqlite3_reset) X(sqlite3_result_blob)                             \
-    X(sqlite3_result_error_nomem) X(sqlite3_step) X(sqlite3_value_bytes) X(sqlite3_value_text)
+    X(sqlite3_result_error_nomem) X(sqlite3_step) X(sqlite3_value_bytes) X(sqlite3_value_text)                   \
+    X(sqlite3_value_type)
 /* clang-format on */
 
 /* What it says when SQLite cannot be loaded: CPL_IO. */
@@ -52,6 +53,7 @@ extern struct cpl_sqlite_table { CPL_SQLITE_FUNCTIONS(CPL_LATE_POINTER) } cpl_sq
 #define sqlite3_step cpl_sqlite.sqlite3_step
 #define sqlite3_value_bytes cpl_sqlite.sqlite3_value_bytes
 #define sqlite3_value_text cpl_sqlite.sqlite3_value_text
+#define sqlite3_value_type cpl_sqlite.sqlite3_value_type
 #endif
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "../../core/journal.h"
 
+#include <dlfcn.h>
 #include <sys/wait.h>
 
 #include "service.h"
@@ -195,6 +196,39 @@ TEST(t_journal__damage_is_found_and_the_file_set_aside) {
         remove_copies();
     }
     CHECK(warnings > 10);
+    CHECK(cpl_tree_remove(AT_FDCWD, room));
+}
+
+/* Trouble of the machine while it is looked at is no damage: what is owed stands in it. */
+TEST(t_journal__one_that_could_not_be_read_is_not_set_aside) {
+    cpl_journal *journal;
+    bool fresh;
+    int refused = 0;
+    int64_t (*limit_heap)(int64_t) = NULL;
+    void *sqlite;
+    NEED(open_room());
+    journal = open_at("j.db", 0);
+    NEED(journal);
+    CHECK(take(journal, "a", 1, &fresh) == CPL_OK && mark(journal, "a", CPL_ENTRY_OWED) == CPL_OK);
+    cpl_journal_close(journal);
+    sqlite = dlopen("libsqlite3.so.0", RTLD_NOW | RTLD_NOLOAD);
+    if (sqlite) *(void **)&limit_heap = dlsym(sqlite, "sqlite3_hard_heap_limit64");
+    for (int64_t bytes = 20000; limit_heap && bytes < 250000; bytes += 1000) {
+        cpl_error err = {0};
+        limit_heap(bytes);
+        if (cpl_journal_open(&journal, in_room("j.db"), 0, &err) == CPL_OK) {
+            CHECK(cpl_journal_warning(journal) == NULL);
+            cpl_journal_close(journal);
+        } else {
+            refused++;
+        }
+        limit_heap(0);
+    }
+    CHECK(limit_heap == NULL || refused > 0);
+    journal = open_at("j.db", 0);
+    CHECK_STR(read_all(journal).text, "a:4:0:PutJobSuccessResult:{\"jobId\":\"j\"} ");
+    cpl_journal_close(journal);
+    if (sqlite) dlclose(sqlite);
     CHECK(cpl_tree_remove(AT_FDCWD, room));
 }
 
