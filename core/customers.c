@@ -90,6 +90,16 @@ cpl_status cpl_customers_token(cpl_customers *all, const char *client_id, cpl_bu
     return cpl_fail(err, CPL_CREDENTIALS, "the client token of the customer \"%.100s\" is not known", client_id);
 }
 
+bool cpl_customers_has(cpl_customers *all, const char *client_id) {
+    customer *one;
+    bool known;
+    pthread_mutex_lock(&all->lock);
+    one = find(all, cpl_str_of(client_id));
+    known = one && one->token;
+    pthread_mutex_unlock(&all->lock);
+    return known;
+}
+
 const char *cpl_customers_wanted(cpl_customers *all, bool asking) {
     customer *one;
     pthread_mutex_lock(&all->lock);

@@ -16,6 +16,8 @@ void cpl_customers_free(cpl_customers *all);
 const char *cpl_customers_named(cpl_customers *all, cpl_str client_id);
 /* Adds the token to out. CPL_CREDENTIALS when it is not known; it is wanted then, unless it was asked for just now. */
 cpl_status cpl_customers_token(cpl_customers *all, const char *client_id, cpl_buf *out, cpl_error *err);
+/* Whether the token is known. */
+bool cpl_customers_has(cpl_customers *all, const char *client_id);
 /* Whose token is wanted; NULL when nobody's is. asking: to tell the program, which then should give it. */
 const char *cpl_customers_wanted(cpl_customers *all, bool asking);
 /* CPL_INVALID: nobody has that id, or the token is not text of the service's length. Empty: there is none. */

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "desk.h"
 
+#include <fcntl.h>
 #include <time.h>
 
 #include "clock.h"
 #include "err.h"
+#include "tree.h"
 
 #define ARTIFACT_LIMIT ((size_t)8 << 30)
 #define DELAY_MIN_MS 500
 #define DELAY_MAX_MS 20000
+#define FOLDERS_MAX 100 /* that are tried again */
 
 /* ---- results ---- */
 
@@ -207,6 +210,51 @@ nomem:
     return cpl_fail_nomem(err);
 }
 
+/* Those of a list that will not go. */
+static cpl_folder *remove_folders(cpl_folder *list) {
+    cpl_folder *left = NULL, *next;
+    int count = 0;
+    for (; list; list = next) {
+        next = list->next;
+        if (cpl_tree_remove(AT_FDCWD, list->path) || ++count > FOLDERS_MAX) {
+            cpl_free(list->path);
+            cpl_free(list);
+        } else {
+            list->next = left;
+            left = list;
+        }
+    }
+    return left;
+}
+
+void cpl_desk_discard(cpl_desk *desk, char *path) {
+    cpl_folder *one = cpl_calloc(1, sizeof *one), *left, **end;
+    if (one == NULL) {
+        (void)cpl_tree_remove(AT_FDCWD, path);
+        cpl_free(path);
+        return;
+    }
+    one->path = path;
+    pthread_mutex_lock(&desk->lock);
+    one->next = desk->folders;
+    desk->folders = NULL;
+    pthread_mutex_unlock(&desk->lock);
+    left = remove_folders(one); /* which may take long */
+    pthread_mutex_lock(&desk->lock);
+    for (end = &desk->folders; *end;) end = &(*end)->next;
+    *end = left;
+    pthread_mutex_unlock(&desk->lock);
+}
+
+static void forget_folders(cpl_folder *list) {
+    while (list) {
+        cpl_folder *next = list->next;
+        cpl_free(list->path);
+        cpl_free(list);
+        list = next;
+    }
+}
+
 cpl_desk *cpl_desk_retain(cpl_desk *desk) {
     atomic_fetch_add(&desk->references, 1);
     return desk;
@@ -219,6 +267,7 @@ void cpl_desk_drop(cpl_desk *desk) {
         cpl_owed_free(desk->owed);
         desk->owed = next;
     }
+    forget_folders(remove_folders(desk->folders));
     pthread_cond_destroy(&desk->changed);
     pthread_mutex_destroy(&desk->lock);
     cpl_journal_close(desk->journal);

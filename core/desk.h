@@ -63,6 +63,12 @@ bool cpl_owed_refused(cpl_status status, const cpl_error *err);
 /* How long to wait after so many tries: doubles from half a second to 20, with jitter. */
 int64_t cpl_owed_delay_ms(int tries);
 
+/* The folder of a job that is over. */
+typedef struct cpl_folder {
+    struct cpl_folder *next;
+    char *path;
+} cpl_folder;
+
 typedef struct cpl_desk {
     cpl_client *client;
     cpl_client **clients; /* of all regions, this one first */
@@ -79,9 +85,10 @@ typedef struct cpl_desk {
     atomic_int succeeded, failed, continued; /* results that were accepted */
     atomic_int abandoned;                    /* jobs that may be ours, and nobody here will answer any more */
     cpl_backlog *backlog;                    /* what the jobs' guards asked, for who waits */
-    pthread_mutex_t lock;                    /* of owed and of changed */
+    pthread_mutex_t lock;                    /* of owed, folders and changed */
     pthread_cond_t changed; /* a slot became free, or something is owed; waits by the monotonic clock */
     cpl_owed *owed;
+    cpl_folder *folders; /* that could not be removed yet */
 } cpl_desk;
 
 cpl_status cpl_desk_new(cpl_desk **out, cpl_client *client, const cpl_worker_options *options, cpl_error *err);
@@ -124,6 +131,11 @@ void cpl_desk_abandon(cpl_desk *desk);
 /* Takes out the first in line; NULL when there is none. */
 cpl_owed *cpl_desk_take_owed(cpl_desk *desk);
 cpl_tally cpl_desk_tally(cpl_desk *desk);
+/*
+ * Removes a job's folder and takes over its path. One that will not go, for want of descriptors say, is tried again
+ * with the next one, and at the end.
+ */
+void cpl_desk_discard(cpl_desk *desk, char *path);
 /* Sleeps for at most duration_ms, less when a slot becomes free, something is owed, or cpl_desk_wake() comes. */
 void cpl_desk_sleep(cpl_desk *desk, int64_t duration_ms);
 void cpl_desk_wake(cpl_desk *desk);

@@ -139,8 +139,7 @@ void cpl_job_free(cpl_job *job) {
     if (!job->rehearsal)
         (void)cpl_job_claim(job, NULL); /* a guard that has fired is heard out, one that has not never will */
     if (job->answer == CPL_JOB_OPEN) give_up(job);
-    if (job->work_dir) (void)cpl_tree_remove(AT_FDCWD, job->work_dir);
-    cpl_free(job->work_dir);
+    if (job->work_dir) cpl_desk_discard(job->desk, job->work_dir);
     for (size_t i = 0; i < job->kept_count; i++) cpl_free(job->kept[i]);
     cpl_free(job->kept);
     free_artifacts(&job->inputs);

@@ -10,7 +10,7 @@
 
 #define STARTS_MAX 3 /* of an idempotent job: one that kills its worker must not do so for ever */
 #define DEADLINE_MS (24 * 3600 * INT64_C(1000))
-#define DEADLINE_MIN_MS 60000 /* whatever the clock says, a result is offered for so long */
+#define DEADLINE_MIN_MS (3600 * INT64_C(1000)) /* a clock that was ahead is set right by then, and nothing is dropped */
 #define DIED "the worker stopped while the job ran"
 
 /* -1: the worker has no handler for it any more. */
@@ -90,6 +90,8 @@ cpl_status cpl_recovery_load(cpl_worker *worker, cpl_error *err) {
     cpl_status status = cpl_journal_each(worker->desk->journal, visit, worker, err);
     worker->recovered = status == CPL_OK;
     if (status != CPL_OK) { /* the next turn reads all of it again */
+        cpl_owed *owed;
+        while ((owed = cpl_desk_take_owed(worker->desk)) != NULL) cpl_owed_free(owed);
         cpl_offers_free(worker->offers);
         worker->offers = NULL;
     }

@@ -221,6 +221,11 @@ static bool is_settled(turn *t, cpl_owed *owed, cpl_status status, const cpl_err
     return true;
 }
 
+/* It waits for its customer's token, and the others need not wait for that. */
+static bool lacks_token(const cpl_worker *worker, const cpl_owed *owed) {
+    return owed->origin.customer && !cpl_customers_has(worker->desk->customers, owed->origin.customer);
+}
+
 /*
  * Sends what is owed; what does not get through goes back in line, for later. One that fails as all the others
  * would holds them up: a service in trouble is asked with one result at a time.
@@ -243,12 +248,17 @@ static void send_owed(turn *t, const cpl_wait *wait, int64_t *next_ms) {
             worker->troubles = 0;
             continue;
         }
-        open = false;
-        worker->quiet_ms = cpl_clock_monotonic_ms() + cpl_owed_delay_ms(++worker->troubles);
-        if (worker->quiet_ms < *next_ms) *next_ms = worker->quiet_ms;
+        open = lacks_token(worker, owed);
+        owed->next = left;
         left = owed;
     }
-    if (left) cpl_desk_owe(worker->desk, left);
+    if (left == NULL) return;
+    worker->quiet_ms = cpl_clock_monotonic_ms() + cpl_owed_delay_ms(++worker->troubles);
+    if (worker->quiet_ms < *next_ms) *next_ms = worker->quiet_ms;
+    while ((owed = left) != NULL) {
+        left = owed->next;
+        cpl_desk_owe(worker->desk, owed);
+    }
 }
 
 /* A job that is ours and was not begun goes back to the service, which makes a new job of it under the same token. */
@@ -377,10 +387,9 @@ static bool take_ready(turn *t, cpl_job **out) {
         cpl_job_free(job);
         return true;
     }
-    if (acknowledge(t, job, &ours) != CPL_OK) { /* asked again, until it is known */
+    if (acknowledge(t, job, &ours) != CPL_OK) { /* asked again, until it is known, and the others meanwhile */
         job->doubtful = true;
-        job->next = worker->ready;
-        worker->ready = job;
+        append(&worker->ready, job);
         return false;
     }
     if (!ours) {

@@ -666,8 +666,13 @@ class Worker(_handlers.Hooked):
         return True
 
     def _serve(self) -> None:
+        """A thread's part of run(). Nothing ends it but dismissal: the next job might be handed to nobody."""
         while (core := self._core.take()) is not None:
-            self._handle(core)
+            try:
+                self._handle(core)
+            except BaseException:
+                _log.exception("a job's thread goes on with the next one")
+                core.free()  # if nobody has: it is reported as given up
 
     def _handle(self, core: _core.Job) -> str:
         job = Job(core)

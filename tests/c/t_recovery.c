@@ -40,12 +40,13 @@ typedef struct scene {
 } scene;
 
 /* The job as the dead worker left it. */
-static void leave(cpl_entry_state state, int starts, const char *type) {
+static void leave_one(const char *id, const char *client, cpl_entry_state state, int starts, const char *type) {
     cpl_journal *journal = NULL;
     bool fresh;
-    cpl_entry entry = {.id = ONE,
+    cpl_entry entry = {.id = id,
                        .nonce = "1",
                        .type = type,
+                       .client = client,
                        .taken_ms = cpl_clock_wall_ms(),
                        .operation = "PutJobSuccessResult",
                        .result = "{\"jobId\":\"" ONE "\",\"executionDetails\":{\"summary\":\"the real one\"}}"};
@@ -60,6 +61,10 @@ static void leave(cpl_entry_state state, int starts, const char *type) {
         CHECK(cpl_journal_mark(journal, &entry, entry.taken_ms, NULL) == CPL_OK);
     }
     cpl_journal_close(journal);
+}
+
+static void leave(cpl_entry_state state, int starts, const char *type) {
+    leave_one(ONE, NULL, state, starts, type);
 }
 
 static cpl_status count(void *context, const cpl_entry *entry, cpl_error *err) {
@@ -350,6 +355,42 @@ TEST(t_recovery__a_service_that_was_away_for_hours_hears_within_half_a_minute) {
     }
 }
 
+TEST(t_recovery__a_result_without_its_customers_token_does_not_hold_up_the_others) {
+    static const fault_step steps[] = {DONE, NO_JOBS};
+    scene x;
+    NEED(open_room());
+    leave_one("00000000-0000-0000-0000-000000000000", "somebody", CPL_ENTRY_OWED, 1, TYPE);
+    leave(CPL_ENTRY_OWED, 1, TYPE);
+    NEED(open_scene(&x, steps, CPL_COUNT(steps), false));
+    CHECK(next_within(x.worker, 100) == NULL);
+    asked(&x, 0, "PutJobSuccessResult");
+    CHECK(cpl_worker_tally(x.worker).succeeded == 1 && cpl_worker_tally(x.worker).unreported == 1);
+    close_scene(&x, 1);
+}
+
+/* What was read before the memory ran out is read again, and must not be sent twice. */
+TEST(t_recovery__a_journal_that_is_read_twice_owes_each_result_once) {
+    static const fault_step steps[] = {DONE, DONE, NO_JOBS};
+    cpl_status status = CPL_NOMEM;
+    size_t n = 0;
+    while (status == CPL_NOMEM) {
+        scene x;
+        cpl_job *job = NULL;
+        cpl_wait wait = {.timeout_ms = 50};
+        NEED(open_room());
+        leave_one("00000000-0000-0000-0000-000000000000", NULL, CPL_ENTRY_OWED, 1, TYPE);
+        leave(CPL_ENTRY_OWED, 1, TYPE);
+        NEED(open_scene(&x, steps, CPL_COUNT(steps), false));
+        (void)cpl_alloc_fail_at(++n);
+        status = cpl_worker_next(x.worker, &wait, &job, NULL);
+        (void)cpl_alloc_fail_at(0);
+        CHECK(next_within(x.worker, status == CPL_NOMEM ? 50 : 1500) == NULL); /* it may have to wait by then */
+        if (status == CPL_NOMEM) CHECK(fault_server_requests(x.server) == 3);  /* two results, and a poll */
+        close_scene(&x, 0);
+    }
+    CHECK(n > 3);
+}
+
 /* ---- a full disk ---- */
 
 static void limit_files(rlim_t bytes) {
@@ -380,6 +421,21 @@ TEST(t_recovery__without_a_place_to_write_no_job_is_taken) {
     cpl_job_free(job);
     signal(SIGXFSZ, SIG_DFL);
     close_scene(&x, 1); /* known as running: the next start hears from the service that it is over */
+}
+
+TEST(t_recovery__what_is_owed_is_sent_from_a_full_disk_too) {
+    static const fault_step steps[] = {DONE, NO_JOBS};
+    scene x;
+    NEED(open_room());
+    leave(CPL_ENTRY_OWED, 1, TYPE);
+    signal(SIGXFSZ, SIG_IGN);
+    limit_files(1);
+    NEED(open_scene(&x, steps, CPL_COUNT(steps), false));
+    CHECK(next_within(x.worker, 100) == NULL);
+    limit_files(RLIM_INFINITY);
+    signal(SIGXFSZ, SIG_DFL);
+    asked(&x, 0, "the real one");
+    close_scene(&x, 1); /* which the next start sends again, and hears that it had arrived */
 }
 
 /* ---- cancelling ---- */

@@ -447,6 +447,40 @@ def test_a_run_ends_with_0_when_somebody_else_has_answered(world):
     assert repr(worker.run()) == "Summary(succeeded=0, failed=0, continued=0, unreported=0)"
 
 
+def test_a_handler_cannot_take_its_thread_along(world):
+    """A thread less, and the next job would be handed to nobody."""
+    world.start(action("One"), action("Two"))
+    worker = world.worker()
+
+    @worker.job(category="Build", provider="Builder")
+    def handler(job):
+        if job.action == "One":
+            raise KeyboardInterrupt("of its own")
+        worker.stop()
+
+    summary = worker.run()
+    assert (summary.succeeded, summary.failed, int(summary)) == (1, 1, 0)
+
+
+def test_a_job_whose_guard_cannot_be_had_is_given_up_and_the_next_one_runs(world, monkeypatch):
+    world.start(action("One"))
+    worker, refused = world.worker(), []
+
+    @worker.job(category="Build", provider="Builder", timeout=60)
+    def handler(job):
+        worker.stop()
+
+    def watch(job):
+        if not refused:
+            refused.append(job.id)
+            world.client.start_pipeline_execution(name="p")
+            raise MemoryError("no thread")
+
+    monkeypatch.setattr(worker, "_watch", watch)
+    summary = worker.run()
+    assert (summary.succeeded, summary.failed, int(summary)) == (1, 1, 0)
+
+
 # ---- many jobs ----
 
 
