@@ -23,7 +23,7 @@ local function build(job)
 end
 
 local client = assert(codepipeline.client {})
-local worker <close> = assert(codepipeline.worker(client, {
+local made, problem = codepipeline.worker(client, {
   poll_interval = 0.02,
   journal = os.getenv "JOURNAL",
   work_dir = os.getenv "WORK",
@@ -32,11 +32,16 @@ local worker <close> = assert(codepipeline.worker(client, {
   client_token = third_party and function(customer)
     return "emulator-token-" .. customer
   end or nil,
-}))
+})
+if not made then -- its journal cannot be opened
+  io.stderr:write(tostring(problem), "\n")
+  os.exit(1, true)
+end
+local worker <close> = made
 local kind = third_party and { category = "Test", provider = "Partner" } or { category = "Build", provider = "Builder" }
 worker:job(kind, build)
 local done, err = worker:run()
 if not done then -- the service said what does not pass
   io.stderr:write(tostring(err), "\n")
-  os.exit(1, true)
 end
+os.exit(done and worker:summary().unreported == 0, true)

@@ -47,9 +47,12 @@ def build(job):
         run["surroundings"] = surroundings.hex()
     else:
         run["credentials"] = job.raw()["data"]["artifactCredentials"]
+    raises = os.environ.get("HANDLER") == "raise"
+    if raises:
+        run["message"] = f"RuntimeError: {job!r} in trouble: {vars(job)['id']}"
     note(run)
-    if os.environ.get("HANDLER") == "raise":
-        raise RuntimeError(f"{job!r} in trouble: {vars(job)['id']}")
+    if raises:
+        raise RuntimeError(run["message"].partition(": ")[2])
     source = job.input().path()
     phase("extracting")
     assert source

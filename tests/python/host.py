@@ -21,9 +21,10 @@ from road import Road, to
 from workbench import Workbench
 
 # bits of tests/shim/faults.c
-WRITES, JOURNAL, SYNCS, OPENS, FORKS = 1, 2, 4, 8, 16
+WRITES, JOURNAL, SYNCS, OPENS, FORKS, NAMES = 1, 2, 4, 8, 16, 32
 DAY = 24 * 3600
 HOLD_S = 0.4  # so long a fault that passes is on
+FORGETFUL_S = 120
 LIMIT_S = 60  # within which all must be over
 
 
@@ -38,6 +39,9 @@ class Switch:
         "struck": ("i", 24),
         "only_process": ("i", 28),
         "uptime_s": ("i", 32),
+        "error": ("i", 36),
+        "file_calls": ("l", 40),
+        "fail_at": ("l", 48),
     }
 
     def __init__(self, path):
@@ -106,7 +110,7 @@ class Host:
         return [sys.executable, "-c", "import sys, fault_worker; sys.exit(fault_worker.main())"]
 
     def spawn(self, **more):
-        url = self.road.url
+        url = self.road.url.replace("127.0.0.1", "faults.test") if self.environ.get("NAMED") else self.road.url
         names = {
             **self.bench.emulator.environ,
             "AWS_ENDPOINT_URL_CODEPIPELINE": url,
@@ -160,6 +164,12 @@ class Host:
     def turn_on(self, bit):
         self.switch.set(on=bit)
         self.later(HOLD_S, lambda: self.switch.set(on=0))
+
+    def forget_name(self):
+        """For a while nobody knows the service's name. libcurl, which remembers it for a minute, has to ask anew."""
+        self.switch.set(clock_s=FORGETFUL_S)
+        self.turn_on(NAMES)
+        self.road.hang_up()
 
     def reap(self):
         """Waits for the process; what it ended with."""

@@ -76,20 +76,35 @@ def check_runs(runs, idempotent=False):
 
 
 def check_bytes(client, runs, read_object, pipeline="p"):
-    """I3: variables, artifacts and messages at the service are the handler's. runs: what each noted before it ended."""
-    made = {run["id"]: run for run in runs}
+    """I3: variables, artifacts and messages at the service are a handler's. runs: what each noted before it ended."""
     for details in client.list_action_executions(pipelineName=pipeline)["actionExecutionDetails"]:
         output = details.get("output", {})
-        if details["actionName"] != "Make" or details["status"] != "Succeeded" or not made:
-            continue
-        said = output.get("outputVariables", {})
-        wanted = [run.get("variables", {}) for run in made.values()]
-        expect(said in wanted, "I3", "variables", said, "of none of", wanted)
-        for artifact in output.get("outputArtifacts", []):
-            place = artifact["s3location"]
-            data = read_object(place["bucket"], place["key"])
-            wanted = [run.get("artifact", "").encode() for run in made.values()]
-            expect(data in wanted, "I3", artifact["name"], "is", data[:60], "and not one of", wanted)
+        if details["actionName"] == "Make" and details["status"] == "Succeeded":
+            check_made(output, runs, read_object)
+        elif details["actionName"] == "Make" and details["status"] == "Failed":
+            check_message(output, runs)
+
+
+def check_made(output, runs, read_object):
+    """All that arrived for an action is of one run."""
+    variables, artifacts = output.get("outputVariables", {}), {}
+    for artifact in output.get("outputArtifacts", []):
+        place = artifact["s3location"]
+        artifacts[artifact["name"]] = read_object(place["bucket"], place["key"])
+    fitting = [
+        run
+        for run in runs
+        if run.get("variables") == variables
+        and set(artifacts.values()) == ({run["artifact"].encode()} if "artifact" in run else set())
+    ]
+    expect(fitting, "I3", "variables", variables, "and artifacts", artifacts, "are of none of", runs)
+
+
+def check_message(output, runs):
+    """A handler that notes why it fails has that arrive; else the words are the worker's."""
+    wanted = {run["message"] for run in runs if "message" in run}
+    said = output.get("executionResult", {}).get("errorDetails", {}).get("message")
+    expect(said if not wanted else said in wanted, "I3", "message", said, "is none of", wanted)
 
 
 # ---- I4: secrets ----
@@ -127,6 +142,7 @@ def read_all(paths):
 def check_secrets(secrets, artefacts):
     """I4: in no artefact, (name, bytes), stands a secret, in whatever form."""
     forms = {form: secret for secret in secrets for form in forms_of(secret)}
+    expect(forms, "I4", "there is no secret to look for")
     for name, data in artefacts:
         for form, secret in forms.items():
             expect(form not in data, "I4", f"{name} holds {secret[:6]}..., as {form[:24]!r}")

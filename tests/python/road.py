@@ -156,6 +156,14 @@ class Road:
             self.listener.shutdown(socket.SHUT_RDWR)  # wakes accept()
         self.listener.close()
 
+    def hang_up(self):
+        """Ends every connection; the next ones come about."""
+        with self.lock:
+            connections = list(self.connections)
+        for one in connections:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
     # ---- requests ----
 
     def serve(self, connection):
@@ -238,11 +246,7 @@ class Road:
     def close(self):
         self.done = True
         self.close_listener()
-        with self.lock:
-            connections = list(self.connections)
-        for one in connections:
-            with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+        self.hang_up()
         end = time.monotonic() + 5
         for thread in self.threads:
             thread.join(max(end - time.monotonic(), 0))

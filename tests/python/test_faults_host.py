@@ -86,6 +86,13 @@ class Trouble:
     def journal_unwritable(self):
         self.machine.turn_on(host.JOURNAL)
 
+    def no_name(self):
+        self.machine.forget_name()
+
+
+def struck_by_hand():
+    return {name.replace("_", "-") for name in vars(Trouble) if not name.startswith("_")}
+
 
 class Watch:
     """Strikes once, when the phase comes."""
@@ -113,6 +120,7 @@ def environ_of(fault):
     return {
         **({"ISOLATION": 1} if fault.get("isolated") else {}),
         **({"STORM": 1} if fault["fault"] == "eintr-storm" else {}),
+        **({"NAMED": 1} if fault["fault"] == "no-name" else {}),
     }
 
 
@@ -140,6 +148,15 @@ def run_cell(fault, phase, folder, library):
         machine.stop()
         machine.judge((0, -signal.SIGKILL) if fault.get("dies") else (0,))
         return first
+
+
+def test_a_phase_that_is_left_out_has_a_reason():
+    for fault in TABLE["faults"]:
+        assert ("phases" in fault) == ("why" in fault), fault["fault"]
+    for fault in TABLE["elsewhere"]:
+        assert (ROOT / fault["by"]).exists()
+    names = {fault["fault"] for fault in TABLE["faults"] + TABLE["elsewhere"]}
+    assert len(TABLE["phases"]) == 12 and names == {*struck_by_hand(), "no-memory", "file-call"}
 
 
 @pytest.mark.skipif(judge.heap_bytes() is None, reason="malloc does not tell what it has given out")

@@ -14,11 +14,7 @@ import subprocess
 
 import pytest
 
-import judge
-from conftest import NIGHTLY
-from host import Host
-
-SAMPLE = 4
+import sweep
 
 
 class FirstPoll:
@@ -33,37 +29,47 @@ class FirstPoll:
             self.begin()
 
 
-class ByLibrary:
-    """Kills at the n-th call of the preloaded library; None: finds out what points there are."""
+class Kill(sweep.Trouble):
+    """SIGKILL after the first poll has its answer."""
 
-    repeats = "refuse"
-
-    def __init__(self, shim, point):
-        self.shim, self.point = shim, point
+    statuses = (-signal.SIGKILL,)
 
     def begin(self, machine):
-        machine.switch.set(calls=0, kill_at=self.point or 0)
+        machine.road.watch = FirstPoll(lambda: self.arm(machine))
 
     def end(self, machine):
+        self.count(machine)
+        return -signal.SIGKILL in machine.ends
+
+
+class ByLibrary(Kill):
+    """At the n-th call of the preloaded library."""
+
+    def __init__(self, shim, point):
+        super().__init__(point)
+        self.shim = shim
+
+    def arm(self, machine):
+        machine.switch.set(calls=0, kill_at=self.point or 0)
+
+    def count(self, machine):
         self.points = range(1, machine.switch.get("calls") + 1)
+        machine.switch.set(kill_at=0)
 
 
-class ByStrace:
-    """The same with strace, at system calls."""
+class ByStrace(Kill):
+    """The same with strace, at system calls: (name of one, n)."""
 
-    shim, repeats = None, "accept"
+    repeats = "accept"
 
-    def __init__(self, point):
-        self.point = point  # (name of a system call, n)
-
-    def begin(self, machine):
+    def arm(self, machine):
         self.log = machine.folder / "strace"
         inject = ["-e", "inject={}:signal=KILL:when={}".format(*self.point)] if self.point else []
         command = ["strace", "-f", "-o", self.log, *inject, "-p", str(machine.victim.pid)]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE)
         assert b"attached" in self.process.stderr.readline()
 
-    def end(self, machine):
+    def count(self, machine):
         self.process.wait(30)
         self.process.stderr.close()
         calls = collections.Counter(re.findall(r"^(\d+) +(\w+)\(", self.log.read_text(errors="replace"), re.M))
@@ -73,39 +79,8 @@ class ByStrace:
         self.points = [(name, n) for name in sorted(most) for n in range(1, most[name] + 1)]
 
 
-def run_cycle(folder, killer):
-    """The action's status, and how the processes ended."""
-    folder.mkdir()
-    with Host(folder, killer.shim, repeats=killer.repeats, PHASES="") as machine:
-        machine.road.watch = FirstPoll(lambda: killer.begin(machine))
-        machine.spawn()
-        machine.wait(1)
-        machine.switch.set(kill_at=0)
-        machine.stop()
-        killer.end(machine)
-        machine.judge((0, -signal.SIGKILL))
-        return machine.bench.state()["status"], machine.ends
-
-
-def kill_everywhere(folder, make_killer, least):
-    counting = make_killer(None)
-    assert run_cycle(folder / "whole", counting) == ("Succeeded", [0])
-    points = counting.points
-    assert len(points) >= least
-    broken, killed = [], 0
-    for point in points if NIGHTLY else points[2 :: len(points) // SAMPLE]:
-        try:
-            killed += -signal.SIGKILL in run_cycle(folder / "one", make_killer(point))[1]
-        except (judge.Broken, subprocess.TimeoutExpired) as error:
-            broken.append(f"at {point}: {error}")
-        shutil.rmtree(folder / "one")
-    print(f"{len(points)} calls, killed at {killed}")
-    assert not broken, "\n".join(broken)
-    assert killed >= 2
-
-
 def test_killed_at_a_call_that_leaves_the_process(shim, tmp_path):
-    kill_everywhere(tmp_path, lambda point: ByLibrary(shim, point), 40)
+    sweep.everywhere(tmp_path, lambda point: ByLibrary(shim, point), 40)
 
 
 def traces():
@@ -122,4 +97,4 @@ def traces():
 
 @pytest.mark.skipif(not traces(), reason="no strace here, or it may not trace")
 def test_killed_at_a_system_call(tmp_path):
-    kill_everywhere(tmp_path, ByStrace, 100)
+    sweep.everywhere(tmp_path, ByStrace, 100)

@@ -4,6 +4,8 @@
 import base64
 import json
 import os
+import subprocess
+import threading
 import urllib.parse
 
 import pytest
@@ -81,6 +83,52 @@ def test_a_second_start_is_noticed():
         judge.check_runs([*runs, runs[0]])
 
 
+class Service:
+    """What a client tells of one action: that it ended so, with this output."""
+
+    def __init__(self, status, **output):
+        self.answer = {"actionName": "Make", "status": status, "output": output}
+
+    def list_action_executions(self, pipelineName):
+        return {"actionExecutionDetails": [{"actionName": "Source", "status": "Succeeded"}, self.answer]}
+
+
+def made(data=b"made by a", **variables):
+    artifact = {"name": "Binary", "s3location": {"bucket": "b", "key": "k"}}
+    service = Service("Succeeded", outputVariables=variables, outputArtifacts=[artifact] if data else [])
+    return service, lambda bucket, key: data
+
+
+RUNS = [{"artifact": f"made by {id}", "variables": {"job": id}} for id in "ab"]
+
+
+def test_what_no_handler_made_is_noticed():
+    service, read = made(job="a")
+    judge.check_bytes(service, RUNS, read)
+    for service, read in (
+        made(job="c"),  # other variables
+        made(),  # none
+        made(b"made by c", job="a"),  # another artifact
+        made(b"", job="a"),  # none
+        made(job="b"),  # the variables of one run, the artifact of another
+    ):
+        with pytest.raises(judge.Broken, match="I3: variables"):
+            judge.check_bytes(service, RUNS, read)
+    with pytest.raises(judge.Broken, match="I3"):  # nobody made anything
+        judge.check_bytes(made(job="a")[0], [], read)
+
+
+def test_a_message_that_no_handler_gave_is_noticed():
+    def failed(message):
+        return Service("Failed", executionResult={"errorDetails": {"code": "JobFailed", "message": message}})
+
+    judge.check_bytes(failed("no good"), [{"message": "no good"}], None)
+    judge.check_bytes(failed("the worker stopped"), RUNS, None)
+    for message, runs in (("no goo", [{"message": "no good"}]), ("", RUNS)):
+        with pytest.raises(judge.Broken, match="I3: message"):
+            judge.check_bytes(failed(message), runs, None)
+
+
 FORMS = [
     lambda secret: secret.encode(),
     lambda secret: secret.encode().hex().encode(),
@@ -103,6 +151,11 @@ def test_a_secret_is_found_in_every_form(secret, form):
         judge.check_secrets([secret], [("the log", b"before " + FORMS[form](secret) + b" after")])
 
 
+def test_a_search_for_no_secrets_is_noticed():
+    with pytest.raises(judge.Broken, match="I4"):
+        judge.check_secrets([], [("the log", b"")])
+
+
 def test_what_stays_open_is_noticed(monkeypatch):
     monkeypatch.setattr(judge, "SETTLE_S", 0.05)
     baseline = judge.Baseline()
@@ -114,6 +167,30 @@ def test_what_stays_open_is_noticed(monkeypatch):
         os.close(one)
 
 
+def test_a_thread_or_a_child_that_stays_is_noticed(monkeypatch):
+    monkeypatch.setattr(judge, "SETTLE_S", 0.05)
+    baseline, over = judge.Baseline(), threading.Event()
+    threads = [threading.Thread(target=over.wait) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    with pytest.raises(judge.Broken, match="I6"):
+        baseline.check()
+    over.set()
+    for thread in threads:
+        thread.join()
+    with subprocess.Popen(["sleep", "60"]) as child:
+        with pytest.raises(judge.Broken, match="I6"):
+            baseline.check()
+        child.kill()
+
+
+def test_a_folder_that_stays_is_noticed(tmp_path):
+    judge.check_empty(tmp_path)
+    (tmp_path / "codepipeline-left").mkdir()
+    with pytest.raises(judge.Broken, match="I6"):
+        judge.check_empty(tmp_path)
+
+
 def test_memory_that_grows_is_noticed():
     judge.check_memory([{"heap": 1000 + n * 10} for n in range(10)], 10)
     with pytest.raises(judge.Broken, match="I7"):
@@ -122,6 +199,6 @@ def test_memory_that_grows_is_noticed():
 
 def test_an_end_that_may_not_be_is_noticed():
     judge.check_end(-9, b"", (0, -9))
-    for status, errors in ((1, b""), (0, b"AddressSanitizer: heap-use-after-free")):
+    for status, errors in ((1, b""), *((0, b"before " + word + b" after") for word in judge.TROUBLE)):
         with pytest.raises(judge.Broken, match="I5"):
             judge.check_end(status, errors)

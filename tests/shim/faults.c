@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Preloaded into a worker by tests/python/host.py: system calls that fail while a switch is on, a wall clock that is
- * wrong, and SIGKILL at the n-th call that leaves the process. The switch is a page shared with the test, the file
- * FAULT_SWITCH; FAULT_FOLDER is the only place where files are struck.
+ * Preloaded into a worker by tests/python/host.py: system calls that fail while a switch is on, or one of them that
+ * does; clocks that are wrong; and SIGKILL at the n-th call that leaves the process. The switch is a page shared with
+ * the test, the file FAULT_SWITCH; FAULT_FOLDER is the only place where files are struck.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -23,7 +24,7 @@
 #include <unistd.h>
 
 /* Bits of page->on; tests/python/host.py has the same names. */
-enum { WRITES = 1, JOURNAL = 2, SYNCS = 4, OPENS = 8, FORKS = 16 };
+enum { WRITES = 1, JOURNAL = 2, SYNCS = 4, OPENS = 8, FORKS = 16, NAMES = 32 };
 
 typedef struct page {
     atomic_int on;
@@ -33,6 +34,9 @@ typedef struct page {
     atomic_int struck;       /* how many calls failed */
     atomic_int only_process; /* whose calls are counted; 0: nobody's */
     atomic_int uptime_s;     /* added to the monotonic clock */
+    atomic_int error;        /* what the one call fails with */
+    atomic_long file_calls;  /* that change a file, or sync it, while these are counted */
+    atomic_long fail_at;     /* which of them fails; 0: they are not counted */
 } page;
 
 static page *shared;
@@ -68,99 +72,160 @@ static void leave(void) {
     if (at == atomic_load(&shared->kill_at)) kill(getpid(), SIGKILL);
 }
 
-static bool path_is_ours(const char *path) {
+/* What a call that would change or sync this file fails with; 0: it goes through. */
+static int trouble_at(const char *path) {
     bool journal = strstr(path, "jobs.db") != NULL;
-    if (folder == NULL || strncmp(path, folder, strlen(folder)) != 0) return false;
-    return is_on(WRITES) || (is_on(JOURNAL) && journal);
+    long at;
+    if (shared == NULL || folder == NULL || strncmp(path, folder, strlen(folder)) != 0) return 0;
+    at = atomic_load(&shared->fail_at);
+    if (at != 0 && atomic_load(&shared->only_process) == getpid() &&
+        atomic_fetch_add(&shared->file_calls, 1) + 1 == at) {
+        return atomic_load(&shared->error);
+    }
+    return is_on(WRITES) || (is_on(JOURNAL) && journal) ? ENOSPC : 0;
 }
 
-static bool fd_is_ours(int fd) {
-    char link[64], path[4096];
+static bool is_armed(void) {
+    return is_on(WRITES | JOURNAL) || (shared && atomic_load(&shared->fail_at) != 0);
+}
+
+/* rest: a name in the folder fd, or "". */
+static int trouble_in(int fd, const char *rest) {
+    char link[64], path[8192];
     ssize_t n;
     int saved = errno;
-    if (!is_on(WRITES | JOURNAL)) return false;
+    if (!is_armed()) return 0;
+    if (rest[0] == '/' || (rest[0] && fd == AT_FDCWD)) return trouble_at(rest);
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    n = readlink(link, path, sizeof path - 1);
+    n = readlink(link, path, 4095);
     errno = saved;
-    if (n < 0) return false;
-    path[n] = '\0';
-    return path_is_ours(path);
+    if (n < 0) return 0;
+    snprintf(path + n, sizeof path - (size_t)n, "/%s", rest);
+    return trouble_at(path);
 }
 
 /* ---- files ---- */
 
+#define UNLESS(trouble, call)                       \
+    do {                                            \
+        int number_ = (trouble);                    \
+        return number_ ? fail_with(number_) : call; \
+    } while (0)
+
 ssize_t write(int fd, const void *bytes, size_t n) {
     leave();
-    return fd_is_ours(fd) ? fail_with(ENOSPC) : NEXT(write)(fd, bytes, n);
+    UNLESS(trouble_in(fd, ""), NEXT(write)(fd, bytes, n));
 }
 
 ssize_t pwrite64(int fd, const void *bytes, size_t n, off64_t at) {
     leave();
-    return fd_is_ours(fd) ? fail_with(ENOSPC) : NEXT(pwrite64)(fd, bytes, n, at);
+    UNLESS(trouble_in(fd, ""), NEXT(pwrite64)(fd, bytes, n, at));
 }
 
 ssize_t pwrite(int fd, const void *bytes, size_t n, off_t at) {
     leave();
-    return fd_is_ours(fd) ? fail_with(ENOSPC) : NEXT(pwrite)(fd, bytes, n, at);
+    UNLESS(trouble_in(fd, ""), NEXT(pwrite)(fd, bytes, n, at));
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int n) {
     leave();
-    return fd_is_ours(fd) ? fail_with(ENOSPC) : NEXT(writev)(fd, parts, n);
+    UNLESS(trouble_in(fd, ""), NEXT(writev)(fd, parts, n));
 }
 
 int ftruncate64(int fd, off64_t size) {
     leave();
-    return fd_is_ours(fd) ? fail_with(ENOSPC) : NEXT(ftruncate64)(fd, size);
+    UNLESS(trouble_in(fd, ""), NEXT(ftruncate64)(fd, size));
+}
+
+int ftruncate(int fd, off_t size) {
+    leave();
+    UNLESS(trouble_in(fd, ""), NEXT(ftruncate)(fd, size));
 }
 
 int fsync(int fd) {
     leave();
-    return is_on(SYNCS) ? fail_with(EIO) : NEXT(fsync)(fd);
+    UNLESS(is_on(SYNCS) ? EIO : trouble_in(fd, ""), NEXT(fsync)(fd));
 }
 
 int fdatasync(int fd) {
     leave();
-    return is_on(SYNCS) ? fail_with(EIO) : NEXT(fdatasync)(fd);
+    UNLESS(is_on(SYNCS) ? EIO : trouble_in(fd, ""), NEXT(fdatasync)(fd));
 }
 
+/* A full disk does not keep a file from going. */
 int unlink(const char *path) {
     leave();
-    return NEXT(unlink)(path);
+    UNLESS(is_armed() && shared->fail_at ? trouble_at(path) : 0, NEXT(unlink)(path));
+}
+
+int unlinkat(int at, const char *path, int flags) {
+    leave();
+    UNLESS(is_armed() && shared->fail_at ? trouble_in(at, path) : 0, NEXT(unlinkat)(at, path, flags));
 }
 
 int rename(const char *from, const char *to) {
     leave();
-    return NEXT(rename)(from, to);
+    UNLESS(is_armed() ? trouble_at(to) : 0, NEXT(rename)(from, to));
+}
+
+int renameat(int from_at, const char *from, int to_at, const char *to) {
+    leave();
+    UNLESS(trouble_in(to_at, to), NEXT(renameat)(from_at, from, to_at, to));
 }
 
 int mkdir(const char *path, mode_t mode) {
     leave();
-    return path_is_ours(path) ? fail_with(ENOSPC) : NEXT(mkdir)(path, mode);
+    UNLESS(is_armed() ? trouble_at(path) : 0, NEXT(mkdir)(path, mode));
 }
 
-#define OPEN(name)                                                                                          \
-    int name(const char *path, int flags, ...) {                                                            \
-        va_list more;                                                                                       \
-        mode_t mode;                                                                                        \
-        va_start(more, flags);                                                                              \
-        mode = (flags & O_CREAT) ? va_arg(more, mode_t) : 0;                                                \
-        va_end(more);                                                                                       \
-        if (is_on(OPENS)) return fail_with(EMFILE);                                                         \
-        return (flags & O_CREAT) && path_is_ours(path) ? fail_with(ENOSPC) : NEXT(name)(path, flags, mode); \
+int mkdirat(int at, const char *path, mode_t mode) {
+    leave();
+    UNLESS(trouble_in(at, path), NEXT(mkdirat)(at, path, mode));
+}
+
+char *mkdtemp(char *pattern) {
+    int number = is_armed() ? trouble_at(pattern) : 0;
+    if (number == 0) return NEXT(mkdtemp)(pattern);
+    fail_with(number);
+    return NULL;
+}
+
+int mkstemp(char *pattern) {
+    UNLESS(is_on(OPENS) ? EMFILE : is_armed() ? trouble_at(pattern) : 0, NEXT(mkstemp)(pattern));
+}
+
+int mkstemp64(char *pattern) {
+    UNLESS(is_on(OPENS) ? EMFILE : is_armed() ? trouble_at(pattern) : 0, NEXT(mkstemp64)(pattern));
+}
+
+static int trouble_opening(int at, const char *path, int flags) {
+    if (is_on(OPENS)) return EMFILE;
+    return (flags & O_CREAT) ? trouble_in(at, path) : 0;
+}
+
+#define OPEN(name)                                                                     \
+    int name(const char *path, int flags, ...) {                                       \
+        va_list more;                                                                  \
+        mode_t mode;                                                                   \
+        va_start(more, flags);                                                         \
+        mode = (flags & O_CREAT) ? va_arg(more, mode_t) : 0;                           \
+        va_end(more);                                                                  \
+        UNLESS(trouble_opening(AT_FDCWD, path, flags), NEXT(name)(path, flags, mode)); \
     }
 OPEN(open)
 OPEN(open64)
 
-int openat(int at, const char *path, int flags, ...) {
-    va_list more;
-    mode_t mode;
-    va_start(more, flags);
-    mode = (flags & O_CREAT) ? va_arg(more, mode_t) : 0;
-    va_end(more);
-    if (is_on(OPENS)) return fail_with(EMFILE);
-    return NEXT(openat)(at, path, flags, mode);
-}
+#define OPENAT(name)                                                                 \
+    int name(int at, const char *path, int flags, ...) {                             \
+        va_list more;                                                                \
+        mode_t mode;                                                                 \
+        va_start(more, flags);                                                       \
+        mode = (flags & O_CREAT) ? va_arg(more, mode_t) : 0;                         \
+        va_end(more);                                                                \
+        UNLESS(trouble_opening(at, path, flags), NEXT(name)(at, path, flags, mode)); \
+    }
+OPENAT(openat)
+OPENAT(openat64)
 
 /* ---- the network ---- */
 
@@ -186,6 +251,18 @@ ssize_t sendto(int fd, const void *bytes, size_t n, int flags, const struct sock
 ssize_t recv(int fd, void *bytes, size_t n, int flags) {
     leave();
     return NEXT(recv)(fd, bytes, n, flags);
+}
+
+/* "faults.test" is loopback, or, while the switch is on, a name that nobody knows. */
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **out) {
+    if (name && strcmp(name, "faults.test") == 0) {
+        if (is_on(NAMES)) {
+            (void)fail_with(errno);
+            return EAI_AGAIN;
+        }
+        name = "127.0.0.1";
+    }
+    return NEXT(getaddrinfo)(name, service, hints, out);
 }
 
 /* ---- processes and time ---- */
