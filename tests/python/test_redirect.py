@@ -80,11 +80,12 @@ def test_a_redirect_from_https_to_http_is_not_followed(certificate, tmp_path, st
         with pytest.raises(exceptions.ClientError) as refused:
             client.list_pipelines()
         assert refused.value.http_status == status
-        with pytest.raises(exceptions.ClientError):
+        with pytest.raises(exceptions.ProtocolError, match="a proxy or a portal"):
             client.download_file("bucket", "key", tmp_path / "never")
-        with pytest.raises(exceptions.ClientError):
+        with pytest.raises(exceptions.ProtocolError, match="a proxy or a portal"):
             client.upload_file(certificate, "bucket", "key")
-        asked = [("POST", "/"), ("GET", "/bucket/key"), ("PUT", "/bucket/key")]
+        tries = 3  # a portal may let go
+        asked = [("POST", "/")] + [("GET", "/bucket/key")] * tries + [("PUT", "/bucket/key")] * tries
         assert [request[:2] for request in origin.requests] == asked
         assert trap.requests == []
     finally:
