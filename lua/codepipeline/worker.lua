@@ -552,8 +552,10 @@ local function dispatch(worker, handle)
     return worker:isolate(handle, plan)
   end
   if timeout then
-    assert(handle:guard(timeout))
-    handler = within(handle, timeout, handler)
+    local guarded, err = handle:guard(timeout)
+    handler = guarded and within(handle, timeout, handler) or function()
+      error(err, 0) -- the job's end, and not the worker's
+    end
   end
   return worker:handle(handle, handler)
 end

@@ -221,6 +221,33 @@ describe("a worker", function()
     end)
   end)
 
+  it("fails a job whose time limit cannot be guarded, and goes on", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local action = helper.action("Make", "Build", "Builder", { "Source" })
+      assert(client:create_pipeline { pipeline = helper.pipeline("p", { action }) })
+      local methods = debug.getregistry()["codepipeline.core.Job"].__index
+      local guard <close> = setmetatable({ methods.guard }, {
+        __close = function(kept)
+          methods.guard = kept[1]
+        end,
+      })
+      methods.guard = function()
+        methods.guard = guard[1]
+        return nil, "no thread is to be had"
+      end
+      local worker <close> = assert(codepipeline.worker(client, { poll_interval = 0.01, log = function() end }))
+      worker:job({ category = "Build", provider = "Builder", timeout = 60 }, function() end)
+      assert.is_true(assert(worker:step(10)))
+      local state = helper.action_state(client, "p", "Make")
+      assert.equal("Failed", state.status)
+      assert.matches("no thread is to be had", state.errorDetails.message)
+      assert(client:start_pipeline_execution { name = "p" })
+      assert.is_true(assert(worker:step(10)))
+      assert.equal("Succeeded", helper.action_state(client, "p", "Make").status)
+    end)
+  end)
+
   it("run finishes what runs and returns on SIGTERM", function()
     helper.with_emulator(function(emulator, client)
       helper.prepare(emulator, client)
