@@ -105,6 +105,28 @@ describe("progress", function()
   end)
 end)
 
+describe("S3 away", function()
+  it("is outlasted by a job for longer than a client tries", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local worker <close> = quiet(client)
+      worker:job(BUILDER, function(job)
+        emulator:fault { kind = "503", operation = "GetObject", times = 4 }
+        assert(job:output():file(assert(job:input():path())))
+        emulator:fault { kind = "html", operation = "PutObject", times = 4 }
+      end)
+      start(client, "p", { outputs = { "Binary" } })
+      assert.is_true(assert(worker:step(30)))
+      assert.equal("Succeeded", helper.action_state(client, "p", "Make").status)
+      emulator:fault { kind = "503", operation = "GetObject", times = 4 }
+      local path = helper.path()
+      local done, err = client:download_file("source", "app.zip", path)
+      assert.is_nil(done)
+      assert.equal(503, err.http_status)
+    end)
+  end)
+end)
+
 describe("a job's credentials", function()
   it("are renewed in the middle", function()
     for _, operation in ipairs { "GetObject", "PutObject" } do

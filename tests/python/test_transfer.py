@@ -148,6 +148,37 @@ def test_memory_does_not_grow_with_an_artifact(world, tmp_path):
     assert outcome == "succeeded" and int(grown_kb) < 16 * 1024
 
 
+# ---- S3 away ----
+
+
+@pytest.mark.parametrize("kind", ["reset", "503", "html", "redirect"])
+@pytest.mark.parametrize("operation", ["GetObject", "PutObject"])
+def test_a_job_outlasts_what_a_client_does_not(emulator, world, kind, operation, tmp_path):
+    world.start(action("Make", outputs=["Binary"]))
+
+    def handler(job):
+        if operation == "GetObject":
+            emulator.fault(kind, operation, times=4)  # one more than a client's attempts
+        job.output().file(job.input().path())
+        if operation == "PutObject":
+            emulator.fault(kind, operation, times=4)
+
+    assert world.run_one(handler)[0] == "succeeded"
+    assert sum("fault" in entry for entry in emulator.ledger(operation=operation)) == 4
+    emulator.fault(kind, "GetObject", times=4)
+    with pytest.raises(codepipeline.CodePipelineError):
+        world.client.download_file("source", "app.zip", tmp_path / "back")
+
+
+def test_an_event_that_nobody_guards_has_the_clients_attempts(emulator):
+    client = emulator.client(s3_endpoint_url="http://127.0.0.1:1")
+    job = client.job(codepipeline.sample_event())
+    with pytest.raises(codepipeline.CodePipelineError) as failed:
+        job.input().path()
+    job.close()
+    assert "input artifact" in str(failed.value)
+
+
 # ---- credentials that end ----
 
 
