@@ -129,6 +129,10 @@ static bool note_artifact(cpl_json *execution, const cpl_json *artifact, const c
     return false;
 }
 
+const cpl_json *emu_action_override(const emu_context *at) {
+    return cpl_json_get(cpl_json_get(at->execution, "overrides"), EMU_GET(at->record, "action"));
+}
+
 bool emu_action_revision(cpl_json *execution, cpl_json *record, const cpl_json *revision, const char *url) {
     const cpl_json *type = cpl_json_get(cpl_json_get(record, "input"), "actionTypeId");
     cpl_json *current = cpl_json_new_object();

@@ -225,6 +225,8 @@ typedef struct emu_context {
     cpl_json *record;
     const cpl_json *action; /* its declaration; that of the rule, when the record is a rule's */
 } emu_context;
+/* {revisionType, revisionValue}: what the one who started the execution wants of a source action; or NULL. */
+const cpl_json *emu_action_override(const emu_context *at);
 /* The input artifacts, each in the store of the region. false: out of memory. */
 bool emu_action_inputs(const emu_context *context, cpl_json *list);
 /* It calls its function, if that is known, or goes as a script says, or fails, NotEmulated. */

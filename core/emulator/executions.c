@@ -42,21 +42,33 @@ static bool check_variables(emu_call *call, const cpl_json *pipeline) {
     return true;
 }
 
+/* What names a revision of their sources. */
+static const struct {
+    const char *provider, *type;
+} named_by[] = {{"S3", "S3_OBJECT_KEY"},     {"S3", "S3_OBJECT_VERSION_ID"}, {"CodeStarSourceConnection", "COMMIT_ID"},
+                {"CodeCommit", "COMMIT_ID"}, {"GitHub", "COMMIT_ID"},        {"ECR", "IMAGE_DIGEST"}};
+
+static bool may_be_named(const cpl_json *type_id, const char *type) {
+    bool may = false;
+    for (size_t i = 0; i < CPL_COUNT(named_by) && !emu_is(type_id, "owner", "Custom"); i++) {
+        may = may || (emu_is(type_id, "provider", named_by[i].provider) && strcmp(type, named_by[i].type) == 0);
+    }
+    return may;
+}
+
 static bool check_overrides(emu_call *call, const cpl_json *pipeline) {
     const cpl_json *overrides = cpl_json_get(call->in, "sourceRevisions");
     const cpl_json *sources = cpl_json_get(cpl_json_first(cpl_json_get(pipeline, "stages")), "actions");
     for (const cpl_json *i = cpl_json_first(overrides); i; i = cpl_json_next(i)) {
         const char *name = EMU_GET(i, "actionName"), *type = EMU_GET(i, "revisionType");
         const cpl_json *action = emu_find(sources, "name", name);
-        emu_kind kind;
         if (action == NULL) {
             return emu_refuse(call, "ValidationException", "Pipeline '%s' does not have a source action '%s'",
                               EMU_GET(pipeline, "name"), name);
         }
-        if (!emu_kind_find(emu_engine_of(call->e), cpl_json_get(action, "actionTypeId"), &kind)) continue;
-        if (kind.runner != EMU_RUN_S3_SOURCE || strncmp(type, "S3_", 3) != 0) {
-            return emu_refuse(call, "ValidationException",
-                              "The emulator does not override the revision of source action '%s' by %s", name, type);
+        if (!may_be_named(cpl_json_get(action, "actionTypeId"), type)) {
+            return emu_refuse(call, "ValidationException", "No revision of source action '%s' is named by %s", name,
+                              type);
         }
     }
     return true;

@@ -37,7 +37,7 @@ typedef struct source {
 
 /* What StartPipelineExecution asked for instead of the declared object; *failed: the action was ended. */
 static bool apply_override(const emu_context *at, source *from, bool *failed) {
-    const cpl_json *override = cpl_json_get(cpl_json_get(at->execution, "overrides"), EMU_GET(at->action, "name"));
+    const cpl_json *override = emu_action_override(at);
     *failed = false;
     if (emu_is(override, "revisionType", "S3_OBJECT_VERSION_ID")) from->version = EMU_GET(override, "revisionValue");
     if (!emu_is(override, "revisionType", "S3_OBJECT_KEY")) return true;

@@ -168,10 +168,12 @@ static bool put_outputs(const emu_context *at, const cpl_json *script, bool *fai
     return true;
 }
 
-/* A source has a revision: what the script names, or a Git event did, or one that is drawn, like a commit's. */
+/* A source has a revision: what the execution was started for, or the script names, or a Git event did, or one that is
+ * drawn, like a commit's. */
 static bool note_revision(const emu_context *at, const cpl_json *script) {
     const cpl_json *type = cpl_json_get(cpl_json_get(at->record, "input"), "actionTypeId");
-    const char *named = cpl_json_get_cstr(script, "revision", NULL);
+    const char *wanted = cpl_json_get_cstr(emu_action_override(at), "revisionValue", NULL);
+    const char *named = wanted ? wanted : cpl_json_get_cstr(script, "revision", NULL);
     cpl_json *revision;
     char drawn[41] = "";
     bool good;

@@ -352,6 +352,24 @@ TEST(t_git__without_files_the_source_ends_as_a_script_says) {
     close_story();
 }
 
+TEST(t_git__an_execution_can_be_started_for_a_commit) {
+    static const char by[] =
+        "{'name':'p','sourceRevisions':[{'actionName':'App','revisionType':'%s','revisionValue':'9ab'}]}";
+    const char *id;
+    if (!open_git(TYPED("p", "V2", "SUPERSEDED", "", APP))) return;
+    CHECK_STR(run("StartPipelineExecution", by, "IMAGE_DIGEST"), "ValidationException");
+    CHECK_STR(run("StartPipelineExecution", by, "COMMIT_ID"), "");
+    CHECK_STR(stage_status("p", 0), "Failed"); /* nobody knows what is in it */
+    succeed_scripted(",\"revision\":\"other\"");
+    CHECK_STR(run("StartPipelineExecution", by, "COMMIT_ID"), "");
+    id = keep("pipelineExecutionId");
+    CHECK_STR(execution_status("p", id), "InProgress");
+    CHECK_STR(text("pipelineExecution.artifactRevisions.0.revisionId"), "9ab");
+    CHECK_STR(run("ListPipelineExecutions", "{'pipelineName':'p'}"), "");
+    CHECK_STR(text("pipelineExecutionSummaries.0.sourceRevisions.0.revisionId"), "9ab");
+    close_story();
+}
+
 TEST(t_git__tags_and_pull_requests_tell_where_the_commit_is) {
     if (!open_git(FILTERED("p", ",'push':[{'tags':{'includes':['v*']}}],'pullRequest':[{'events':['CLOSED']}]")))
         return;
