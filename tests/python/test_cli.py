@@ -342,7 +342,7 @@ def test_streams_that_are_closed_or_full_make_no_traceback(emulator):
     with open("/dev/full", "wb") as full:
         path = os.path.dirname(os.path.dirname(codepipeline.__file__))
         command = [sys.executable, "-m", "codepipeline.cli", "ls", "--json"]
-        env = {**os.environ, **emulator.environ, "PYTHONPATH": path}
+        env = {**os.environ, **emulator.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": ""}
         told = subprocess.run(command, env=env, stdout=full, stderr=subprocess.PIPE, timeout=30, check=False)
     assert (told.returncode, told.stderr) == (1, b"codepipeline: No space left on device\n")
 

@@ -157,6 +157,14 @@ def _hint(session: Session, error: exceptions.CodePipelineError) -> str:
     return ""
 
 
+def _let_go_of_output() -> None:
+    """What is buffered and cannot be written goes nowhere, and does not fail once more at the program's end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def run(command: Callable[[Session], int | None], args: Namespace) -> int:
     """Runs a command; answers the exit status."""
     from .parser import USAGE
@@ -172,7 +180,7 @@ def run(command: Callable[[Session], int | None], args: Namespace) -> int:
             told = f"{error.message} ({error.code})" if error.code else str(error)
             return session.out.complain(told, REFUSED, _hint(session, error))
         except OSError as error:
+            _let_go_of_output()
             if isinstance(error, BrokenPipeError):  # whoever read has seen enough
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 return 0
             return session.out.complain(error.strerror or str(error), 1)
