@@ -69,15 +69,19 @@ bool cpl_owed_sign(cpl_owed *owed, const char *job_id, const char *nonce, int64_
     return owed->job_id && owed->nonce;
 }
 
+void cpl_failure_write(cpl_buf *out, const char *job_id, const char *type, const char *message) {
+    cpl_buf_adds(out, "{\"jobId\":");
+    cpl_json_quote(out, cpl_str_of(job_id));
+    cpl_buf_addf(out, ",\"failureDetails\":{\"type\":\"%s\",\"message\":", type);
+    cpl_json_quote(out, cpl_str_of(message));
+    cpl_buf_adds(out, "}}");
+}
+
 cpl_owed *cpl_owed_failure(const cpl_origin *origin, const char *job_id, const char *message) {
     cpl_owed *owed = NULL;
     cpl_buf params;
     cpl_buf_init(&params, 8192);
-    cpl_buf_adds(&params, "{\"jobId\":");
-    cpl_json_quote(&params, cpl_str_of(job_id));
-    cpl_buf_adds(&params, ",\"failureDetails\":{\"type\":\"JobFailed\",\"message\":");
-    cpl_json_quote(&params, cpl_str_of(message));
-    cpl_buf_adds(&params, "}}");
+    cpl_failure_write(&params, job_id, "JobFailed", message);
     if (cpl_buf_ok(&params)) owed = cpl_owed_new(origin, CPL_VERDICT_FAILURE, cpl_buf_str(&params));
     cpl_buf_release(&params);
     return owed;

@@ -44,6 +44,8 @@ cpl_owed *cpl_owed_new(const cpl_origin *origin, cpl_verdict verdict, cpl_str pa
 void cpl_owed_free(cpl_owed *owed); /* NULL is fine */
 /* Says whose result it is: the journal follows it, and a failure can take its place. False when out of memory. */
 bool cpl_owed_sign(cpl_owed *owed, const char *job_id, const char *nonce, int64_t deadline_ms);
+/* The parameters of PutJobFailureResult. */
+void cpl_failure_write(cpl_buf *out, const char *job_id, const char *type, const char *message);
 /* A failure of type JobFailed; the answer of a job that was given up. */
 cpl_owed *cpl_owed_failure(const cpl_origin *origin, const char *job_id, const char *message);
 /* A continuation with that very token; what a job kept back gets when the worker stops. */

@@ -171,11 +171,7 @@ static cpl_status fail_job(cpl_client *client, const char *id, cpl_str why, cons
     cpl_buf params;
     snprintf(message, sizeof message, "the event is malformed: %.*s", (int)why.n, why.p);
     cpl_buf_init(&params, 8192);
-    cpl_buf_adds(&params, "{\"jobId\":");
-    cpl_json_quote(&params, cpl_str_of(id));
-    cpl_buf_adds(&params, ",\"failureDetails\":{\"type\":\"ConfigurationError\",\"message\":");
-    cpl_json_quote(&params, cpl_str_of(message));
-    cpl_buf_adds(&params, "}}");
+    cpl_failure_write(&params, id, "ConfigurationError", message);
     status = cpl_buf_status(&params, "the failure", err);
     if (status == CPL_OK) {
         status = cpl_client_call(client, CPL_LIT("PutJobFailureResult"), cpl_buf_str(&params), &options, &reply, err);

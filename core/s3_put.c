@@ -132,6 +132,7 @@ static cpl_status read_upload_id(upload *u, const cpl_http_response *response) {
     cpl_status status = s3_parse(response, &xml, u->err);
     if (status != CPL_OK) return status;
     id = cpl_xml_text(xml, cpl_xml_find(xml, UPLOAD_ID));
+    if (id.n == 0) status = cpl_fail(u->err, CPL_PROTOCOL, "the answer has no upload id");
     cpl_buf_adds(&u->query, "uploadId=");
     cpl_buf_add_uri(&u->query, id, false);
     cpl_xml_free(xml);

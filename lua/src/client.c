@@ -159,10 +159,7 @@ static int client_doctor(lua_State *L) {
     tick_raise(&tick);
     if (status) return push_failure(L, &err);
     cpl_reply_cursor(scratch->reply, &scratch->cursor);
-    scratch->cursor_used = true;
-    push_document(L, &scratch->cursor);
-    scratch_clear(scratch);
-    return 1;
+    return push_read(L, scratch);
 }
 
 static int client_gc(lua_State *L) {

@@ -306,6 +306,13 @@ void scratch_clear(lua_scratch *scratch) {
     scratch->writer = NULL;
 }
 
+int push_read(lua_State *L, lua_scratch *scratch) {
+    scratch->cursor_used = true;
+    push_document(L, &scratch->cursor);
+    scratch_clear(scratch);
+    return 1;
+}
+
 static int scratch_gc(lua_State *L) {
     scratch_clear(luaL_checkudata(L, 1, SCRATCH_CLASS));
     return 0;

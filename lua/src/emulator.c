@@ -172,10 +172,7 @@ static int tell_git(lua_State *L, const char *const *names, git_teller tell) {
     write_value(L, 2, writer);
     if (cpl_writer_text(writer, &text, &err) || tell(emulator, text, &text, &err)) return push_failure(L, &err);
     cpl_cursor_init(&scratch->cursor, text);
-    scratch->cursor_used = true;
-    push_document(L, &scratch->cursor);
-    scratch_clear(scratch);
-    return 1;
+    return push_read(L, scratch);
 }
 
 static int emulator_git_push(lua_State *L) {
@@ -211,10 +208,7 @@ static int emulator_ledger(lua_State *L) {
     cpl_str text;
     if (cpl_emulator_ledger(emulator, &text, &err)) return push_failure(L, &err);
     cpl_cursor_init(&scratch->cursor, text);
-    scratch->cursor_used = true;
-    push_document(L, &scratch->cursor);
-    scratch_clear(scratch);
-    return 1;
+    return push_read(L, scratch);
 }
 
 /* emulator:export_text(objects) -> JSON text | nil, err */
@@ -325,10 +319,7 @@ static int emulator_lint(lua_State *L) {
     if (cpl_lint(document, &options, writer, &err) || cpl_writer_text(writer, &text, &err))
         return push_failure(L, &err);
     cpl_cursor_init(&scratch->cursor, text);
-    scratch->cursor_used = true;
-    push_document(L, &scratch->cursor);
-    scratch_clear(scratch);
-    return 1;
+    return push_read(L, scratch);
 }
 
 static const luaL_Reg methods[] = {

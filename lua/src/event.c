@@ -28,9 +28,7 @@ static int event_read(lua_State *L) {
     cpl_error err;
     if (cpl_job_event_read(event, text, &err)) return push_failure(L, &err);
     cpl_job_event_data(*event, &scratch->cursor);
-    scratch->cursor_used = true;
-    push_document(L, &scratch->cursor);
-    return 1;
+    return push_read(L, scratch);
 }
 
 /* refuse_event(client, text, why, complain) -> the job's id, or false | nil, err; complain as for a worker */

@@ -44,10 +44,7 @@ static int feed_next(lua_State *L) {
     }
     if (status) return push_failure(L, &err);
     cpl_cursor_init(&scratch->cursor, text);
-    scratch->cursor_used = true;
-    push_document(L, &scratch->cursor);
-    scratch_clear(scratch);
-    return 1;
+    return push_read(L, scratch);
 }
 
 static const luaL_Reg methods[] = {{"next", feed_next}, {"close", feed_close}, {NULL, NULL}};

@@ -109,10 +109,7 @@ static int module_decode(lua_State *L) {
     cpl_str text = check_str(L, 1);
     lua_scratch *scratch = scratch_new(L);
     cpl_cursor_init(&scratch->cursor, text);
-    scratch->cursor_used = true;
-    push_document(L, &scratch->cursor);
-    scratch_clear(scratch);
-    return 1;
+    return push_read(L, scratch);
 }
 
 static void set_text(lua_State *L, const char *name, const char *text) {

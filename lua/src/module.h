@@ -88,6 +88,8 @@ typedef struct lua_scratch {
 } lua_scratch;
 lua_scratch *scratch_new(lua_State *L); /* pushes it */
 void scratch_clear(lua_scratch *scratch);
+/* Pushes the document at the beginning of which scratch->cursor stands, and clears it. Answers 1. */
+int push_read(lua_State *L, lua_scratch *scratch);
 cpl_writer *scratch_writer(lua_State *L, lua_scratch *scratch); /* empty; raises when out of memory */
 
 /* client.c, worker.c, run.c, event.c, emulator.c: each adds its functions to the module table on top of the stack. */

@@ -289,10 +289,7 @@ static int run_names(lua_State *L) {
 static int push_reply(lua_State *L, lua_scratch *scratch, cpl_status status, const cpl_error *err) {
     if (status) return push_failure(L, err);
     cpl_reply_cursor(scratch->reply, &scratch->cursor);
-    scratch->cursor_used = true;
-    push_document(L, &scratch->cursor);
-    scratch_clear(scratch);
-    return 1;
+    return push_read(L, scratch);
 }
 
 static int run_explain(lua_State *L) {

@@ -329,10 +329,7 @@ static int push_part(lua_State *L, cpl_status (*part)(cpl_job *, cpl_cursor *, c
     lua_scratch *scratch = scratch_new(L);
     cpl_error err;
     if (part(job, &scratch->cursor, &err)) return luaL_error(L, "%s", err.message);
-    scratch->cursor_used = true;
-    push_document(L, &scratch->cursor);
-    scratch_clear(scratch);
-    return 1;
+    return push_read(L, scratch);
 }
 
 static int job_configuration(lua_State *L) {

@@ -280,18 +280,21 @@ class Bound:
 def _within(job: Job, hooks: tuple[Hooks, ...], call: Callable[[], object]) -> object:
     error: Exception | None = None
     try:
-        value = _first(job, [hook for group in hooks for hook in group.before])
-        outcome: Outcome = decide(job, call() if value is None else value)
-    except Exception as raised:
-        error = raised
-        value = _first(job, [hook for group in reversed(hooks) for hook in group.on_error], error)
-        outcome = Failure.of(error) if value is None else decide(job, value)
-    for group in reversed(hooks):
-        for hook in group.after:
-            _finish(job, hook(job, outcome))
-    if error is not None and value is None:
-        raise error
-    return outcome
+        try:
+            value = _first(job, [hook for group in hooks for hook in group.before])
+            outcome: Outcome = decide(job, call() if value is None else value)
+        except Exception as raised:
+            value = _first(job, [hook for group in reversed(hooks) for hook in group.on_error], raised)
+            outcome = Failure.of(raised) if value is None else decide(job, value)
+            error = raised if value is None else None
+        for group in reversed(hooks):
+            for hook in group.after:
+                _finish(job, hook(job, outcome))
+        if error is not None:
+            raise error
+        return outcome
+    finally:
+        error = None  # or its traceback and this frame keep each other, and the worker with its journal
 
 
 def _first(job: Job, hooks: list[Callable[..., object]], *more: object) -> object:

@@ -473,12 +473,10 @@ TEST(t_worker__a_job_somebody_else_has_is_lost_and_takes_no_further_answer) {
     }
 }
 
-TEST(t_worker__a_job_acknowledged_by_somebody_else_is_skipped) {
-    static const fault_step steps[] = {JOBS(JOB(ONE, "1") "," JOB(TWO, "2")), REFUSED("InvalidNonceException"),
-                                       ACKNOWLEDGED, DONE};
+static void take_the_second(const fault_step *steps, size_t count) {
     script x;
     cpl_job *job;
-    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    NEED(open_script(&x, steps, count));
     NEED((job = next_job(x.worker)) != NULL);
     CHECK_STR(cpl_job_text(job, CPL_JOB_ID), TWO);
     CHECK(cpl_job_succeed(job, NULL, NULL, NULL) == CPL_OK);
@@ -486,17 +484,16 @@ TEST(t_worker__a_job_acknowledged_by_somebody_else_is_skipped) {
     close_script(&x);
 }
 
+TEST(t_worker__a_job_acknowledged_by_somebody_else_is_skipped) {
+    static const fault_step steps[] = {JOBS(JOB(ONE, "1") "," JOB(TWO, "2")), REFUSED("InvalidNonceException"),
+                                       ACKNOWLEDGED, DONE};
+    take_the_second(steps, CPL_COUNT(steps));
+}
+
 TEST(t_worker__a_job_that_is_over_when_acknowledged_is_skipped) {
     static const fault_step steps[] = {
         JOBS(JOB(ONE, "1") "," JOB(TWO, "2")), {.body = "{\"status\":\"Failed\"}"}, ACKNOWLEDGED, DONE};
-    script x;
-    cpl_job *job;
-    NEED(open_script(&x, steps, CPL_COUNT(steps)));
-    NEED((job = next_job(x.worker)) != NULL);
-    CHECK_STR(cpl_job_text(job, CPL_JOB_ID), TWO);
-    CHECK(cpl_job_succeed(job, NULL, NULL, NULL) == CPL_OK);
-    cpl_job_free(job);
-    close_script(&x);
+    take_the_second(steps, CPL_COUNT(steps));
 }
 
 TEST(t_worker__one_bad_job_does_not_lose_the_batch) {
@@ -528,14 +525,7 @@ TEST(t_worker__an_acknowledgement_is_repeated_until_it_is_answered) {
 TEST(t_worker__an_acknowledgement_in_trouble_does_not_hold_up_the_batch) {
     static const fault_step steps[] = {
         JOBS(JOB(ONE, "1") "," JOB(TWO, "2")), TROUBLE, TROUBLE, TROUBLE, ACKNOWLEDGED, DONE};
-    script x;
-    cpl_job *job;
-    NEED(open_script(&x, steps, CPL_COUNT(steps)));
-    NEED((job = next_job(x.worker)) != NULL);
-    CHECK_STR(cpl_job_text(job, CPL_JOB_ID), TWO);
-    CHECK(cpl_job_succeed(job, NULL, NULL, NULL) == CPL_OK);
-    cpl_job_free(job);
-    close_script(&x);
+    take_the_second(steps, CPL_COUNT(steps));
 }
 
 TEST(t_worker__a_job_whose_acknowledgement_is_in_doubt_goes_back_when_the_worker_stops) {

@@ -79,10 +79,11 @@ class Bridge:
     def kill_now(self):
         """False when it was just given a job."""
         with self.lock:
-            if not self.offered:
+            spared = self.offered
+            if not spared:
                 self.victim.kill()
         self.victim.poll()
-        return not self.offered
+        return not spared
 
     def spoils(self):
         """What becomes of this call: None, "lost" (not heard), "deaf" (heard, and the answer lost) or an answer."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The worker against the emulator, with real pipelines; what Lua shares is in tests/scenarios."""
 
+import gc
 import hashlib
 import io
 import logging
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 import zipfile
 
 import pytest
@@ -479,6 +481,27 @@ def test_a_job_whose_guard_cannot_be_had_is_given_up_and_the_next_one_runs(world
     monkeypatch.setattr(worker, "_watch", watch)
     summary = worker.run()
     assert (summary.succeeded, summary.failed, int(summary)) == (1, 1, 0)
+
+
+def test_a_worker_that_nobody_has_any_more_lets_go_of_its_journal_after_a_failure_too(world, tmp_path, monkeypatch):
+    """At once, and not when the garbage collector comes: an exception and the frame it is kept in keep each other."""
+    world.start(action("One"))
+    worker = world.worker(journal=tmp_path / "jobs.db")
+
+    @worker.job(category="Build", provider="Builder")
+    def handler(job):
+        raise ValueError("no")
+
+    monkeypatch.setattr(logging.getLogger("codepipeline"), "disabled", True)  # what pytest keeps of it has tracebacks
+    gc.disable()
+    try:
+        assert worker.run_once(timeout=10) == "failed"
+        gone = weakref.ref(worker)
+        del worker, handler
+        assert gone() is None
+        world.worker(journal=tmp_path / "jobs.db")
+    finally:
+        gc.enable()
 
 
 # ---- many jobs ----
