@@ -8,6 +8,7 @@ Contestants take their turns, several rounds of it, so that a slow moment of the
 are medians. All samples go to build/bench/compare.jsonl. README.md tells what each number means.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -58,9 +59,23 @@ BARE = {
     LUA: ["lua5.4", "-e", ""],
 }
 SMALL, MEDIUM, LARGE = "ListPipelines", "GetPipelineState", "ListActionExecutions"
+# which processor the contestant has, and which the server (README.md says why)
+PROCESSORS = sorted(os.sched_getaffinity(0))
+TOGETHER, APART = "one processor", "a processor each"
+PLACES = {TOGETHER: (PROCESSORS[:1], PROCESSORS[:1]), APART: (PROCESSORS[:1], PROCESSORS[-1:])}
 # how often a round makes each call
 CALLS = {BOTO3: (200, 200, 40), JS: (800, 800, 150)}
 OUR_CALLS = (1000, 1000, 120)
+
+
+@contextlib.contextmanager
+def placed(pid, processors):
+    before = os.sched_getaffinity(pid)
+    os.sched_setaffinity(pid, processors)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(pid, before)
 
 
 class Samples:
@@ -79,9 +94,9 @@ class Samples:
 
 
 class Bench:
-    def __init__(self, folder, ports, samples):
-        self.folder, self.samples = folder, samples
-        self.url, self.tls_url = (f"{kind}://127.0.0.1:{port}" for kind, port in zip(("http", "https"), ports))
+    def __init__(self, folder, server, samples):
+        self.folder, self.server, self.samples = folder, server, samples
+        self.url, self.tls_url = (f"{kind}://127.0.0.1:{port}" for kind, port in zip(("http", "https"), server.ports))
         kept = "PATH PYTHONPATH LUA_PATH LUA_CPATH NODE_PATH LANG LD_LIBRARY_PATH".split()
         self.environ = {name: os.environ[name] for name in kept if name in os.environ}
         self.environ.update(
@@ -109,13 +124,19 @@ class Bench:
 
     def calls(self):
         for _ in range(CALL_ROUNDS):
-            for who, command in COMMANDS.items():
-                counts = zip((SMALL, MEDIUM, LARGE), CALLS.get(who, OUR_CALLS))
-                for line in self.run([*command, "calls", *(f"{name}:{count}" for name, count in counts)]):
-                    self.samples.add(line.pop("op"), who, line)
-            self.samples.add(
-                "json", "json.loads", *self.run([*script("json_loads.py", sys.executable), self.body(LARGE), "100"])
-            )
+            for where, (ours, servers) in PLACES.items():
+                with placed(0, ours), placed(self.server.pid, servers):
+                    self.calls_of_all(where)
+            with placed(0, PLACES[TOGETHER][0]):
+                self.samples.add(
+                    "json", "json.loads", *self.run([*script("json_loads.py", sys.executable), self.body(LARGE), "100"])
+                )
+
+    def calls_of_all(self, where):
+        for who, command in COMMANDS.items():
+            counts = zip((SMALL, MEDIUM, LARGE), CALLS.get(who, OUR_CALLS))
+            for line in self.run([*command, "calls", *(f"{name}:{count}" for name, count in counts)]):
+                self.samples.add(f"{line.pop('op')}, {where}", who, line)
 
     def body(self, operation):
         return os.path.join(self.folder, operation)
@@ -176,18 +197,20 @@ class Bench:
 
 def report(samples):
     m = samples.median
-    tables.table(
-        "One call, CPU us (ratio to ours in Python)",
-        ["small, 1.4 KB", "medium, 6 KB", "large, 150 KB"],
-        [
-            [who]
-            + [
-                f"{m(op, who, 'cpu_us'):.0f} ({m(op, who, 'cpu_us') / m(op, PYTHON, 'cpu_us'):.1f})"
-                for op in (SMALL, MEDIUM, LARGE)
-            ]
-            for who in COMMANDS
-        ],
-    )
+    for where in PLACES:
+
+        def call(op, who, where=where):
+            return m(f"{op}, {where}", who, "cpu_us")
+
+        tables.table(
+            f"One call, client and server on {where}, CPU us (ratio to ours in Python)",
+            ["small, 1.4 KB", "medium, 6 KB", "large, 150 KB"],
+            [
+                [who]
+                + [f"{call(op, who):.0f} ({call(op, who) / call(op, PYTHON):.1f})" for op in (SMALL, MEDIUM, LARGE)]
+                for who in COMMANDS
+            ],
+        )
     tables.table(
         "A whole process with one call: start to end, ms; CPU ms; peak memory, MB",
         ["bare interpreter", "HTTP", "HTTPS", "HTTP, CPU", "peak memory", "of the bare interpreter"],
@@ -238,7 +261,8 @@ SIGNERS = ("ours, cached key", "ours, cold key", "naive OpenSSL 3")
 
 
 def objects_us(samples):
-    return samples.median(LARGE, PYTHON, "cpu_us") - samples.median(LARGE, UNSIGNED, "cpu_us")
+    large = f"{LARGE}, {TOGETHER}"
+    return samples.median(large, PYTHON, "cpu_us") - samples.median(large, UNSIGNED, "cpu_us")
 
 
 def start_goals(m):
@@ -265,7 +289,8 @@ def goals(samples):
     m = samples.median
 
     def call(op, peer, own):
-        return m(op, peer, "cpu_us") / m(op, own, "cpu_us")
+        what = f"{op}, {TOGETHER}"
+        return m(what, peer, "cpu_us") / m(what, own, "cpu_us")
 
     def per_s(who):
         return m("work", who, "per_s") / m("work", BOTO3, "per_s")
@@ -294,8 +319,8 @@ def main():
     folder = tempfile.mkdtemp()
     samples = Samples(os.path.join(ROOT, "build", "bench", "compare.jsonl"))
     try:
-        with web_server(folder) as ports:
-            bench = Bench(folder, ports, samples)
+        with web_server(folder) as server:
+            bench = Bench(folder, server, samples)
             for part in (bench.cold, bench.calls, bench.work, bench.memory, bench.signing, bench.emulator):
                 print(f"{part.__name__} ...", file=sys.stderr, flush=True)
                 part()

@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
+from typing import NamedTuple
 
 from . import canned
 
@@ -29,6 +30,11 @@ http {{
     }}
 }}
 """
+
+
+class WebServer(NamedTuple):
+    ports: tuple
+    pid: int
 
 
 def free_port():
@@ -73,7 +79,7 @@ def wait_for(port, process):
 
 @contextlib.contextmanager
 def web_server(folder):
-    """nginx; (port, TLS port)."""
+    """nginx: its ports, for HTTP and for TLS, and its process."""
     make_certificate(folder)
     for operation, body in canned.answers().items():
         with open(f"{folder}/{operation}", "wb") as file:
@@ -86,7 +92,7 @@ def web_server(folder):
     process = subprocess.Popen([nginx, "-p", folder, "-e", "error.log", "-c", f"{folder}/nginx.conf"])
     try:
         wait_for(port, process)
-        yield port, tls_port
+        yield WebServer((port, tls_port), process.pid)
     finally:
         process.terminate()
         process.wait()
