@@ -13,18 +13,24 @@ typedef struct partition {
     const char *global_region;
     const char *suffix;
     const char *dual_stack_suffix;
+    const char *consoles; /* the domain of its consoles */
 } partition;
 
 /* The first one takes what no other knows, so that a region opened tomorrow works today. */
 static const partition partitions[] = {
-    {"aws", "", "aws-global", "us-east-1", "amazonaws.com", "api.aws"},
-    {"aws-cn", "cn-", "aws-cn-global", "cn-northwest-1", "amazonaws.com.cn", "api.amazonwebservices.com.cn"},
-    {"aws-us-gov", "us-gov-", "aws-us-gov-global", "us-gov-west-1", "amazonaws.com", "api.aws"},
-    {"aws-iso", "us-iso-", "aws-iso-global", "us-iso-east-1", "c2s.ic.gov", "api.aws.ic.gov"},
-    {"aws-iso-b", "us-isob-", "aws-iso-b-global", "us-isob-east-1", "sc2s.sgov.gov", "api.aws.scloud"},
-    {"aws-iso-e", "eu-isoe-", "aws-iso-e-global", "eu-isoe-west-1", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"},
-    {"aws-iso-f", "us-isof-", "aws-iso-f-global", "us-isof-south-1", "csp.hci.ic.gov", "api.aws.hci.ic.gov"},
-    {"aws-eusc", "eusc-de-", "aws-eusc-global", "eusc-de-east-1", "amazonaws.eu", "api.amazonwebservices.eu"},
+    {"aws", "", "aws-global", "us-east-1", "amazonaws.com", "api.aws", "aws.amazon.com"},
+    {"aws-cn", "cn-", "aws-cn-global", "cn-northwest-1", "amazonaws.com.cn", "api.amazonwebservices.com.cn",
+     "amazonaws.cn"},
+    {"aws-us-gov", "us-gov-", "aws-us-gov-global", "us-gov-west-1", "amazonaws.com", "api.aws", "amazonaws-us-gov.com"},
+    {"aws-iso", "us-iso-", "aws-iso-global", "us-iso-east-1", "c2s.ic.gov", "api.aws.ic.gov", "c2shome.ic.gov"},
+    {"aws-iso-b", "us-isob-", "aws-iso-b-global", "us-isob-east-1", "sc2s.sgov.gov", "api.aws.scloud",
+     "sc2shome.sgov.gov"},
+    {"aws-iso-e", "eu-isoe-", "aws-iso-e-global", "eu-isoe-west-1", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk",
+     "csphome.adc-e.uk"},
+    {"aws-iso-f", "us-isof-", "aws-iso-f-global", "us-isof-south-1", "csp.hci.ic.gov", "api.aws.hci.ic.gov",
+     "csphome.hci.ic.gov"},
+    {"aws-eusc", "eusc-de-", "aws-eusc-global", "eusc-de-east-1", "amazonaws.eu", "api.amazonwebservices.eu",
+     "amazonaws-eusc.eu"},
 };
 
 static bool is_digit(char c) {
@@ -110,13 +116,41 @@ static bool is_global(const cpl_endpoint_params *params) {
     return cpl_str_is(params->region, "aws-global") || (params->legacy_global && is_sts_global(params->region));
 }
 
+static bool is_gov(const resolving *r) {
+    return strcmp(r->partition->prefix, "us-gov-") == 0;
+}
+
+/* What is FIPS in us-gov without saying so in its name. */
+static bool is_fips_as_it_is(const resolving *r) {
+    static const char *const services[] = {"sts", "portal.sso", "oidc"};
+    for (size_t i = 0; i < CPL_COUNT(services); i++) {
+        if (cpl_str_is(r->params->service, services[i])) return is_gov(r);
+    }
+    return false;
+}
+
+/* Sign-in is where the consoles are, but for dual stack and for FIPS outside of us-gov. */
+static bool is_console(const resolving *r) {
+    const cpl_endpoint_params *params = r->params;
+    return cpl_str_is(params->service, "signin") && !params->dual_stack && (!params->fips || is_gov(r));
+}
+
+/* "us-east-1.signin.aws.amazon.com" */
+static void add_console(cpl_buf *out, const resolving *r, cpl_str region) {
+    bool fips = r->params->fips;
+    if (!fips || !cpl_str_is(region, "us-gov-west-1")) cpl_buf_addf(out, "%.*s.", (int)region.n, region.p);
+    cpl_buf_addf(out, "signin%s.%s", fips ? "-fips" : "", r->partition->consoles);
+}
+
 /* "codepipeline-fips.us-east-1.api.aws" */
 static void add_host(cpl_buf *out, const resolving *r, cpl_str region) {
     const cpl_endpoint_params *params = r->params;
-    /* STS in us-gov is FIPS as it is */
-    bool same_for_fips = cpl_str_is(params->service, "sts") && strcmp(r->partition->prefix, "us-gov-") == 0;
+    if (is_console(r)) {
+        add_console(out, r, region);
+        return;
+    }
     cpl_buf_addv(out, params->service);
-    if (params->fips && (params->dual_stack || !same_for_fips)) cpl_buf_adds(out, "-fips");
+    if (params->fips && (params->dual_stack || !is_fips_as_it_is(r))) cpl_buf_adds(out, "-fips");
     if (params->dual_stack && r->s3) cpl_buf_adds(out, ".dualstack");
     cpl_buf_addc(out, '.');
     if (!r->global) {

@@ -14,7 +14,7 @@ typedef enum cpl_addressing {
 } cpl_addressing;
 
 typedef struct cpl_endpoint_params {
-    cpl_str service;           /* "codepipeline", "s3", "sts" */
+    cpl_str service;           /* "codepipeline", "s3", "sts", "oidc", "portal.sso", "signin" */
     cpl_str region;            /* may be absent with an override_url, but not for s3; then signing_region is empty */
     cpl_str override_url;      /* used as it is, without trailing slash */
     cpl_str bucket;            /* s3; absent: the service itself */

@@ -21,30 +21,14 @@ static cpl_status name_file(const cpl_creds_ask *ask, const char *session, cpl_b
 
 /* ---- where ---- */
 
-static const struct partition {
-    const char *prefix, *domain;
-} partitions[] = {{"cn-", "amazonaws.cn"}, {"us-gov-", "amazonaws-us-gov.com"},
-                  {"us-iso", NULL},        {"eu-isoe-", NULL},
-                  {"eusc-", NULL},         {"", "aws.amazon.com"}};
-
 static cpl_status write_url(const cpl_creds_ask *ask, const char *profile, cpl_buf *url, cpl_error *err) {
-    const char *own = cpl_config_endpoint_url(ask->config, "signin");
     cpl_str region = cpl_str_of(cpl_config_profile_value(ask->config, profile, "region"));
-    const struct partition *p = partitions;
+    cpl_endpoint endpoint;
+    cpl_status status;
     if (region.n == 0) region = cpl_creds_region(ask);
-    if (own == NULL && region.n == 0)
-        return cpl_fail(err, CPL_CREDENTIALS, "profile \"%.100s\" has a login_session, but no region", profile);
-    while (region.n > 0 && !cpl_str_starts(region, p->prefix)) p++;
-    if (own) {
-        cpl_buf_adds(url, own);
-        while (url->n > 0 && url->p[url->n - 1] == '/') cpl_buf_truncate(url, url->n - 1);
-    } else if (p->domain == NULL) {
-        return cpl_fail(err, CPL_CREDENTIALS, "logins of region \"%.*s\" cannot be renewed here",
-                        (int)cpl_utf8_cut(region, 60), region.p);
-    } else {
-        cpl_buf_addf(url, "https://%.*s.signin.%s", (int)region.n, region.p, p->domain);
-    }
-    cpl_buf_adds(url, "/v1/token");
+    status = cpl_creds_endpoint(ask, "signin", "signin", region, &endpoint, err);
+    if (status) return status;
+    cpl_buf_addf(url, "%s/v1/token", endpoint.url);
     return cpl_creds_check_text(url, "the URL of the sign-in service", err);
 }
 

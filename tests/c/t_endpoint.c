@@ -112,6 +112,36 @@ static void check_rows(const row *rows, size_t count) {
     }
 }
 
+TEST(t_endpoint__sign_in_and_sso_have_names_of_their_own) {
+    static const struct {
+        const char *service, *region;
+        bool fips, dual_stack;
+        const char *want;
+    } rows[] = {
+        {"signin", "eu-west-1", false, false, "https://eu-west-1.signin.aws.amazon.com"},
+        {"signin", "cn-north-1", false, false, "https://cn-north-1.signin.amazonaws.cn"},
+        {"signin", "eusc-de-east-1", false, false, "https://eusc-de-east-1.signin.amazonaws-eusc.eu"},
+        {"signin", "eu-west-1", true, false, "https://signin-fips.eu-west-1.amazonaws.com"},
+        {"signin", "eu-west-1", false, true, "https://signin.eu-west-1.api.aws"},
+        {"signin", "us-gov-west-1", true, false, "https://signin-fips.amazonaws-us-gov.com"},
+        {"signin", "us-gov-east-1", true, false, "https://us-gov-east-1.signin-fips.amazonaws-us-gov.com"},
+        {"signin", "us-gov-east-1", true, true, "https://signin-fips.us-gov-east-1.api.aws"},
+        {"oidc", "us-gov-east-1", true, false, "https://oidc.us-gov-east-1.amazonaws.com"},
+        {"portal.sso", "us-gov-west-1", true, false, "https://portal.sso.us-gov-west-1.amazonaws.com"},
+        {"portal.sso", "us-gov-west-1", true, true, "https://portal.sso-fips.us-gov-west-1.api.aws"},
+        {"portal.sso", "us-east-2", true, false, "https://portal.sso-fips.us-east-2.amazonaws.com"},
+    };
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        const cpl_endpoint_params params = {.service = cpl_str_of(rows[i].service),
+                                            .region = cpl_str_of(rows[i].region),
+                                            .fips = rows[i].fips,
+                                            .dual_stack = rows[i].dual_stack};
+        cpl_endpoint got;
+        CHECK(cpl_endpoint_resolve(&params, &got, NULL) == CPL_OK);
+        CHECK_STR(got.url, rows[i].want);
+    }
+}
+
 TEST(t_endpoint__an_override_keeps_the_bucket_in_the_path) {
     static const row rows[] = {
         {"s3", "eu-west-1", "http://127.0.0.1:4566", "artifacts", "http://127.0.0.1:4566/artifacts"},
