@@ -78,7 +78,8 @@ typedef struct parser {
     bool ignored; /* the section is one that nobody asks for */
     /* the property that the next line may continue */
     bool in_property;
-    bool nested; /* it began with nothing, so what follows are properties of its own */
+    bool nested;   /* it began with nothing, so what follows are properties of its own */
+    size_t indent; /* of its line; what stands further right continues it */
     cpl_str key;
     cpl_buf value;
 } parser;
@@ -89,6 +90,12 @@ static cpl_status fail(const parser *p, const char *what) {
 
 static bool is_blank(char c) {
     return c == ' ' || c == '\t';
+}
+
+static size_t indent_of(cpl_str line) {
+    size_t n = 0;
+    while (n < line.n && is_blank(line.p[n])) n++;
+    return n;
 }
 
 static bool is_name(cpl_str text) {
@@ -232,6 +239,7 @@ static cpl_status read_property_line(parser *p, cpl_str line) {
     if (status) return status;
     p->in_property = true;
     p->nested = property.value.n == 0;
+    p->indent = indent_of(line);
     p->key = property.key;
     cpl_buf_addv(&p->value, property.value);
     return CPL_OK;
@@ -251,17 +259,24 @@ static cpl_status read_continuation(parser *p, cpl_str line) {
     return status;
 }
 
+/* Whether a line begins something of its own. Whole sections may be indented: the AWS CLI reads them. */
+static bool is_new(const parser *p, cpl_str line) {
+    size_t indent = indent_of(line);
+    if (p->in_property) return indent <= p->indent;
+    return indent == 0 || line.p[indent] == '[' || (p->in_section && cpl_str_find(line, '=') < line.n);
+}
+
 /* Behind blanks, too, where nothing else could begin with its mark: not in a value that goes on. */
 static bool is_comment(const parser *p, cpl_str line) {
-    cpl_str text = p->in_property && !p->nested ? line : cpl_str_trim(line);
+    cpl_str text = p->in_property && !p->nested && !is_new(p, line) ? line : cpl_str_trim(line);
     return text.n > 0 && (text.p[0] == '#' || text.p[0] == ';');
 }
 
 static cpl_status read_line(parser *p, cpl_str line) {
     if (line.n > 0 && line.p[line.n - 1] == '\r') line.n--;
     if (cpl_str_trim(line).n == 0 || is_comment(p, line)) return CPL_OK;
-    if (line.p[0] == '[') return read_section_line(p, line);
-    return is_blank(line.p[0]) ? read_continuation(p, line) : read_property_line(p, line);
+    if (!is_new(p, line)) return read_continuation(p, line);
+    return line.p[indent_of(line)] == '[' ? read_section_line(p, line) : read_property_line(p, line);
 }
 
 cpl_status cpl_profiles_parse(cpl_profiles *profiles, cpl_profile_file file, const char *path, cpl_str text,

@@ -335,6 +335,24 @@ TEST(t_config__comments_behind_blanks_are_comments_unless_a_value_goes_on) {
     cpl_profiles_release(&p);
 }
 
+TEST(t_config__sections_may_be_indented_as_a_whole) {
+    static const char text[] =
+        "  [default]\n  region = a\n  # between\n  s3 =\n    style = path\n  output = b\n    goes on\n"
+        "\t[profile x]\n\t\tregion = c\n\t\toutput = d\nlast = e\n";
+    cpl_profiles p;
+    cpl_error err;
+    cpl_profiles_init(&p);
+    CHECK(cpl_profiles_parse(&p, CPL_FILE_CONFIG, "config", cpl_str_of(text), &err) == CPL_OK);
+    CHECK(p.section_count == 2);
+    CHECK_STR(cpl_profiles_find(&p, CPL_SECTION_PROFILE, "default", "region"), "a");
+    CHECK_STR(cpl_profiles_find(&p, CPL_SECTION_PROFILE, "default", "s3 style"), "path");
+    CHECK_STR(cpl_profiles_find(&p, CPL_SECTION_PROFILE, "default", "output"), "b\ngoes on");
+    CHECK_STR(cpl_profiles_find(&p, CPL_SECTION_PROFILE, "x", "region"), "c");
+    CHECK_STR(cpl_profiles_find(&p, CPL_SECTION_PROFILE, "x", "output"), "d");
+    CHECK_STR(cpl_profiles_find(&p, CPL_SECTION_PROFILE, "x", "last"), "e");
+    cpl_profiles_release(&p);
+}
+
 TEST(t_config__a_file_that_cannot_be_read_is_named_with_its_line) {
     begin("[default]\nregion = us-east-1\n\nnonsense\n", NULL);
     check_refused(NULL, "/.aws/config\" line 4: expected a property");
