@@ -2,6 +2,7 @@
 /* How providers talk to services: two ways out of the machine, asking again, and errors told in the service's words. */
 #include "../clock.h"
 #include "../err.h"
+#include "../retry.h"
 #include "../xml.h"
 #include "provider.h"
 
@@ -71,35 +72,6 @@ static cpl_status send_once(const cpl_creds_ask *ask, const cpl_creds_message *m
     return status ? status : cpl_http_send(http, &request, response, err);
 }
 
-/* Whether to ask again after the attempt of that number. */
-static bool is_worth_more(const cpl_creds_message *message, cpl_status status, int http_status, int attempt) {
-    if (status == CPL_OK) return (http_status >= 500 || http_status == 429) && attempt < ATTEMPTS;
-    if (status != CPL_NETWORK && status != CPL_TIMEOUT && status != CPL_PROTOCOL) return false;
-    return attempt < (message->attempts > 0 ? message->attempts : ATTEMPTS);
-}
-
-static void name_place(const cpl_creds_message *message, cpl_error *err) {
-    char words[400];
-    if (err == NULL) return;
-    CPL_COPY(words, cpl_str_of(err->message));
-    cpl_fail(err, CPL_CREDENTIALS, "%s: %s", message->place, words);
-}
-
-cpl_status cpl_creds_send(const cpl_creds_ask *ask, const cpl_creds_message *message, cpl_http_response *response,
-                          cpl_error *err) {
-    cpl_status status = CPL_OK;
-    for (int attempt = 1;; attempt++) {
-        cpl_http_response_clear(response);
-        status = send_once(ask, message, response, err);
-        if (!is_worth_more(message, status, response->status, attempt)) break;
-        status = cpl_clock_sleep(50LL << attempt, ask->wait, err);
-        if (status) return status;
-    }
-    status = cpl_creds_as_credentials(status, err);
-    if (status == CPL_CREDENTIALS) name_place(message, err);
-    return status;
-}
-
 /* ---- errors in the service's words ---- */
 
 typedef struct complaint {
@@ -131,7 +103,7 @@ static void read_xml_complaint(cpl_str body, complaint *out) {
     cpl_xml_free(xml);
 }
 
-static cpl_status complain(const cpl_creds_message *message, const cpl_http_response *response, cpl_error *err) {
+static complaint read_complaint(const cpl_http_response *response) {
     complaint c = {.code = ""};
     cpl_str body = cpl_buf_str(&response->body);
     if (cpl_str_starts(cpl_str_trim(body), "<")) {
@@ -139,6 +111,52 @@ static cpl_status complain(const cpl_creds_message *message, const cpl_http_resp
     } else {
         read_json_complaint(body, &c);
     }
+    return c;
+}
+
+/* The service was busy, or could not reach whoever signed the token (STS says so with a 400). */
+static bool is_passing(const cpl_http_response *response) {
+    complaint c;
+    if (response->status < 400 || response->status >= 500) return response->status >= 500;
+    c = read_complaint(response);
+    return strcmp(c.code, "IDPCommunicationError") == 0 ||
+           cpl_retry_classify(CPL_SERVICE, response->status, cpl_str_of(c.code)) != CPL_RETRY_NEVER;
+}
+
+/* ---- asking ---- */
+
+/* Whether to ask again after the attempt of that number. */
+static bool is_worth_more(const cpl_creds_message *message, cpl_status status, const cpl_http_response *response,
+                          int attempt) {
+    if (status == CPL_OK) return attempt < ATTEMPTS && is_passing(response);
+    if (status != CPL_NETWORK && status != CPL_TIMEOUT && status != CPL_PROTOCOL) return false;
+    return attempt < (message->attempts > 0 ? message->attempts : ATTEMPTS);
+}
+
+static void name_place(const cpl_creds_message *message, cpl_error *err) {
+    char words[400];
+    if (err == NULL) return;
+    CPL_COPY(words, cpl_str_of(err->message));
+    cpl_fail(err, CPL_CREDENTIALS, "%s: %s", message->place, words);
+}
+
+cpl_status cpl_creds_send(const cpl_creds_ask *ask, const cpl_creds_message *message, cpl_http_response *response,
+                          cpl_error *err) {
+    cpl_status status = CPL_OK;
+    for (int attempt = 1;; attempt++) {
+        cpl_http_response_clear(response);
+        status = send_once(ask, message, response, err);
+        if (!is_worth_more(message, status, response, attempt)) break;
+        status = cpl_clock_sleep(50LL << attempt, ask->wait, err);
+        if (status) return status;
+    }
+    status = cpl_creds_as_credentials(status, err);
+    if (status == CPL_CREDENTIALS) name_place(message, err);
+    return status;
+}
+
+static cpl_status complain(const cpl_creds_message *message, const cpl_http_response *response, cpl_error *err) {
+    complaint c = read_complaint(response);
     if (c.code[0] || c.message[0]) {
         cpl_fail(err, CPL_CREDENTIALS, "%s answered %d: %s%s%s", message->place, response->status, c.code,
                  c.code[0] && c.message[0] ? ": " : "", c.message);

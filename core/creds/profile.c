@@ -43,16 +43,21 @@ cpl_status cpl_creds_profile_source(const cpl_creds_ask *ask, const char *profil
                     profile, (int)cpl_utf8_cut(name, 80), name.p);
 }
 
-/* The first row whose key the profile has. */
+/* The first row whose key the profile has; the last one belongs to a role, and without it nothing else may be there. */
 static const struct base_kind {
     const char *key;
     cpl_status (*find)(const cpl_creds_ask *ask, const char *profile, cpl_creds_set **out, cpl_error *err);
 } base_kinds[] = {
-    {"credential_source", cpl_creds_profile_source}, {"web_identity_token_file", cpl_creds_profile_web_identity},
-    {"sso_session", cpl_creds_profile_sso},          {"sso_start_url", cpl_creds_profile_sso},
-    {"sso_account_id", cpl_creds_profile_sso},       {"sso_role_name", cpl_creds_profile_sso},
-    {"aws_access_key_id", cpl_creds_profile_keys},   {"aws_secret_access_key", cpl_creds_profile_keys},
-    {"login_session", cpl_creds_profile_login},      {"credential_process", cpl_creds_profile_process},
+    {"web_identity_token_file", cpl_creds_profile_web_identity},
+    {"sso_session", cpl_creds_profile_sso},
+    {"sso_start_url", cpl_creds_profile_sso},
+    {"sso_account_id", cpl_creds_profile_sso},
+    {"sso_role_name", cpl_creds_profile_sso},
+    {"aws_access_key_id", cpl_creds_profile_keys},
+    {"aws_secret_access_key", cpl_creds_profile_keys},
+    {"login_session", cpl_creds_profile_login},
+    {"credential_process", cpl_creds_profile_process},
+    {"credential_source", cpl_creds_profile_source},
 };
 
 /* ---- the plan ---- */
@@ -106,6 +111,7 @@ static cpl_status add_role(const planning *p, const char *profile, const char **
         return cpl_fail(p->err, CPL_CREDENTIALS, "more than %d roles in a row, at profile \"%.100s\"", CPL_ROLES_MAX,
                         profile);
     p->plan->roles[p->plan->role_count++] = profile;
+    if (machine) p->plan->find = cpl_creds_profile_source;
     *next = machine || strcmp(source, profile) == 0 ? NULL : source;
     if (*next == NULL || cpl_config_has_profile(p->config, source)) return CPL_OK;
     return cpl_fail(p->err, CPL_CREDENTIALS, "source_profile of profile \"%.100s\": there is no profile \"%.100s\"",

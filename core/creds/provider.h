@@ -104,7 +104,7 @@ typedef struct cpl_creds_message {
     size_t header_count;
     cpl_str body;
     const char *place; /* for messages: "STS" */
-    int attempts;      /* when no answer comes; a 5xx answer is asked again twice in any case. 0: 3 */
+    int attempts;      /* when no answer comes; a 5xx or throttled one is asked again twice in any case. 0: 3 */
     bool direct;
 } cpl_creds_message;
 /* Any answer is CPL_OK, whatever its status; else CPL_CREDENTIALS, CPL_CANCELLED or CPL_NOMEM. */

@@ -365,6 +365,65 @@ TEST(t_creds_providers__the_web_identity_of_the_environment_comes_between_the_ro
     remove_all(root);
 }
 
+TEST(t_creds_providers__the_environment_and_the_profile_make_one_web_identity) {
+    static const fault_step web[] = {{.body = WEB_ANSWER}};
+    static const struct {
+        const char *env;
+        const char *role, *session;
+    } rows[] = {{"X=", "&RoleArn=of-profile&", "&RoleSessionName=mine&"},
+                {"AWS_ROLE_ARN=of-env", "&RoleArn=of-env&", "&RoleSessionName=mine&"},
+                {"AWS_ROLE_SESSION_NAME=other", "&RoleArn=of-profile&", "&RoleSessionName=other&"},
+                {"AWS_WEB_IDENTITY_TOKEN_FILE=other", "&RoleArn=of-profile&", "&RoleSessionName=mine&"}};
+    begin_files(
+        "[default]\nregion = eu-west-1\nweb_identity_token_file = token\nrole_arn = of-profile\n"
+        "role_session_name = mine\n");
+    put("token", "TOKEN");
+    put("other", "OTHER");
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        world w = {.env = {"AWS_CONFIG_FILE=config", rows[i].env}, .root = root, .steps = web, .step_count = 1};
+        const char *token = strstr(rows[i].env, "FILE") ? "&WebIdentityToken=OTHER" : "&WebIdentityToken=TOKEN";
+        const char *request;
+        check_key(&w, "AKWEB");
+        request = fault_server_request(w.server, 0);
+        CHECK(strstr(request, rows[i].role) && strstr(request, rows[i].session) && strstr(request, token));
+        world_close(&w);
+    }
+    remove_all(root);
+}
+
+TEST(t_creds_providers__sts_is_asked_again_when_it_says_that_it_is_busy) {
+    static const fault_step steps[] = {
+        {.status = 400, .body = "<ErrorResponse><Error><Code>Throttling</Code></Error></ErrorResponse>"},
+        {.status = 400, .body = "<ErrorResponse><Error><Code>IDPCommunicationError</Code></Error></ErrorResponse>"},
+        {.body = ROLE_ANSWER}};
+    world w = {.env = {"AWS_CONFIG_FILE=config"}, .steps = steps, .step_count = 3};
+    begin_files(ROLE);
+    w.root = root;
+    check_key(&w, "AKROLE");
+    CHECK(w.asked == 3);
+    world_close(&w);
+    remove_all(root);
+}
+
+TEST(t_creds_providers__keys_of_the_environment_may_have_an_end) {
+    static const struct {
+        const char *end;
+        const char *refused; /* NULL: they are good */
+    } rows[] = {{"AWS_CREDENTIAL_EXPIRATION=2026-01-01T02:00:00+01:00", NULL},
+                {"AWS_CREDENTIAL_EXPIRATION=", NULL},
+                {"AWS_CREDENTIAL_EXPIRATION=2025-12-31T23:59:59Z", "the credentials found (environment) have expired"},
+                {"AWS_CREDENTIAL_EXPIRATION=soon", "AWS_CREDENTIAL_EXPIRATION: \"soon\" is not a time"}};
+    for (size_t i = 0; i < CPL_COUNT(rows); i++) {
+        world w = {.env = {"AWS_ACCESS_KEY_ID=AKENV", "AWS_SECRET_ACCESS_KEY=S", rows[i].end}};
+        if (rows[i].refused) {
+            check_refused(&w, rows[i].refused);
+        } else {
+            check_key(&w, "AKENV");
+        }
+        world_close(&w);
+    }
+}
+
 TEST(t_creds_providers__a_client_asks_sts_through_its_own_proxy) {
     static const fault_step steps[] = {{.body = ROLE_ANSWER_UNTIL("2999-01-01T00:00:00Z")},
                                        {.body = "{\"pipelines\":[]}"}};
@@ -396,19 +455,24 @@ TEST(t_creds_providers__a_profile_that_has_several_uses_the_first_that_the_cli_w
     static const struct {
         const char *config;
         cpl_status (*find)(const cpl_creds_ask *, const char *, cpl_creds_set **, cpl_error *);
+        size_t roles;
     } rows[] = {
         {"credential_process = x\nlogin_session = x\naws_secret_access_key = x\nsso_session = x\n"
          "web_identity_token_file = x\ncredential_source = x\n",
-         cpl_creds_profile_source},
+         cpl_creds_profile_web_identity, 0},
         {"credential_process = x\nlogin_session = x\naws_access_key_id = x\nsso_role_name = x\n"
-         "web_identity_token_file = x\n",
-         cpl_creds_profile_web_identity},
+         "credential_source = x\n",
+         cpl_creds_profile_sso, 0},
         {"credential_process = x\nlogin_session = x\naws_access_key_id = x\nsso_account_id = x\n",
-         cpl_creds_profile_sso},
-        {"credential_process = x\nlogin_session = x\naws_access_key_id = x\n", cpl_creds_profile_keys},
-        {"credential_process = x\nlogin_session = x\n", cpl_creds_profile_login},
-        {"credential_process = x\n", cpl_creds_profile_process},
-        {"region = x\n", NULL},
+         cpl_creds_profile_sso, 0},
+        {"credential_process = x\nlogin_session = x\naws_access_key_id = x\n", cpl_creds_profile_keys, 0},
+        {"credential_process = x\nlogin_session = x\n", cpl_creds_profile_login, 0},
+        {"credential_process = x\ncredential_source = x\n", cpl_creds_profile_process, 0},
+        {"credential_source = x\n", cpl_creds_profile_source, 0},
+        {"role_arn = x\ncredential_source = x\naws_access_key_id = x\naws_secret_access_key = x\n",
+         cpl_creds_profile_source, 1},
+        {"role_arn = x\ncredential_source = x\nweb_identity_token_file = x\n", cpl_creds_profile_web_identity, 0},
+        {"region = x\n", NULL, 0},
     };
     for (size_t i = 0; i < CPL_COUNT(rows); i++) {
         world w = {.env = {"AWS_CONFIG_FILE=config"}, .root = root};
@@ -418,7 +482,7 @@ TEST(t_creds_providers__a_profile_that_has_several_uses_the_first_that_the_cli_w
         begin_files(config);
         CHECK(world_open(&w, NULL) == CPL_OK);
         CHECK(cpl_creds_plan_make(w.config, "default", &plan, NULL) == CPL_OK);
-        if (!CHECK(plan.find == rows[i].find && plan.role_count == 0)) printf("  row %zu\n", i);
+        if (!CHECK(plan.find == rows[i].find && plan.role_count == rows[i].roles)) printf("  row %zu\n", i);
         world_close(&w);
         remove_all(root);
     }
