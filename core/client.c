@@ -73,7 +73,7 @@ static cpl_status set_retry(cpl_client *client, const cpl_client_options *option
     if (status) return status;
     client->correct_clock = !as_it_is;
     cpl_retry_quota_init(&client->quota, client->retry.quota);
-    status = cpl_rate_init(&client->rate, err);
+    status = cpl_rate_init(&client->rate, (double)cpl_clock_monotonic_ms() / 1000, err);
     client->rate_made = status == CPL_OK;
     return status;
 }

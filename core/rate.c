@@ -11,8 +11,12 @@
 #define MIN_FILL_RATE 0.5 /* requests a second */
 #define MIN_CAPACITY 1.0
 
-cpl_status cpl_rate_init(cpl_rate *rate, cpl_error *err) {
-    *rate = (cpl_rate){0};
+static double bucket_at(double now_s) {
+    return floor(now_s * 2) / 2;
+}
+
+cpl_status cpl_rate_init(cpl_rate *rate, double now_s, cpl_error *err) {
+    *rate = (cpl_rate){.bucket_s = bucket_at(now_s)};
     return pthread_mutex_init(&rate->lock, NULL) == 0 ? CPL_OK : cpl_fail_nomem(err);
 }
 
@@ -40,9 +44,7 @@ int64_t cpl_rate_take(cpl_rate *rate, double now_s) {
 }
 
 static void measure(cpl_rate *rate, double now_s) {
-    double bucket_s = floor(now_s * 2) / 2;
-    if (!rate->counting) rate->bucket_s = bucket_s;
-    rate->counting = true;
+    double bucket_s = bucket_at(now_s);
     rate->requests++;
     if (bucket_s <= rate->bucket_s) return;
     rate->measured = rate->requests / (bucket_s - rate->bucket_s) * SMOOTH + rate->measured * (1 - SMOOTH);

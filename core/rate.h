@@ -17,14 +17,13 @@ typedef struct cpl_rate {
     double measured; /* requests a second, smoothed */
     double bucket_s; /* the half second that is being counted */
     int requests;
-    bool counting;
     /* the bucket of tokens; a request takes one, and may leave a debt that the next ones wait for */
     double fill_rate, capacity, tokens, filled_s;
     /* the curve */
     double last_max_rate, window_s, throttled_s;
 } cpl_rate;
 
-cpl_status cpl_rate_init(cpl_rate *rate, cpl_error *err);
+cpl_status cpl_rate_init(cpl_rate *rate, double now_s, cpl_error *err); /* counting begins */
 void cpl_rate_release(cpl_rate *rate);
 /* Before a request: how many milliseconds to wait first. */
 int64_t cpl_rate_take(cpl_rate *rate, double now_s);

@@ -168,7 +168,7 @@ TEST(t_settings__the_rate_follows_the_curve_the_sdks_have_in_common) {
                  {1.4, false, 4.16, 1.0976},   {1.6, false, 5.632, 1.6384},   {1.8, false, 5.632, 2.3328},
                  {2.0, true, 4.3264, 3.02848}, {2.2, false, 4.3264, 3.486639}};
     cpl_rate rate;
-    NEED(cpl_rate_init(&rate, NULL) == CPL_OK);
+    NEED(cpl_rate_init(&rate, 0, NULL) == CPL_OK);
     for (size_t i = 0; i < CPL_COUNT(steps); i++) {
         CHECK(rate.enabled || cpl_rate_take(&rate, steps[i].now_s) == 0);
         cpl_rate_answered(&rate, steps[i].throttled, steps[i].now_s);
@@ -181,7 +181,7 @@ TEST(t_settings__the_rate_follows_the_curve_the_sdks_have_in_common) {
 
 TEST(t_settings__after_throttling_requests_wait_for_their_turn) {
     cpl_rate rate;
-    NEED(cpl_rate_init(&rate, NULL) == CPL_OK);
+    NEED(cpl_rate_init(&rate, 100, NULL) == CPL_OK);
     for (int i = 0; i < 10; i++) cpl_rate_answered(&rate, false, 100 + i * 0.1);
     cpl_rate_answered(&rate, true, 101);
     double interval_ms = 1000 / rate.fill_rate;
@@ -191,6 +191,15 @@ TEST(t_settings__after_throttling_requests_wait_for_their_turn) {
     CHECK(waits[0] > 0 && llabs(waits[1] - waits[0] - (int64_t)interval_ms) <= 1);
     CHECK(llabs(waits[2] - waits[1] - (int64_t)interval_ms) <= 1);
     CHECK(cpl_rate_take(&rate, 200) == 0); /* long ago */
+    cpl_rate_release(&rate);
+}
+
+TEST(t_settings__a_first_answer_that_throttles_counts_from_the_start_of_the_client) {
+    cpl_rate rate;
+    NEED(cpl_rate_init(&rate, 0, NULL) == CPL_OK);
+    cpl_rate_answered(&rate, true, 0.5); /* one request in half a second, and 0.8 of it counts */
+    CHECK(near(rate.measured, 1.6) && near(rate.fill_rate, 1.6 * 0.7));
+    CHECK(cpl_rate_take(&rate, 0.5) == 893);
     cpl_rate_release(&rate);
 }
 
