@@ -124,6 +124,14 @@ static cpl_status keep(char **to, cpl_str text, cpl_error *err) {
     return *to ? CPL_OK : cpl_fail_nomem(err);
 }
 
+static void cut_fips(cpl_client *client) {
+    cpl_str region = cpl_str_of(client->region);
+    if (!cpl_endpoint_cut_fips(&region)) return;
+    client->fips = true;
+    memmove(client->region, region.p, region.n);
+    client->region[region.n] = '\0';
+}
+
 /* From region, override_url, fips and dual_stack, which are set already. */
 static cpl_status set_url(cpl_client *client, cpl_error *err) {
     const cpl_endpoint_params params = {.service = CPL_LIT("codepipeline"),
@@ -153,6 +161,7 @@ static cpl_status set_endpoint(cpl_client *client, const cpl_client_options *opt
         status = cpl_setting_switch(config, CPL_SETTING_DUAL_STACK, options->use_dualstack_endpoint,
                                     &client->dual_stack, err);
     }
+    cut_fips(client);
     if (status == CPL_OK) status = keep(&client->override_url, url, err);
     if (status == CPL_OK) status = keep(&client->s3_endpoint_url, s3, err);
     return status ? status : set_url(client, err);
@@ -345,6 +354,7 @@ static cpl_status copy_endpoint(cpl_client *view, const cpl_client *from, const 
     view->fips = options->use_fips_endpoint ? options->use_fips_endpoint == CPL_CHOICE_YES : from->fips;
     view->dual_stack =
         options->use_dualstack_endpoint ? options->use_dualstack_endpoint == CPL_CHOICE_YES : from->dual_stack;
+    if (status == CPL_OK) cut_fips(view);
     if (status == CPL_OK) status = keep(&view->override_url, url, err);
     if (status == CPL_OK) status = keep(&view->s3_endpoint_url, s3, err);
     if (status == CPL_OK) status = keep(&view->user_agent, cpl_str_of(from->user_agent), err);

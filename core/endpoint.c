@@ -65,6 +65,13 @@ const char *cpl_endpoint_partition(cpl_str region) {
     return find_partition(region)->name;
 }
 
+bool cpl_endpoint_cut_fips(cpl_str *region) {
+    size_t from = cpl_str_starts(*region, "fips-") ? 5 : 0, to = cpl_str_ends(*region, "-fips") ? 5 : 0;
+    if (from + to == 0 || from + to > region->n) return false;
+    *region = cpl_str_sub(*region, from, region->n - to);
+    return true;
+}
+
 static bool is_host_label(cpl_str text) {
     for (size_t i = 0; i < text.n; i++) {
         char c = text.p[i];
@@ -259,7 +266,7 @@ static cpl_status write_url(const cpl_endpoint_params *params, cpl_str base, cpl
     return status;
 }
 
-cpl_status cpl_endpoint_resolve(const cpl_endpoint_params *params, cpl_endpoint *out, cpl_error *err) {
+static cpl_status resolve(const cpl_endpoint_params *params, cpl_endpoint *out, cpl_error *err) {
     resolving r = {params, find_partition(params->region), cpl_str_is(params->service, "s3"), is_global(params)};
     bool whole = cpl_str_is(params->region, r.partition->global) && (r.s3 || cpl_str_is(params->service, "sts"));
     cpl_str region = whole || r.global ? cpl_str_of(r.partition->global_region) : params->region;
@@ -280,4 +287,10 @@ cpl_status cpl_endpoint_resolve(const cpl_endpoint_params *params, cpl_endpoint 
     if (status == CPL_OK) status = write_url(params, base, out, err);
     cpl_buf_release(&host);
     return status;
+}
+
+cpl_status cpl_endpoint_resolve(const cpl_endpoint_params *params, cpl_endpoint *out, cpl_error *err) {
+    cpl_endpoint_params plain = *params;
+    if (cpl_endpoint_cut_fips(&plain.region)) plain.fips = true;
+    return resolve(&plain, out, err);
 }

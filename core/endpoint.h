@@ -33,6 +33,12 @@ typedef struct cpl_endpoint {
 /* CPL_CONFIG: no region, one that cannot stand in a host name, a malformed URL, a combination that does not exist. */
 cpl_status cpl_endpoint_resolve(const cpl_endpoint_params *params, cpl_endpoint *out, cpl_error *err);
 
+/*
+ * Whether a region is one of those that were names for FIPS before it was a switch, "fips-us-east-1" and
+ * "us-east-1-fips"; then *region becomes the region itself. cpl_endpoint_resolve() knows them.
+ */
+bool cpl_endpoint_cut_fips(cpl_str *region);
+
 /* "aws", "aws-cn", ...: as ARNs of that region begin. One that no other has is of "aws". */
 const char *cpl_endpoint_partition(cpl_str region);
 

@@ -142,6 +142,22 @@ TEST(t_endpoint__sign_in_and_sso_have_names_of_their_own) {
     }
 }
 
+TEST(t_endpoint__the_regions_that_were_names_for_fips_are_regions_with_fips) {
+    static const row rows[] = {
+        {"codepipeline", "fips-us-east-1", NULL, NULL, "https://codepipeline-fips.us-east-1.amazonaws.com"},
+        {"codepipeline", "us-west-2-fips", NULL, NULL, "https://codepipeline-fips.us-west-2.amazonaws.com"},
+        {"sts", "us-gov-west-1-fips", NULL, NULL, "https://sts.us-gov-west-1.amazonaws.com"},
+        {"s3", "fips-us-east-2", NULL, "artifacts", "https://artifacts.s3-fips.us-east-2.amazonaws.com"},
+        {"codepipeline", "fips-us-east-1", "https://example.com", NULL, NULL},
+        {"codepipeline", "fips-", NULL, NULL, NULL},
+    };
+    const cpl_endpoint_params params = {.service = CPL_LIT("codepipeline"), .region = CPL_LIT("fips-us-east-1")};
+    cpl_endpoint got;
+    check_rows(rows, CPL_COUNT(rows));
+    CHECK(cpl_endpoint_resolve(&params, &got, NULL) == CPL_OK);
+    CHECK_STR(got.signing_region, "us-east-1");
+}
+
 TEST(t_endpoint__an_override_keeps_the_bucket_in_the_path) {
     static const row rows[] = {
         {"s3", "eu-west-1", "http://127.0.0.1:4566", "artifacts", "http://127.0.0.1:4566/artifacts"},

@@ -337,6 +337,14 @@ def test_a_repr_shows_where_it_goes_and_no_secret():
     assert "hidden" not in text and "token" not in text
 
 
+def test_a_region_that_is_a_name_for_fips_is_the_region_with_fips():
+    client = codepipeline.Client("fips-us-east-1", **KEYS)
+    assert client.meta.region_name == "us-east-1"
+    assert client.meta.endpoint_url == "https://codepipeline-fips.us-east-1.amazonaws.com"
+    view = client.with_options(region="us-west-2-fips", use_fips_endpoint=False)
+    assert view.meta.endpoint_url == "https://codepipeline-fips.us-west-2.amazonaws.com"
+
+
 # ---- life of a client ----
 
 
