@@ -57,6 +57,8 @@ struct cpl_job {
     int64_t taken_ms;     /* when the poll brought it, monotonic */
     bool entered;         /* the journal has it as taken */
     bool doubtful;        /* an acknowledgement was sent and not answered: it may be ours */
+    int asked;            /* how often that was, by this worker */
+    int64_t ask_ms;       /* not before this is it asked again, monotonic */
     bool running;         /* handed out and not yet answered */
     bool rehearsal;       /* nothing of it goes to the network */
     cpl_rehearsed rehearsed;

@@ -13,11 +13,13 @@
 #include "err.h"
 
 #define INTERVAL_MS 1000
-#define SLICE_MS 50       /* how soon stop and tick are heard */
-#define KEPT_MAX 1000     /* continuations kept back; more are left to the service */
-#define ACK_PAUSE_MS 1000 /* before it is tried again */
+#define SLICE_MS 50   /* how soon stop and tick are heard */
+#define KEPT_MAX 1000 /* continuations kept back; more are left to the service */
 #define JOURNAL_PAUSE_MS 2000
-#define ACK_TIMEOUT_MS 30000 /* an acknowledgement must not be given up lightly, nor hold everything up */
+#define ACK_TIMEOUT_MS 10000
+#define DOUBT_MIN_MS 1000 /* before a job in doubt is asked for again; doubles each time, */
+#define DOUBT_MAX_MS 60000
+#define DOUBTFUL_MAX 10 /* with so many in doubt no others are taken */
 #define RESULT_TIMEOUT_MS 10000
 #define READY_MAX_AGE_MS 300000  /* a job nobody acknowledged by then was given to somebody else */
 #define FAREWELL_TIMEOUT_MS 5000 /* for each result still owed when the worker stops */
@@ -366,33 +368,48 @@ static void keep(cpl_worker *worker, cpl_job *job) {
 }
 
 /*
- * Acknowledges the oldest polled job. *out is set when it is to be handed out now. False: the service is not to be
- * reached.
+ * Whether it is ours is not known yet. It is asked for again now and then, which nothing else waits for: if we have it,
+ * nobody else does, and if not, the service offers it to somebody in time.
  */
-static bool take_ready(turn *t, cpl_job **out) {
+static void set_aside(cpl_worker *worker, cpl_job *job) {
+    int64_t pause_ms = DOUBT_MIN_MS << (job->asked < 6 ? job->asked : 6);
+    if (pause_ms > DOUBT_MAX_MS) pause_ms = DOUBT_MAX_MS;
+    job->doubtful = true;
+    job->asked++;
+    job->ask_ms = cpl_clock_monotonic_ms() + cpl_with_jitter(pause_ms);
+    append(&worker->ready, job);
+}
+
+/* Those nobody has asked for yet come before those in doubt. NULL: *next_ms is lowered to when there will be one. */
+static cpl_job *first_ready(cpl_worker *worker, int64_t now_ms, int64_t *next_ms) {
+    cpl_job **first = &worker->ready;
+    for (cpl_job **at = first; *at; at = &(*at)->next) {
+        if ((*at)->ask_ms < (*first)->ask_ms) first = at;
+    }
+    if (*first == NULL || (*first)->ask_ms <= now_ms) return pop(first);
+    if ((*first)->ask_ms < *next_ms) *next_ms = (*first)->ask_ms;
+    return NULL;
+}
+
+/* Acknowledges a polled job. *out is set when it is to be handed out now. */
+static void take_ready(turn *t, cpl_job *job, cpl_job **out) {
     cpl_worker *worker = t->worker;
-    cpl_job *job = pop(&worker->ready);
     bool due = job->not_before_s * 1000 <= cpl_desk_now_ms(worker->desk), ours = false;
     bool stale = cpl_clock_monotonic_ms() - job->taken_ms > READY_MAX_AGE_MS, fresh = true;
     if (!job->entered && (stale || (!due && worker->kept_count >= KEPT_MAX))) {
         cpl_job_free(job);
-        return true;
+        return;
     }
     if (enter(t, job, &fresh) != CPL_OK) {
         job->next = worker->ready;
         worker->ready = job;
-        return false;
+        return;
     }
     if (!fresh) {
         cpl_job_free(job);
-        return true;
-    }
-    if (acknowledge(t, job, &ours) != CPL_OK) { /* asked again, until it is known, and the others meanwhile */
-        job->doubtful = true;
-        append(&worker->ready, job);
-        return false;
-    }
-    if (!ours) {
+    } else if (acknowledge(t, job, &ours) != CPL_OK) {
+        set_aside(worker, job);
+    } else if (!ours) {
         (void)cpl_job_mark(job, CPL_ENTRY_DROPPED, NULL); /* else the next start asks, and hears the same */
         cpl_job_free(job);
     } else if (due && job->action_type >= 0) {
@@ -401,7 +418,6 @@ static bool take_ready(turn *t, cpl_job **out) {
         (void)cpl_job_mark(job, CPL_ENTRY_ACKNOWLEDGED, NULL); /* likewise */
         keep(worker, job);
     }
-    return true;
 }
 
 /* ---- stopping ---- */
@@ -447,11 +463,22 @@ static void take_one(turn *t, cpl_job **out, int64_t now_ms, int64_t *next_ms) {
         return;
     }
     *out = take_due(worker, now_ms, next_ms);
-    if (*out == NULL && worker->ready && worker->ready_ms <= now_ms) {
-        worker->ready_ms = take_ready(t, out) ? now_ms : cpl_clock_monotonic_ms() + cpl_with_jitter(ACK_PAUSE_MS);
+    if (*out == NULL) {
+        cpl_job *job = first_ready(worker, now_ms, next_ms);
+        if (job) take_ready(t, job, out);
+        if (job) *next_ms = now_ms; /* there may be another */
     }
-    if (worker->ready && worker->ready_ms < *next_ms) *next_ms = worker->ready_ms;
     if (*out) begin(t, out);
+}
+
+/* Jobs in doubt, as long as they are few, do not keep others from being asked for. */
+static bool may_poll(const cpl_worker *worker) {
+    int doubtful = 0;
+    for (const cpl_job *job = worker->ready; job; job = job->next) {
+        if (job->asked == 0) return false;
+        doubtful++;
+    }
+    return doubtful < DOUBTFUL_MAX;
 }
 
 /* Does one thing that can be done now; *next_ms tells when there will be another, in the past when at once. */
@@ -468,7 +495,7 @@ static cpl_status step(turn *t, cpl_job **out, int64_t *next_ms) {
     if (slots <= 0) return CPL_OK;
     take_one(t, out, now_ms, next_ms);
     slots -= waiting_offers(worker);
-    if (*out || worker->ready || asked || slots <= 0 || now_ms < worker->pause_ms) return CPL_OK;
+    if (*out || asked || !may_poll(worker) || slots <= 0 || now_ms < worker->pause_ms) return CPL_OK;
     return cpl_polling_step(t, slots, next_ms);
 }
 

@@ -47,8 +47,7 @@ struct cpl_worker {
     cpl_queue *queues;
     size_t queue_count;
     cpl_taken taken;  /* when there is no journal */
-    cpl_job *ready;   /* polled, oldest first */
-    int64_t ready_ms; /* not before this is the first of them acknowledged, monotonic */
+    cpl_job *ready;   /* polled, and not known to be ours */
     int64_t pause_ms; /* not before this is a job taken: the journal could not be written */
     cpl_job *kept;    /* acknowledged, not yet due */
     size_t kept_count;

@@ -417,16 +417,28 @@ typedef struct script {
     cpl_worker *worker;
 } script;
 
-static bool open_script(script *x, const fault_step *steps, size_t count) {
-    cpl_client_options options = {.region = CPL_LIT("us-east-1"),
-                                  .access_key_id = CPL_LIT("AKIDEXAMPLE"),
-                                  .secret_access_key = CPL_LIT("secret")};
+static bool open_script_with(script *x, const fault_step *steps, size_t count, cpl_client_options options,
+                             const cpl_worker_options *settings) {
+    options.region = CPL_LIT("us-east-1");
+    options.access_key_id = CPL_LIT("AKIDEXAMPLE");
+    options.secret_access_key = CPL_LIT("secret");
     if (!open_room()) return false;
     x->server = fault_server_start(steps, count);
     options.endpoint_url = cpl_str_of(fault_server_url(x->server));
-    if (!CHECK(cpl_client_new(&x->client, &options, NULL) == CPL_OK)) return false;
-    x->worker = worker_of(x->client, 2);
-    return true;
+    return CHECK(cpl_client_new(&x->client, &options, NULL) == CPL_OK) &&
+           CHECK(cpl_worker_new(&x->worker, x->client, settings, NULL) == CPL_OK) &&
+           CHECK(cpl_worker_add(x->worker, &maker, NULL, NULL) == CPL_OK);
+}
+
+static bool open_script(script *x, const fault_step *steps, size_t count) {
+    const cpl_worker_options settings = {.concurrency = 2, .poll_interval_ms = 10};
+    return open_script_with(x, steps, count, (cpl_client_options){0}, &settings);
+}
+
+/* Polls no more once an answer was not full. */
+static bool open_patient_script(script *x, const fault_step *steps, size_t count) {
+    const cpl_worker_options settings = {.concurrency = 2, .poll_interval_ms = 100000};
+    return open_script_with(x, steps, count, (cpl_client_options){0}, &settings);
 }
 
 static void close_script(script *x) {
@@ -515,7 +527,7 @@ TEST(t_worker__an_acknowledgement_is_repeated_until_it_is_answered) {
     static const fault_step steps[] = {JOBS(JOB(ONE, "1")), TROUBLE, TROUBLE, TROUBLE, TROUBLE, ACKNOWLEDGED, DONE};
     script x;
     cpl_job *job;
-    NEED(open_script(&x, steps, CPL_COUNT(steps)));
+    NEED(open_patient_script(&x, steps, CPL_COUNT(steps)));
     NEED((job = next_job(x.worker)) != NULL);
     CHECK(cpl_job_succeed(job, NULL, NULL, NULL) == CPL_OK);
     cpl_job_free(job);
@@ -530,18 +542,59 @@ TEST(t_worker__an_acknowledgement_in_trouble_does_not_hold_up_the_batch) {
 
 TEST(t_worker__a_job_whose_acknowledgement_is_in_doubt_goes_back_when_the_worker_stops) {
     static const fault_step steps[] = {JOBS(JOB(ONE, "1")), TROUBLE, TROUBLE, TROUBLE, ACKNOWLEDGED, DONE};
-    cpl_worker_options slow = {.poll_interval_ms = 100000};
     script x;
-    NEED(open_script(&x, steps, CPL_COUNT(steps)));
-    cpl_worker_free(x.worker);
-    NEED(cpl_worker_new(&x.worker, x.client, &slow, NULL) == CPL_OK); /* it does not ask again before it stops */
-    CHECK(cpl_worker_add(x.worker, &maker, NULL, NULL) == CPL_OK);
-    CHECK(next_within(x.worker, 600) == NULL);
+    NEED(open_patient_script(&x, steps, CPL_COUNT(steps)));
+    CHECK(next_within(x.worker, 600) == NULL); /* it does not ask again before it stops */
     cpl_worker_stop(x.worker);
     CHECK(next_within(x.worker, 600) == NULL);
     CHECK(fault_server_requests(x.server) == 6);
     CHECK(strstr(fault_server_request(x.server, 4), "AcknowledgeJob"));
     CHECK(strstr(fault_server_request(x.server, 5), "\"continuationToken\":\"cpl1:0:\""));
+    close_script(&x);
+}
+
+static bool do_next(script *x, const char *id) {
+    cpl_job *job = next_job(x->worker);
+    bool done = job && CHECK(strcmp(cpl_job_text(job, CPL_JOB_ID), id) == 0) &&
+                CHECK(cpl_job_succeed(job, NULL, NULL, NULL) == CPL_OK);
+    cpl_job_free(job);
+    return done;
+}
+
+/* With one slot: others are asked for and done meanwhile, and it is asked again and turns out to be ours. */
+TEST(t_worker__a_job_whose_acknowledgement_is_not_answered_holds_up_no_other) {
+    static const fault_step steps[] = {JOBS(JOB(ONE, "1")),
+                                       {.kind = FAULT_STALL},
+                                       JOBS(JOB(TWO, "2")),
+                                       ACKNOWLEDGED,
+                                       DONE,
+                                       JOBS(""),
+                                       ACKNOWLEDGED,
+                                       DONE};
+    const cpl_worker_options settings = {.poll_interval_ms = 100000};
+    script x;
+    NEED(open_script_with(&x, steps, CPL_COUNT(steps), (cpl_client_options){.max_attempts = 1, .read_timeout_ms = 50},
+                          &settings));
+    CHECK(do_next(&x, TWO));
+    CHECK(cpl_worker_tally(x.worker).unreported == 1); /* it may be ours */
+    CHECK(do_next(&x, ONE));
+    CHECK(fault_server_requests(x.server) == CPL_COUNT(steps));
+    CHECK(cpl_worker_tally(x.worker).unreported == 0);
+    close_script(&x);
+}
+
+/* What is taken must end here, so a worker that hears of none takes no more than so many. */
+TEST(t_worker__with_ten_jobs_in_doubt_no_others_are_asked_for) {
+    static const fault_step steps[] = {JOBS(JOB(ONE, "1")), TROUBLE, JOBS(JOB(ONE, "2")), TROUBLE,
+                                       JOBS(JOB(ONE, "3")), TROUBLE, JOBS(JOB(ONE, "4")), TROUBLE,
+                                       JOBS(JOB(ONE, "5")), TROUBLE, JOBS(JOB(ONE, "6")), TROUBLE,
+                                       JOBS(JOB(ONE, "7")), TROUBLE, JOBS(JOB(ONE, "8")), TROUBLE,
+                                       JOBS(JOB(ONE, "9")), TROUBLE, JOBS(JOB(ONE, "0")), TROUBLE};
+    const cpl_worker_options settings = {.poll_interval_ms = 100000};
+    script x;
+    NEED(open_script_with(&x, steps, CPL_COUNT(steps), (cpl_client_options){.max_attempts = 1}, &settings));
+    CHECK(next_within(x.worker, 500) == NULL);
+    CHECK(fault_server_requests(x.server) == CPL_COUNT(steps));
     close_script(&x);
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The service is away for a working day while results wait. The worker's own clock is turned: nobody waits for that."""
+"""The service gives no answer for hours. The worker's own clock is turned: nobody waits for that."""
 
+import json
 import threading
 import time
 
@@ -88,3 +89,43 @@ def test_a_worker_that_ends_meanwhile_says_so_and_the_next_one_delivers(machine)
     assert machine.stop() == 0
     machine.judge((0, 1))
     assert machine.bench.state()["status"] == "Succeeded"
+
+
+class Hole:
+    """On the road: swallows the acknowledgements of the first job that comes, until it is closed."""
+
+    def __init__(self, answer):
+        self.answer, self.job, self.swallowed, self.closed = answer, None, 0, threading.Event()
+
+    def __call__(self, method, path, headers, body):
+        if headers.get("X-Amz-Target", headers.get("x-amz-target", "")).endswith(".AcknowledgeJob"):
+            id = json.loads(body)["jobId"]
+            self.job = self.job or id
+            if id == self.job and not self.closed.is_set():
+                self.swallowed += 1
+                self.closed.wait(60)
+                raise ConnectionError("swallowed")
+        return self.answer(method, path, headers, body)
+
+
+@pytest.mark.parametrize("language", ["python", "lua"])
+def test_a_job_whose_acknowledgement_is_never_answered_holds_up_no_other(language, tmp_path, shim):
+    with Host(tmp_path, shim, language=language) as machine:
+        machine.bench.start("p2")
+        hole = machine.road.answer = Hole(machine.road.answer)
+        machine.spawn()
+        wait_for(lambda: hole.swallowed == 1)
+        machine.switch.set(uptime_s=MINUTE)  # the worker gives the answer up
+        wait_for(lambda: len(machine.results()) == 1)
+        machine.switch.set(uptime_s=3 * MINUTE)  # and asks again, and still nobody answers
+        wait_for(lambda: hole.swallowed == 2)
+        machine.bench.start("p3")
+        machine.switch.set(uptime_s=4 * MINUTE)
+        wait_for(lambda: len(machine.results()) == 2)
+        assert hole.job not in machine.results()
+        hole.closed.set()
+        machine.switch.set(uptime_s=8 * MINUTE)
+        wait_for(lambda: len(machine.results()) == 3)
+        machine.stop()
+        machine.judge()
+        assert {machine.bench.state(name)["status"] for name in machine.bench.names} == {"Succeeded"}
