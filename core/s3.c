@@ -247,6 +247,7 @@ static bool has_element(const s3_exchange *x) {
 
 /* Portals and proxies answer 200 as well, and then nothing was stored, and the page is no artifact. */
 static bool is_from_s3(const s3_exchange *x) {
+    if (x->request->status && x->response.status != x->request->status) return false;
     if (x->request->header && cpl_http_header(&x->response, x->request->header).n == 0) return false;
     return x->request->element == NULL || has_element(x);
 }
@@ -431,7 +432,7 @@ cpl_status cpl_s3_head(const cpl_s3 *s3, const cpl_s3_target *target, int64_t *s
 }
 
 cpl_status cpl_s3_delete(const cpl_s3 *s3, const cpl_s3_target *target, cpl_error *err) {
-    s3_request r = {.method = "DELETE", .operation = "DeleteObject", .sha256 = S3_EMPTY_SHA256};
+    s3_request r = {.method = "DELETE", .operation = "DeleteObject", .sha256 = S3_EMPTY_SHA256, .status = 204};
     s3_session session;
     s3_exchange x;
     cpl_status status;

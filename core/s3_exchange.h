@@ -41,7 +41,8 @@ typedef struct s3_request {
     int64_t offset, size; /* in the file; size: of a source */
     size_t limit, enough; /* of a sink; see cpl_http_request */
     const char *header;   /* by this the answer is known to be S3's, */
-    const char *element;  /* or by this in its body */
+    const char *element;  /* or by this in its body, */
+    int status;           /* or by this, which a page does not come with */
 } s3_request;
 
 typedef struct s3_exchange {

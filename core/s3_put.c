@@ -273,7 +273,8 @@ static void abort_upload(const upload *u) {
     s3_request r = {.method = "DELETE",
                     .operation = "AbortMultipartUpload",
                     .query = cpl_buf_str(&u->query),
-                    .sha256 = S3_EMPTY_SHA256};
+                    .sha256 = S3_EMPTY_SHA256,
+                    .status = 204};
     s3_session session;
     s3_exchange x;
     target.wait = &brief;

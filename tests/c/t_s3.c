@@ -298,6 +298,21 @@ TEST(t_s3__nor_what_it_took_of_an_upload_in_parts) {
     close_bucket(&b);
 }
 
+/* A part is refused, and what was sent is taken back once S3 itself has said so. */
+TEST(t_s3__nor_was_it_taken_back) {
+    static const fault_step steps[] = {
+        {.body = upload_id}, {.status = 403, .body = ""}, PORTAL, {.status = 204, .body = ""}};
+    bucket b;
+    cpl_error err = {0};
+    cpl_s3_source source = bytes_of(large, 100);
+    NEED(open_faults(&b, steps, CPL_COUNT(steps)));
+    b.s3.multipart_from = 99;
+    b.s3.part_size = 100;
+    CHECK(cpl_s3_put(&b.s3, &b.target, &source, &err) == CPL_SERVICE);
+    CHECK(fault_server_requests(b.faults) == CPL_COUNT(steps));
+    close_bucket(&b);
+}
+
 /* ---- patience ---- */
 
 typedef struct patient {

@@ -263,6 +263,8 @@ static void close_scene(scene *x) {
     { .status = 404, .body = "<Error><Code>NoSuchKey</Code><Message>No such key</Message></Error>" }
 #define DONE \
     { .head = ETAG, .body = "" }
+#define REMOVED \
+    { .status = 204, .body = "" }
 
 static bool asked(const scene *x, size_t i, const char *what) {
     const char *request = fault_server_request(x->bucket, i);
@@ -272,7 +274,7 @@ static bool asked(const scene *x, size_t i, const char *what) {
 }
 
 TEST(t_state__a_store_that_refuses_is_an_error_and_cleaned_up) {
-    static const fault_step steps[] = {DENIED, DONE};
+    static const fault_step steps[] = {DENIED, REMOVED};
     scene x;
     NEED(open_scene(&x, steps, CPL_COUNT(steps)));
     CHECK(cpl_job_later(x.line.job, cpl_str_of(large('a')), 0, NULL, NULL, &err) == CPL_SERVICE);
@@ -288,7 +290,7 @@ TEST(t_state__a_store_that_refuses_is_an_error_and_cleaned_up) {
 
 /* Found out at once, and not with the next job. */
 TEST(t_state__a_store_that_takes_and_does_not_give_is_an_error) {
-    static const fault_step steps[] = {DONE, DENIED, DONE};
+    static const fault_step steps[] = {DONE, DENIED, REMOVED};
     scene x;
     NEED(open_scene(&x, steps, CPL_COUNT(steps)));
     CHECK(cpl_job_later(x.line.job, cpl_str_of(large('a')), 0, NULL, NULL, &err) == CPL_SERVICE);
@@ -306,7 +308,7 @@ TEST(t_state__one_that_is_gone_or_another_fails_the_job_and_says_so) {
                                 {.head = ETAG, .body = b},
                                 {.head = ETAG, .body = "short"},
                                 {.head = ETAG, .body = a},
-                                DONE};
+                                REMOVED};
     scene x;
     NEED(open_second(&x, steps, CPL_COUNT(steps), a));
     CHECK(cpl_job_state(x.line.job, NULL, &state, &err) == CPL_SERVICE && state == NULL);
@@ -333,6 +335,19 @@ TEST(t_state__what_cannot_be_removed_is_a_warning) {
     CHECK(strstr(cpl_job_warning(x.line.job), "the job is over, and an object of it is left: "));
     CHECK(strstr(cpl_job_warning(x.line.job), "s3://artifacts/"));
     CHECK(stage_becomes(&x.line.s, "Failed"));
+    close_scene(&x);
+}
+
+TEST(t_state__what_a_portal_took_was_not_removed) {
+    const fault_step portal = {.head = "Content-Type: text/html\r\n", .body = "<html>welcome</html>"};
+    const fault_step steps[] = {DENIED, portal, portal};
+    scene x;
+    NEED(open_scene(&x, steps, CPL_COUNT(steps)));
+    CHECK(cpl_job_later(x.line.job, cpl_str_of(large('a')), 0, NULL, NULL, &err) == CPL_SERVICE);
+    CHECK(fail(x.line.job) == CPL_OK);
+    NEED(cpl_job_warning(x.line.job));
+    CHECK(strstr(cpl_job_warning(x.line.job), " did not answer as S3 does"));
+    CHECK(fault_server_requests(x.bucket) == 3); /* it was asked again */
     close_scene(&x);
 }
 
