@@ -266,6 +266,28 @@ cpl_status cpl_job_get_object(cpl_job *job, const cpl_artifact *where, int fd, i
     return transfer_artifact(&t, wait, err);
 }
 
+/* ---- what the next start has to take back, should this process end in the middle ---- */
+
+static cpl_remains upload_of(const job_transfer *t, const char *upload) {
+    return (cpl_remains){.id = cpl_job_text(t->job, CPL_JOB_ID),
+                         .nonce = cpl_job_text(t->job, CPL_JOB_NONCE),
+                         .artifact = t->artifact->name,
+                         .upload = upload};
+}
+
+/* One that cannot be written down goes up all the same: the artifact matters more. */
+static void note_upload(void *context, const char *upload) {
+    const job_transfer *t = context;
+    const cpl_remains what = upload_of(t, upload);
+    (void)cpl_journal_note(t->job->desk->journal, &what, NULL);
+}
+
+static void strike_upload(void *context, const char *upload) {
+    const job_transfer *t = context;
+    const cpl_remains what = upload_of(t, upload);
+    (void)cpl_journal_strike(t->job->desk->journal, &what, NULL);
+}
+
 /*
  * Pipelines' own buckets refuse what is not encrypted with KMS; without a key of the job's it is the account's default.
  */
@@ -273,6 +295,8 @@ cpl_status cpl_job_put_object(cpl_job *job, const cpl_artifact *where, const cpl
                               const cpl_wait *wait, cpl_error *err) {
     cpl_s3_source encrypted = *source;
     job_transfer t = {.job = job, .artifact = where, .source = &encrypted};
+    const cpl_s3_witness witness = {note_upload, strike_upload, &t};
+    encrypted.witness = &witness;
     encrypted.sse = CPL_LIT("aws:kms");
     encrypted.kms_key_id = cpl_str_of(cpl_job_kms_key(job));
     return transfer_artifact(&t, wait, err);

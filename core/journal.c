@@ -11,7 +11,6 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "buf.h"
 #include "clock.h"
 #include "digest.h"
 #include "err.h"
@@ -164,6 +163,14 @@ static cpl_status check_whole(cpl_journal *j, bool *whole, cpl_error *err) {
     return compare(j, "SELECT count(*) FROM job WHERE seal IS NOT seal(" COLUMNS ")", "0", whole, err);
 }
 
+/* Without a seal: at the worst something goes that a failed job had written in its own place. */
+static cpl_status add_remains(cpl_journal *j, cpl_error *err) {
+    return run_sql(j,
+                   "CREATE TABLE IF NOT EXISTS remains(id TEXT, nonce TEXT, artifact TEXT, upload TEXT,"
+                   " PRIMARY KEY(id, nonce, artifact, upload)) WITHOUT ROWID",
+                   err);
+}
+
 /* The identity is written before the journal mode changes, so that it always stands in the file itself. */
 static cpl_status create(cpl_journal *j, cpl_error *err) {
     char sql[640];
@@ -220,6 +227,7 @@ static cpl_status open_file(cpl_journal *j, bool *damaged, cpl_error *err) {
         status = check_whole(j, &whole, err);
         *damaged = !whole && status == CPL_OK;
     }
+    if (status == CPL_OK && !*damaged) status = add_remains(j, err);
     if (status != CPL_OK || *damaged) return status;
     return run_sql(j,
                    "COMMIT; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA journal_size_limit=4194304;"
@@ -407,9 +415,45 @@ cpl_status cpl_journal_prune(cpl_journal *journal, int64_t now_ms, cpl_error *er
     bind_integer(old, 2, now_ms - OVER_KEPT_MS);
     bind_integer(old, 3, OVER_KEPT - 1);
     status = finish(journal, old, err);
+    if (status == CPL_OK) {
+        old = prepare(journal,
+                      "DELETE FROM remains WHERE NOT EXISTS(SELECT 1 FROM job WHERE job.id=remains.id"
+                      " AND job.nonce=remains.nonce AND state<?1)");
+        bind_integer(old, 1, CPL_ENTRY_DELIVERED);
+        status = finish(journal, old, err);
+    }
     if (status == CPL_OK) status = run_sql(journal, "PRAGMA incremental_vacuum", err);
     pthread_mutex_unlock(&journal->lock);
     return status;
+}
+
+/* ---- what is in the artifact store ---- */
+
+static cpl_status write_remains(cpl_journal *journal, const char *sql, const cpl_remains *what, cpl_error *err) {
+    sqlite3_stmt *statement;
+    cpl_status status;
+    if (journal == NULL) return CPL_OK;
+    status = check_process(journal, err);
+    if (status != CPL_OK) return status;
+    pthread_mutex_lock(&journal->lock);
+    relax(journal, true);
+    statement = prepare(journal, sql);
+    bind_text(statement, 1, what->id);
+    bind_text(statement, 2, what->nonce);
+    bind_text(statement, 3, what->artifact);
+    bind_text(statement, 4, what->upload);
+    status = finish(journal, statement, err);
+    pthread_mutex_unlock(&journal->lock);
+    return status;
+}
+
+cpl_status cpl_journal_note(cpl_journal *journal, const cpl_remains *what, cpl_error *err) {
+    return write_remains(journal, "INSERT OR IGNORE INTO remains VALUES(?1, ?2, ?3, ?4)", what, err);
+}
+
+cpl_status cpl_journal_strike(cpl_journal *journal, const cpl_remains *what, cpl_error *err) {
+    return write_remains(journal, "DELETE FROM remains WHERE id=?1 AND nonce=?2 AND artifact=?3 AND upload=?4", what,
+                         err);
 }
 
 /* ---- reading ---- */
@@ -449,6 +493,31 @@ cpl_status cpl_journal_each(cpl_journal *journal, cpl_journal_visit visit, void 
     }
     if (status == CPL_OK && step != SQLITE_DONE) status = sql_failed(journal, err);
     sqlite3_finalize(rows);
+    pthread_mutex_unlock(&journal->lock);
+    return status;
+}
+
+cpl_status cpl_journal_remains(cpl_journal *journal, const cpl_remains *of, int i, cpl_buf *artifact, cpl_buf *upload,
+                               cpl_error *err) {
+    sqlite3_stmt *row;
+    cpl_status status;
+    int step;
+    if (journal == NULL) return CPL_OK;
+    status = check_process(journal, err);
+    if (status != CPL_OK) return status;
+    pthread_mutex_lock(&journal->lock);
+    row = prepare(journal, "SELECT artifact, upload FROM remains WHERE id=?1 AND nonce=?2 LIMIT 1 OFFSET ?3");
+    bind_text(row, 1, of->id);
+    bind_text(row, 2, of->nonce);
+    bind_integer(row, 3, i);
+    step = row ? sqlite3_step(row) : SQLITE_ERROR;
+    if (step == SQLITE_ROW) {
+        cpl_buf_addv(artifact, cpl_str_of(text_at(row, 0)));
+        cpl_buf_addv(upload, cpl_str_of(text_at(row, 1)));
+    } else if (step != SQLITE_DONE) {
+        status = sql_failed(journal, err);
+    }
+    sqlite3_finalize(row);
     pthread_mutex_unlock(&journal->lock);
     return status;
 }

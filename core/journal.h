@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a worker remembers across its own death: each job it took, how far it came, and the result it owes. One SQLite
- * file. Thread-safe. Holds results, never credentials or places of artifacts. A journal belongs to the process that
- * opened it: in a child of a fork every call is CPL_STATE.
+ * What a worker remembers across its own death: each job it took, how far it came, the result it owes, and what it has
+ * in the artifact store that nothing else tells of. One SQLite file. Thread-safe. Holds results, never credentials or
+ * places of artifacts. A journal belongs to the process that opened it: in a child of a fork every call is CPL_STATE.
  *
  * Every function takes NULL for a journal that is not kept, and then does nothing.
  */
 #ifndef CPL_JOURNAL_H
 #define CPL_JOURNAL_H
 
-#include "base.h"
+#include "buf.h"
 
 typedef struct cpl_journal cpl_journal;
 
@@ -51,6 +51,20 @@ cpl_status cpl_journal_mark(cpl_journal *journal, const cpl_entry *entry, int64_
 /* Calls visit for each job that is not over, oldest first; texts live as long as the call. */
 typedef cpl_status (*cpl_journal_visit)(void *context, const cpl_entry *entry, cpl_error *err);
 cpl_status cpl_journal_each(cpl_journal *journal, cpl_journal_visit visit, void *context, cpl_error *err);
+/* What a job has in the artifact store and may never get back to. */
+typedef struct cpl_remains {
+    const char *id, *nonce; /* the job */
+    const char *artifact;   /* in whose place: an output's name */
+    const char *upload;     /* an upload in parts that has begun; "": a state, of which no token tells yet */
+} cpl_remains;
+
+/* Before it is there. The worker's death leaves it written; a loss of power may not. */
+cpl_status cpl_journal_note(cpl_journal *journal, const cpl_remains *what, cpl_error *err);
+/* It is no more. */
+cpl_status cpl_journal_strike(cpl_journal *journal, const cpl_remains *what, cpl_error *err);
+/* The i-th of a job's, its texts appended; artifact stays empty when there are no more. */
+cpl_status cpl_journal_remains(cpl_journal *journal, const cpl_remains *of, int i, cpl_buf *artifact, cpl_buf *upload,
+                               cpl_error *err);
 /* Forgets jobs that have been over for long, so that the file stays small. */
 cpl_status cpl_journal_prune(cpl_journal *journal, int64_t now_ms, cpl_error *err);
 

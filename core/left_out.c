@@ -61,6 +61,31 @@ cpl_status cpl_journal_mark(cpl_journal *journal, const cpl_entry *entry, int64_
     return CPL_OK;
 }
 
+cpl_status cpl_journal_note(cpl_journal *journal, const cpl_remains *what, cpl_error *err) {
+    (void)journal;
+    (void)what;
+    (void)err;
+    return CPL_OK;
+}
+
+cpl_status cpl_journal_strike(cpl_journal *journal, const cpl_remains *what, cpl_error *err) {
+    (void)journal;
+    (void)what;
+    (void)err;
+    return CPL_OK;
+}
+
+cpl_status cpl_journal_remains(cpl_journal *journal, const cpl_remains *of, int i, cpl_buf *artifact, cpl_buf *upload,
+                               cpl_error *err) {
+    (void)journal;
+    (void)of;
+    (void)i;
+    (void)artifact;
+    (void)upload;
+    (void)err;
+    return CPL_OK;
+}
+
 cpl_status cpl_journal_each(cpl_journal *journal, cpl_journal_visit visit, void *context, cpl_error *err) {
     (void)journal;
     (void)visit;

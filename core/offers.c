@@ -116,6 +116,7 @@ static bool settle(cpl_turn *t, const cpl_offer *one) {
     cpl_error failure = {0};
     cpl_status status = cpl_offer_fetch(t, one, &job, &failure);
     if (status == CPL_OK) {
+        if (one->state == CPL_ENTRY_RUNNING) cpl_recovery_clear(t, job);
         line_up(t->worker, one, job);
         return true;
     }

@@ -4,6 +4,7 @@
  * failed, unless it may be repeated. The rest was never begun: an offer (offers.c), which then goes the way of a job
  * just polled, or just acknowledged.
  */
+#include "artifact.h"
 #include "clock.h"
 #include "err.h"
 #include "worker.h"
@@ -11,6 +12,7 @@
 #define STARTS_MAX 3 /* of an idempotent job: one that kills its worker must not do so for ever */
 #define DEADLINE_MS (24 * 3600 * INT64_C(1000))
 #define DEADLINE_MIN_MS (3600 * INT64_C(1000)) /* a clock that was ahead is set right by then, and nothing is dropped */
+#define TAKE_BACK_MS 5000
 #define DIED "the worker stopped while the job ran"
 
 /* -1: the worker has no handler for it any more. */
@@ -70,6 +72,42 @@ static cpl_status visit(void *context, const cpl_entry *entry, cpl_error *err) {
     return cpl_offer_add(worker, &offer, err);
 }
 
+static void take_back(const cpl_turn *t, const cpl_job *job, const cpl_artifact *where, cpl_str upload) {
+    const cpl_wait brief = {.timeout_ms = TAKE_BACK_MS, .tick = t->own.tick, .context = t->own.context};
+    const cpl_credentials who = cpl_job_credentials(job);
+    const cpl_s3 s3 = cpl_s3_of_client(job->origin.client);
+    const cpl_s3_target target = {
+        .who = &who, .bucket = cpl_str_of(where->bucket), .key = cpl_str_of(where->key), .wait = &brief};
+    (void)cpl_s3_abort(&s3, &target, upload, NULL);
+}
+
+static void clear_one(const cpl_turn *t, cpl_job *job, cpl_str artifact, cpl_str upload) {
+    for (size_t i = 0; i < job->outputs.count; i++) {
+        const cpl_artifact *output = &job->outputs.items[i];
+        if (output->bucket == NULL || !cpl_str_is(artifact, output->name)) continue;
+        if (upload.n > 0) {
+            take_back(t, job, output, upload);
+        } else if (job->stored.bucket == NULL) {
+            job->stored = (cpl_artifact){.bucket = output->bucket, .key = output->key};
+        }
+    }
+}
+
+void cpl_recovery_clear(const cpl_turn *t, cpl_job *job) {
+    const cpl_remains of = {.id = cpl_job_text(job, CPL_JOB_ID), .nonce = cpl_job_text(job, CPL_JOB_NONCE)};
+    cpl_buf artifact, upload;
+    cpl_buf_init(&artifact, 4096);
+    cpl_buf_init(&upload, 4096);
+    for (int i = 0; cpl_journal_remains(job->desk->journal, &of, i, &artifact, &upload, NULL) == CPL_OK; i++) {
+        if (artifact.n == 0) break;
+        clear_one(t, job, cpl_buf_str(&artifact), cpl_buf_str(&upload));
+        cpl_buf_clear(&artifact);
+        cpl_buf_clear(&upload);
+    }
+    cpl_buf_release(&artifact);
+    cpl_buf_release(&upload);
+}
+
 /*
  * With a failure the action ends, and a large state of it should too. Where that lies, and with which keys, stands in
  * no journal, but the service still tells. Without an answer the failure goes all the same: it matters more.
@@ -81,6 +119,7 @@ void cpl_recovery_look_back(const cpl_turn *t, cpl_owed *owed) {
     cpl_status status;
     if (!owed->inherited) return;
     status = cpl_offer_fetch(t, &offer, &job, &failure);
+    if (status == CPL_OK) cpl_recovery_clear(t, job);
     if (status == CPL_OK) cpl_job_sweep(job, owed, false, NULL);
     owed->inherited = status != CPL_OK && cpl_desk_passes(status, &failure);
     cpl_job_free(job);

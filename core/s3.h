@@ -55,6 +55,13 @@ typedef struct cpl_s3_target {
     const cpl_wait *wait; /* may be NULL; the time limit is for the whole call; its progress is kept up to date */
 } cpl_s3_target;
 
+/* Told of an upload in parts, which somebody has to take back if we die meanwhile. */
+typedef struct cpl_s3_witness {
+    void (*begun)(void *context, const char *upload); /* before the first part goes; upload: its id */
+    void (*over)(void *context, const char *upload);  /* it became the object, or was taken back */
+    void *context;
+} cpl_s3_witness;
+
 typedef struct cpl_s3_source {
     cpl_str bytes;
     int fd; /* instead of bytes when from_fd: size bytes from its start */
@@ -62,8 +69,9 @@ typedef struct cpl_s3_source {
     int64_t size;
     cpl_str sha256; /* of the whole, in hexadecimal, when known already; saves reading a file twice */
     cpl_str content_type;
-    cpl_str sse;        /* "aws:kms", "AES256"; absent: what the bucket does by default */
-    cpl_str kms_key_id; /* with "aws:kms" */
+    cpl_str sse;                   /* "aws:kms", "AES256"; absent: what the bucket does by default */
+    cpl_str kms_key_id;            /* with "aws:kms" */
+    const cpl_s3_witness *witness; /* NULL: nobody is */
 } cpl_s3_source;
 
 /*
@@ -79,6 +87,8 @@ cpl_status cpl_s3_get(const cpl_s3 *s3, const cpl_s3_target *target, int fd, int
  * checks, and keeps, the SHA-256 of a whole object and the CRC64NVME of one in parts.
  */
 cpl_status cpl_s3_put(const cpl_s3 *s3, const cpl_s3_target *target, const cpl_s3_source *source, cpl_error *err);
+/* Takes back what was sent of an upload in parts. */
+cpl_status cpl_s3_abort(const cpl_s3 *s3, const cpl_s3_target *target, cpl_str upload_id, cpl_error *err);
 /* *size: the object's bytes. */
 cpl_status cpl_s3_head(const cpl_s3 *s3, const cpl_s3_target *target, int64_t *size, cpl_error *err);
 /* CPL_OK too when there is none. */

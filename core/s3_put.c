@@ -7,6 +7,7 @@
 #define PARTS_MAX 10000
 #define ABORT_MS 10000
 #define OBJECT_HEADERS 3
+#define QUERY_MAX 4096
 #define UPLOAD_ID "InitiateMultipartUploadResult/UploadId"
 #define CRC CPL_CHECKSUM_CRC64NVME
 #define CRC_HEADER CPL_LIT("x-amz-checksum-crc64nvme")
@@ -117,6 +118,7 @@ typedef struct part {
 typedef struct upload {
     s3_session session;
     const cpl_s3_source *source;
+    cpl_buf id;
     cpl_buf query; /* "uploadId=...", encoded */
     int64_t size, part_size;
     int count, begun; /* parts */
@@ -126,6 +128,11 @@ typedef struct upload {
     cpl_error *err;
 } upload;
 
+static void write_query(cpl_buf *out, cpl_str upload_id) {
+    cpl_buf_adds(out, "uploadId=");
+    cpl_buf_add_uri(out, upload_id, false);
+}
+
 static cpl_status read_upload_id(upload *u, const cpl_http_response *response) {
     cpl_xml *xml = NULL;
     cpl_str id;
@@ -133,8 +140,8 @@ static cpl_status read_upload_id(upload *u, const cpl_http_response *response) {
     if (status != CPL_OK) return status;
     id = cpl_xml_text(xml, cpl_xml_find(xml, UPLOAD_ID));
     if (id.n == 0) status = cpl_fail(u->err, CPL_PROTOCOL, "the answer has no upload id");
-    cpl_buf_adds(&u->query, "uploadId=");
-    cpl_buf_add_uri(&u->query, id, false);
+    cpl_buf_addv(&u->id, id);
+    write_query(&u->query, id);
     cpl_xml_free(xml);
     return status == CPL_OK ? cpl_buf_status(&u->query, "the upload id", u->err) : status;
 }
@@ -266,23 +273,32 @@ static cpl_status finish_upload(upload *u, cpl_str parts) {
     return status;
 }
 
-/* Takes back what was sent; the caller's tick may have said stop, but this must still go out. */
-static void abort_upload(const upload *u) {
-    cpl_wait brief = {.timeout_ms = ABORT_MS};
-    cpl_s3_target target = *u->session.target;
-    s3_request r = {.method = "DELETE",
-                    .operation = "AbortMultipartUpload",
-                    .query = cpl_buf_str(&u->query),
-                    .sha256 = S3_EMPTY_SHA256,
-                    .status = 204};
+cpl_status cpl_s3_abort(const cpl_s3 *s3, const cpl_s3_target *target, cpl_str upload_id, cpl_error *err) {
+    s3_request r = {.method = "DELETE", .operation = "AbortMultipartUpload", .sha256 = S3_EMPTY_SHA256, .status = 204};
     s3_session session;
     s3_exchange x;
-    target.wait = &brief;
-    s3_session_init(&session, u->session.s3, &target);
-    CPL_COPY(session.region, cpl_str_of(u->session.region));
+    cpl_buf query;
+    cpl_status status;
+    cpl_buf_init(&query, QUERY_MAX);
+    write_query(&query, upload_id);
+    status = cpl_buf_status(&query, "the upload id", err);
+    r.query = cpl_buf_str(&query);
+    s3_session_init(&session, s3, target);
     s3_exchange_init(&x, &session, &r);
-    (void)s3_send(&x, NULL);
+    if (status == CPL_OK) status = s3_send(&x, err);
     s3_exchange_release(&x);
+    cpl_buf_release(&query);
+    return status;
+}
+
+/* The caller's tick may have said stop, but this must still go out. */
+static cpl_status abort_upload(const upload *u) {
+    cpl_wait brief = {.timeout_ms = ABORT_MS};
+    cpl_s3 s3 = *u->session.s3;
+    cpl_s3_target target = *u->session.target;
+    s3.region = cpl_str_of(u->session.region); /* where the bucket was found */
+    target.wait = &brief;
+    return cpl_s3_abort(&s3, &target, cpl_buf_str(&u->id), NULL);
 }
 
 static int64_t part_size_of(const cpl_s3 *s3, int64_t size) {
@@ -306,6 +322,17 @@ static cpl_status send_parts(upload *u) {
     return status;
 }
 
+/* All of it arrives, or nothing of it is left. */
+static cpl_status send_and_settle(upload *u) {
+    const cpl_s3_witness *witness = u->source->witness;
+    const char *id = cpl_buf_cstr(&u->id);
+    cpl_status status;
+    if (witness) witness->begun(witness->context, id);
+    status = send_parts(u);
+    if ((status == CPL_OK || abort_upload(u) == CPL_OK) && witness) witness->over(witness->context, id);
+    return status;
+}
+
 static cpl_status put_parts(const cpl_s3 *s3, const cpl_s3_target *target, const cpl_s3_source *source, int64_t size,
                             cpl_error *err) {
     upload u = {.source = source, .size = size, .part_size = part_size_of(s3, size), .err = err};
@@ -316,12 +343,11 @@ static cpl_status put_parts(const cpl_s3 *s3, const cpl_s3_target *target, const
     if (u.noted == NULL) return cpl_fail_nomem(err);
     s3_session_init(&u.session, s3, target);
     s3_session_tell(&u.session, 0, size);
-    cpl_buf_init(&u.query, 4096);
+    cpl_buf_init(&u.id, QUERY_MAX);
+    cpl_buf_init(&u.query, QUERY_MAX);
     status = begin_upload(&u);
-    if (status == CPL_OK) {
-        status = send_parts(&u);
-        if (status != CPL_OK) abort_upload(&u);
-    }
+    if (status == CPL_OK) status = send_and_settle(&u);
+    cpl_buf_release(&u.id);
     cpl_buf_release(&u.query);
     for (int i = 0; i < u.count; i++) cpl_free(u.noted[i]);
     cpl_free(u.noted);

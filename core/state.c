@@ -179,6 +179,15 @@ static cpl_status no_place(const cpl_job *job, cpl_str state, cpl_error *err) {
                        state.n, CPL_CONTINUATION_STATE_MAX, why);
 }
 
+/* If this process ends before a token tells of it, the next one removes it. */
+static void note_state(const cpl_job *job, const cpl_artifact *where) {
+    const cpl_remains what = {.id = cpl_job_text(job, CPL_JOB_ID),
+                              .nonce = cpl_job_text(job, CPL_JOB_NONCE),
+                              .artifact = where->name,
+                              .upload = ""};
+    if (!is_at(&job->stored, where)) (void)cpl_journal_note(job->desk->journal, &what, NULL);
+}
+
 cpl_status cpl_job_keep_state(cpl_job *job, cpl_str state, char digest[CPL_SHA256_HEX_SIZE], cpl_continuation *out,
                               const cpl_wait *wait, cpl_error *err) {
     cpl_artifact *where = find_place(job), place;
@@ -191,6 +200,7 @@ cpl_status cpl_job_keep_state(cpl_job *job, cpl_str state, char digest[CPL_SHA25
     out->bucket = cpl_str_of(where->bucket);
     out->key = cpl_str_of(where->key);
     if (job->rehearsal) return CPL_OK;
+    note_state(job, where);
     place = (cpl_artifact){.bucket = where->bucket, .key = where->key};
     status = store(job, &place, state, out, wait, err);
     job->stored = place; /* of one that failed there may be some */

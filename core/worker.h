@@ -73,6 +73,9 @@ cpl_status cpl_recovery_load(cpl_worker *worker, cpl_error *err);
 /* Before an inherited failure is sent: asks the service what the action's last job left in the artifact store. */
 void cpl_recovery_look_back(const cpl_turn *t, cpl_owed *owed);
 
+/* Takes back what the job's earlier worker was uploading, and finds a state of which no token tells. */
+void cpl_recovery_clear(const cpl_turn *t, cpl_job *job);
+
 /* Copies the offer's texts. */
 cpl_status cpl_offer_add(cpl_worker *worker, const cpl_offer *offer, cpl_error *err);
 /* Asks the service for the job of one. */

@@ -199,6 +199,49 @@ TEST(t_journal__damage_is_found_and_the_file_set_aside) {
     CHECK(cpl_tree_remove(AT_FDCWD, room));
 }
 
+/* "artifact:upload " for each. */
+static const char *remains_of(cpl_journal *journal, const char *id) {
+    static char text[500];
+    const cpl_remains of = {.id = id, .nonce = "1"};
+    cpl_buf artifact, upload;
+    text[0] = '\0';
+    cpl_buf_init(&artifact, 100);
+    cpl_buf_init(&upload, 100);
+    for (int i = 0; cpl_journal_remains(journal, &of, i, &artifact, &upload, NULL) == CPL_OK && artifact.n > 0; i++) {
+        size_t n = strlen(text);
+        snprintf(text + n, sizeof text - n, "%s:%s ", cpl_buf_cstr(&artifact), cpl_buf_cstr(&upload));
+        cpl_buf_clear(&artifact);
+        cpl_buf_clear(&upload);
+    }
+    cpl_buf_release(&artifact);
+    cpl_buf_release(&upload);
+    return text;
+}
+
+TEST(t_journal__what_is_in_the_artifact_store_is_known_until_the_job_is_over) {
+    const cpl_remains state = {"a", "1", "Made", ""}, upload = {"a", "1", "Made", "u"}, others = {"b", "1", "Log", ""};
+    bool fresh;
+    NEED(open_room());
+    cpl_journal *journal = open_at("j.db", 0);
+    NEED(journal);
+    CHECK(take(journal, "a", 1, &fresh) == CPL_OK && mark(journal, "a", CPL_ENTRY_RUNNING) == CPL_OK);
+    CHECK(take(journal, "b", 1, &fresh) == CPL_OK && mark(journal, "b", CPL_ENTRY_DELIVERED) == CPL_OK);
+    CHECK(cpl_journal_note(journal, &state, NULL) == CPL_OK && cpl_journal_note(journal, &upload, NULL) == CPL_OK);
+    CHECK(cpl_journal_note(journal, &others, NULL) == CPL_OK && cpl_journal_note(journal, &state, NULL) == CPL_OK);
+    CHECK_STR(remains_of(journal, "a"), "Made: Made:u ");
+    CHECK_STR(remains_of(journal, "b"), "Log: ");
+    cpl_journal_close(journal);
+    journal = open_at("j.db", 1);
+    NEED(journal);
+    CHECK_STR(remains_of(journal, "b"), "");
+    CHECK(cpl_journal_strike(journal, &upload, NULL) == CPL_OK);
+    CHECK_STR(remains_of(journal, "a"), "Made: ");
+    CHECK(cpl_journal_note(NULL, &state, NULL) == CPL_OK && cpl_journal_strike(NULL, &state, NULL) == CPL_OK);
+    CHECK_STR(remains_of(NULL, "a"), "");
+    cpl_journal_close(journal);
+    CHECK(cpl_tree_remove(AT_FDCWD, room));
+}
+
 /* Trouble of the machine while it is looked at is no damage: what is owed stands in it. */
 TEST(t_journal__one_that_could_not_be_read_is_not_set_aside) {
     cpl_journal *journal;

@@ -166,14 +166,14 @@ TEST(t_state__one_goes_also_when_others_report_the_job) {
 }
 
 /* The journal of a worker that was killed: the job ran, or failed and that was not delivered. */
-static bool leave(const cpl_job *job, cpl_entry_state state) {
+static bool leave(const cpl_job *job, cpl_entry_state state, const char *type) {
     cpl_journal *journal = NULL;
     bool fresh = false;
     char result[256];
     cpl_entry entry = {.id = cpl_job_text(job, CPL_JOB_ID),
                        .nonce = cpl_job_text(job, CPL_JOB_NONCE),
                        .state = CPL_ENTRY_RUNNING,
-                       .type = "of a worker before",
+                       .type = type,
                        .taken_ms = cpl_clock_wall_ms(),
                        .operation = "PutJobFailureResult",
                        .result = result};
@@ -198,7 +198,7 @@ TEST(t_state__one_goes_also_when_the_worker_was_killed) {
         CHECK(later(x.job, large('a')));
         NEED(follow(&x));
         CHECK(stored(&x) == LARGE);
-        NEED(leave(x.job, states[i]));
+        NEED(leave(x.job, states[i], "of a worker before"));
         options.journal = in_room("jobs.db");
         NEED(cpl_worker_new(&next, x.s.client, &options, &err) == CPL_OK);
         CHECK(cpl_worker_add(next, &maker, NULL, &err) == CPL_OK);
@@ -208,6 +208,41 @@ TEST(t_state__one_goes_also_when_the_worker_was_killed) {
         cpl_worker_free(next);
         close_worker(&x);
     }
+}
+
+#define TYPE                                                                                                    \
+    "{\"actionTypeId\":{\"owner\":\"Custom\",\"category\":\"Build\",\"provider\":\"Maker\",\"version\":\"1\"}," \
+    "\"maxBatchSize\":"
+
+/* The worker was killed while it wrote the action's first. The job is run again, and has no use for it. */
+TEST(t_state__one_of_which_no_token_tells_goes_with_the_job_that_is_run_again) {
+    cpl_worker_options options = {.poll_interval_ms = 10, .work_dir = cpl_str_of(room)};
+    cpl_action_type type = maker;
+    cpl_worker *next = NULL;
+    cpl_journal *journal = NULL;
+    cpl_job *again;
+    line x;
+    NEED(open_worker(&x, BUILD("Make", MADE)));
+    const cpl_remains state = {cpl_job_text(x.job, CPL_JOB_ID), cpl_job_text(x.job, CPL_JOB_NONCE), "Made", ""};
+    char digest[CPL_SHA256_HEX_SIZE];
+    cpl_continuation told = {0};
+    CHECK(cpl_job_keep_state(x.job, cpl_str_of(large('a')), digest, &told, NULL, &err) == CPL_OK);
+    CHECK(stored(&x) == LARGE);
+    NEED(leave(x.job, CPL_ENTRY_RUNNING, TYPE));
+    NEED(cpl_journal_open(&journal, in_room("jobs.db"), 0, &err) == CPL_OK);
+    CHECK(cpl_journal_note(journal, &state, &err) == CPL_OK);
+    cpl_journal_close(journal);
+    options.journal = in_room("jobs.db");
+    type.idempotent = true;
+    NEED(cpl_worker_new(&next, x.s.client, &options, &err) == CPL_OK);
+    CHECK(cpl_worker_add(next, &type, NULL, &err) == CPL_OK);
+    again = next_job(next);
+    NEED(again);
+    CHECK(fail(again) == CPL_OK);
+    CHECK(stored(&x) == 0); /* the job's credentials may not delete */
+    cpl_job_free(again);
+    cpl_worker_free(next);
+    close_worker(&x);
 }
 
 TEST(t_state__without_an_output_artifact_there_is_no_place) {

@@ -15,6 +15,16 @@ local function build(job)
   local run = { id = job.id, nonce = job.nonce, artifact = "made by " .. job.id }
   run.variables = { job = not third_party and job.id or nil }
   note(run)
+  if os.getenv "HANDLER" == "later" then
+    return job:later(("s"):rep(5000))
+  elseif os.getenv "HANDLER" == "large" then
+    local path = job:work_dir() .. "/large"
+    local file <close> = assert(io.open(path, "w"))
+    assert(file:seek("set", (65 << 20) - 1))
+    assert(file:write "e")
+    assert(file:close())
+    return assert(job:output("Binary"):file(path)) and nil
+  end
   local folder = assert(job:input():extract())
   local file <close> = assert(io.open(folder .. "/main.txt"))
   assert(file:read "a" == "hello")

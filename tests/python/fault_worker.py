@@ -53,6 +53,14 @@ def build(job):
     note(run)
     if raises:
         raise RuntimeError(run["message"].partition(": ")[2])
+    if os.environ.get("HANDLER") == "later":
+        return job.later("s" * 5000)
+    if os.environ.get("HANDLER") == "large":
+        path = os.path.join(job.work_dir, "large")
+        with open(path, "wb") as file:
+            file.truncate(65 << 20)
+        job.output("Binary").file(path)
+        return None
     source = job.input().path()
     phase("extracting")
     assert source

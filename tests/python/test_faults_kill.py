@@ -11,10 +11,13 @@ import re
 import shutil
 import signal
 import subprocess
+import urllib.parse
 
 import pytest
 
+import codepipeline
 import sweep
+from host import Host
 
 
 class FirstPoll:
@@ -98,3 +101,53 @@ def traces():
 @pytest.mark.skipif(not traces(), reason="no strace here, or it may not trace")
 def test_killed_at_a_system_call(tmp_path):
     sweep.everywhere(tmp_path, ByStrace, 100)
+
+
+class AtUpload:
+    """Kills the worker when S3 has taken what it uploads, before the worker hears of it."""
+
+    def __init__(self, machine):
+        self.machine, self.inner, self.path, self.deleted = machine, machine.road.answer, None, []
+
+    def __call__(self, method, path, headers, body):
+        reply = self.inner(method, path, headers, body)
+        if method == "DELETE":
+            self.deleted.append((path, reply[0]))
+        elif method == "PUT" and self.path is None:
+            self.path = path
+            self.machine.victim.kill()
+        return reply
+
+
+def strike_upload(folder, language, handler):
+    """A worker that dies in an upload, and the one after it. Answers what S3 was asked to put, and to delete."""
+    with Host(folder, language=language, HANDLER=handler) as machine:
+        killer = machine.road.answer = AtUpload(machine)
+        machine.spawn()
+        assert machine.reap() == -signal.SIGKILL
+        machine.spawn()
+        machine.wait(1)
+        machine.until(lambda: killer.deleted, "nothing was removed")
+        assert machine.stop() == 0
+        machine.judge((0, -signal.SIGKILL))
+        assert machine.bench.state()["status"] == "Failed"
+        where = urllib.parse.unquote(killer.path.partition("?")[0]).lstrip("/").partition("/")
+        try:
+            left = machine.bench.read_object(where[0], where[2])
+        except codepipeline.CodePipelineError as error:
+            assert error.code == "NoSuchKey"
+            left = b""
+        return killer, left
+
+
+@pytest.mark.parametrize("language", ["python", "lua"])
+def test_a_state_that_was_being_written_is_removed_by_the_next_start(language, tmp_path):
+    assert strike_upload(tmp_path, language, "later")[1] == b""
+
+
+@pytest.mark.parametrize("language", ["python", "lua"])
+def test_an_upload_in_parts_is_taken_back_by_the_next_start(language, tmp_path):
+    killer, left = strike_upload(tmp_path, language, "large")
+    upload = killer.path.partition("uploadId=")[2]
+    assert upload and left == b""
+    assert [status for path, status in killer.deleted if path.endswith(f"?uploadId={upload}")] == [204]
