@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from .session import Config, Session, client, set_stream_logger, setup_default_session
 
 __version__ = _core.version
+DEFAULT_SESSION: "Session | None" = None  # what client() makes clients from; None: one is made when it is needed
 
 __all__ = [
     "ActionMetrics",

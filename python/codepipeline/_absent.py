@@ -8,7 +8,6 @@ from . import _core
 _SHAPES = "the shapes are in docs/api.md; in place of botocore's Stubber, codepipeline.testing has an emulator"
 _SHOWN = "credentials are not shown; codepipeline.doctor() says which are used"
 _RESOURCES = "this service has none; keep boto3 for those of others"
-_ONE = "each call of codepipeline.client() makes one; setup_default_session() says from what"
 
 _INSTEAD = {
     # of a client
@@ -36,8 +35,7 @@ _INSTEAD = {
     "get_credentials": _SHOWN,
     "get_available_resources": _RESOURCES,
     "resource": _RESOURCES,
-    "DEFAULT_SESSION": _ONE,
-    "_get_default_session": _ONE,
+    "_get_default_session": "codepipeline.DEFAULT_SESSION; None until it is needed",
 }
 
 

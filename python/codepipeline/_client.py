@@ -336,6 +336,11 @@ class Client:
         """Where its requests go: "eu-west-1"."""
         return self._core.region
 
+    @region.setter
+    def region(self, region):  # scripts note on a boto3 client which region it was made for
+        if region != self.region:
+            raise AttributeError(f"a client keeps its region; here: client.with_options(region={region!r})")
+
     @property
     def endpoint_url(self):
         """The address of the service, as it was given or is the region's."""

@@ -17,7 +17,6 @@ from . import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from typing import Any
 
     from ._service_errors import *  # noqa: F403
@@ -51,6 +50,7 @@ class CodePipelineError(Exception):
     """
 
     status = "STATE"
+    _response: dict[str, Any] | None = None  # made when it is first asked for, and the script's from then on
 
     def __init__(
         self,
@@ -98,6 +98,11 @@ class CodePipelineError(Exception):
     @property
     def response(self) -> dict[str, Any]:
         """The error in the shape of botocore's e.response."""
+        if self._response is None:
+            self._response = self._make_response()
+        return self._response
+
+    def _make_response(self) -> dict[str, Any]:
         metadata: dict[str, Any] = {
             "RequestId": self.request_id or "",
             "HTTPStatusCode": self.http_status,
@@ -107,7 +112,7 @@ class CodePipelineError(Exception):
         if self.exhausted:
             metadata["MaxAttemptsReached"] = True
         return {
-            "Error": {"Code": self.code or type(self).__name__, "Message": self.message},
+            "Error": {"Message": self.message, "Code": self.code or type(self).__name__},
             "ResponseMetadata": metadata,
             **(self.members or {}),
         }
@@ -133,25 +138,28 @@ class ClientError(CodePipelineError):
 
     def __init__(
         self,
-        message: str | Mapping[str, Any] = "",
+        message: str | dict[str, Any] = "",
         operation_name: str | None = None,
         *,
+        error_response: dict[str, Any] | None = None,
         code: str | None = None,
         **details: Any,
     ) -> None:
-        if not isinstance(message, str):  # as in botocore: what e.response is, for tests that raise errors of their own
-            error, metadata = message.get("Error", {}), message.get("ResponseMetadata", {})
+        given = message if error_response is None else error_response
+        if not isinstance(given, str):  # as in botocore: what e.response is, for tests that raise errors of their own
+            error, metadata = given.get("Error", {}), given.get("ResponseMetadata", {})
             details.setdefault("http_status", metadata.get("HTTPStatusCode", 0))
             details.setdefault("request_id", metadata.get("RequestId"))
             details.setdefault("headers", metadata.get("HTTPHeaders"))
-            others = {name: value for name, value in message.items() if name not in ("Error", "ResponseMetadata")}
+            details.setdefault("attempts", metadata.get("RetryAttempts", -1) + 1)
+            details.setdefault("exhausted", metadata.get("MaxAttemptsReached", False))
+            others = {name: value for name, value in given.items() if name not in ("Error", "ResponseMetadata")}
             details.setdefault("members", others or None)
-            text, code = str(error.get("Message", "Unknown")), code or error.get("Code")
-        else:
-            text = message
+            self._response, code = given, code or error.get("Code")
+            given = str(error.get("Message", "Unknown"))
         if operation_name is not None:
             details["operation"] = operation_name
-        super().__init__(text, code=code or self._code, **details)
+        super().__init__(given, code=code or self._code, **details)
         self.args = (str(self),)  # as in botocore, and so in repr()
 
     def __str__(self) -> str:

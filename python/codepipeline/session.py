@@ -121,7 +121,8 @@ def _of_config(config: Any, scheme: str) -> dict[str, Any]:
 
 
 class Session:
-    """Keys, region and profile for the clients made from it.
+    """Keys, region and profile for the clients made from it. botocore_session: one of botocore's, whose credentials
+    these clients use, as long as it renews them.
 
     >>> codepipeline.Session(region_name="us-east-1").client("codepipeline").can_paginate("list_pipelines")
     True
@@ -133,12 +134,14 @@ class Session:
         aws_secret_access_key: str | None = None,
         aws_session_token: str | None = None,
         region_name: str | None = None,
-        botocore_session: None = None,
+        botocore_session: Any = None,
         profile_name: str | None = None,
         aws_account_id: str | None = None,
     ) -> None:
+        self._botocore = botocore_session
         if botocore_session is not None:
-            raise ValueError("botocore_session: there is no botocore here")
+            region_name = region_name or botocore_session.get_config_variable("region")
+            profile_name = profile_name or botocore_session.profile
         self._options: dict[str, Any] = {
             "aws_access_key_id": aws_access_key_id,
             "aws_secret_access_key": aws_secret_access_key,
@@ -183,8 +186,13 @@ class Session:
             aws_secret_access_key=aws_secret_access_key,
             aws_session_token=aws_session_token,
         )
+        if self._botocore is not None and not (aws_access_key_id or self._options["aws_access_key_id"]):
+            options.setdefault("credentials", self._botocore.get_credentials())
         scheme = "http" if str(endpoint_url).startswith("http:") else "https"
         return Client(**{**_of_config(config, scheme), **_given(self._options), **_given(options)})
+
+    def __repr__(self) -> str:
+        return f"Session(region_name={self.region_name!r})"
 
     @property
     def profile_name(self) -> str:
@@ -220,7 +228,13 @@ class Session:
         return _REGIONS.get(partition_name, "").split() if service_name == "codepipeline" else []
 
 
-_default = [Session()]  # what client() uses; changed by setup_default_session() alone
+def _get_default_session() -> Session:
+    """Where boto3 keeps it, so that a test may put it there, or None."""
+    import codepipeline
+
+    if codepipeline.DEFAULT_SESSION is None:
+        codepipeline.DEFAULT_SESSION = Session()
+    return codepipeline.DEFAULT_SESSION
 
 
 def client(*args: Any, **options: Any) -> Client:
@@ -230,7 +244,7 @@ def client(*args: Any, **options: Any) -> Client:
         >>> codepipeline.client("codepipeline").get_pipeline(name="docs")["pipeline"]["version"]
         2
     """
-    return _default[0].client(*args, **options)
+    return _get_default_session().client(*args, **options)
 
 
 def set_stream_logger(name: str = "codepipeline", level: int = 10, format_string: str | None = None) -> None:
@@ -258,4 +272,6 @@ def setup_default_session(**options: Any) -> None:
     >>> codepipeline.client("codepipeline").region
     'us-east-1'
     """
-    _default[0] = Session(**options)
+    import codepipeline
+
+    codepipeline.DEFAULT_SESSION = Session(**options)

@@ -208,6 +208,67 @@ def main(boto3, ClientError):
         aws_access_key_id=keys["AccessKeyId"], aws_secret_access_key=keys["SecretAccessKey"], region_name="us-east-1")
     return session.region_name, len(session.client(service_name="codepipeline").list_pipelines()["pipelines"])
 """,
+    "a scanner of regions": """
+from concurrent.futures import ThreadPoolExecutor
+def main(boto3, ClientError):
+    session, clients, found = boto3.Session(), {}, {}
+    for region in session.get_available_regions("codepipeline")[:0] + ["us-east-1"]:
+        clients[region] = session.client("codepipeline", region_name=region)
+        clients[region].region = region
+    def look(client):
+        for page in client.get_paginator("list_pipelines").paginate():
+            for pipeline in page["pipelines"]:
+                found[f"{client.region}:{pipeline['name']}"] = client
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(look, clients.values()))
+    seen = []
+    for arn in [*sorted(found)[:2], "us-east-1:nobody"]:
+        try:
+            source = clients[arn[:9]].get_pipeline(name=arn[10:])["pipeline"]["stages"][0]["actions"][0]
+            seen.append((arn, source["actionTypeId"]["provider"]))
+        except ClientError as error:
+            seen.append(f"{error.__class__.__name__}[{error.__traceback__.tb_lineno}]: {error.response['Error']}")
+    return seen
+""",
+    "a unit test with mocks": """
+from unittest import mock
+def main(boto3, ClientError):
+    client, seen = boto3.client("codepipeline"), []
+    double = mock.create_autospec(client)
+    double.get_pipeline.return_value = {"pipeline": {"name": "x"}}
+    seen.append(double.get_pipeline(name="a"))
+    double = mock.MagicMock(spec=client)
+    seen.append(hasattr(double, "list_pipelines") and not hasattr(double, "list_everything"))
+    refusal = {"Error": {"Code": "PipelineNotFoundException", "Message": "no", "Type": "Sender"}}
+    with mock.patch.object(client, "get_pipeline", autospec=True) as get_pipeline:
+        get_pipeline.side_effect = client.exceptions.PipelineNotFoundException(refusal, "GetPipeline")
+        try:
+            client.get_pipeline(name="z")
+        except client.exceptions.PipelineNotFoundException as error:
+            seen.append((str(error), error.response, error.response is refusal))
+            error.response["Error"]["Code"] = "another"
+            seen.append(error.response["Error"])
+    with mock.patch.object(boto3, "client") as make, mock.patch.object(boto3, "Session") as session:
+        seen.append((boto3.client("s3") is make(), boto3.Session().client("s3") is session().client()))
+    client.get_pipeline = lambda **params: "a lambda's"
+    seen.append(client.get_pipeline(name="site"))
+    del client.get_pipeline
+    return seen, client.get_pipeline(name="site")["pipeline"]["name"]
+""",
+    "tags by an address made by hand": """
+def main(boto3, ClientError):
+    from botocore.config import Config
+    session = boto3.session.Session()
+    client = session.client("codepipeline", config=Config(retries={"max_attempts": 25, "mode": "standard"}))
+    partition = session.get_partition_for_region(session.region_name)
+    seen = {}
+    for page in client.get_paginator("list_pipelines").paginate():
+        for pipeline in page["pipelines"]:
+            arn = f"arn:{partition}:codepipeline:{session.region_name}:123456789012:{pipeline['name']}"
+            client.tag_resource(resourceArn=arn, tags=[{"key": "managed_by", "value": "us"}])
+            seen[arn] = {tag["key"]: tag["value"] for tag in client.list_tags_for_resource(resourceArn=arn)["tags"]}
+    return seen
+""",
     "a session of a profile": """
 def main(boto3, ClientError):
     session = boto3.session.Session(profile_name="build")
@@ -284,7 +345,7 @@ ABSENT = [
     ("codepipeline.Session().resource('s3')", AttributeError, "keep boto3"),
     ("codepipeline.Session().available_profiles", AttributeError, "codepipeline.doctor()"),
     ("codepipeline.resource('s3')", AttributeError, "keep boto3"),
-    ("codepipeline.DEFAULT_SESSION", AttributeError, "setup_default_session()"),
+    ("codepipeline._get_default_session()", AttributeError, "codepipeline.DEFAULT_SESSION"),
     ("codepipeline.client('s3')", ValueError, "boto3 has 's3'"),
     ("codepipeline.client('codepipeline', verify=False)", ValueError, "always verified"),
     ("codepipeline.Config(conect_timeout=3)", TypeError, 'did you mean "connect_timeout"?'),

@@ -207,6 +207,8 @@ def test_the_names_are_raised_when_botocore_raises_them(monkeypatch):
     "response",
     [
         {"Error": {"Code": "ThrottlingException", "Message": "slow"}},
+        {"Error": {"Code": 400, "Message": "Boom!", "Type": "Sender"}},
+        {"Error": {"Code": "X", "Message": "m"}, "ResponseMetadata": {"MaxAttemptsReached": True, "RetryAttempts": 4}},
         {"Error": {}},
         {},
         {"Error": {"Code": "X", "Message": "m"}, "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "r"}, "a": 1},
@@ -216,14 +218,14 @@ def test_errors_are_made_by_hand_as_in_botocore(both, response):
     made = [module.ClientError(response, "GetPipeline") for module in (botocore_exceptions, codepipeline.exceptions)]
     assert str(made[0]) == str(made[1])
     assert [error.operation_name for error in made] == ["GetPipeline"] * 2
-    for name, value in made[0].response.get("Error", {}).items():
-        assert made[1].response["Error"][name] == value
-    assert made[1].response["ResponseMetadata"]["HTTPStatusCode"] == made[1].http_status
-    assert made[1].response.get("a") == response.get("a")
+    assert made[0].response is made[1].response is response
+    assert made[1].http_status == response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    assert (made[1].members or {}).get("a") == response.get("a")
     theirs, ours = both
     for client in both:
         error = client.exceptions.PipelineNotFoundException(
-            {"Error": {"Code": "PipelineNotFoundException", "Message": "no"}}, operation_name="GetPipeline"
+            error_response={"Error": {"Code": "PipelineNotFoundException", "Message": "no"}},
+            operation_name="GetPipeline",
         )
         with pytest.raises(client.exceptions.ClientError, match="when calling the GetPipeline operation: no"):
             raise error
@@ -266,6 +268,50 @@ def test_a_default_session_is_what_clients_are_made_from(server):
         codepipeline.setup_default_session()
     with pytest.raises(codepipeline.exceptions.NoRegionError):
         codepipeline.client("codepipeline")
+
+
+def test_the_default_session_is_where_boto3_has_it():
+    try:
+        for module in (boto3, codepipeline):
+            module.DEFAULT_SESSION = None
+            assert module.client("codepipeline", "eu-west-3").meta.region_name == "eu-west-3"
+            assert isinstance(module.DEFAULT_SESSION, module.Session)
+            module.DEFAULT_SESSION = module.Session(region_name="eu-west-2")
+            assert module.client("codepipeline").meta.region_name == "eu-west-2"
+            assert repr(module.DEFAULT_SESSION) == "Session(region_name='eu-west-2')"
+    finally:
+        boto3.DEFAULT_SESSION = codepipeline.DEFAULT_SESSION = None
+
+
+def test_a_session_of_botocore_s_lends_its_credentials_and_region(server):
+    from botocore.credentials import RefreshableCredentials
+    from botocore.session import get_session
+
+    answers, _, ours = server
+    answers.say({"pipelines": []})
+
+    def renew():
+        keys = {"access_key": "AKID", "secret_key": "secret", "token": "lent"}
+        return {**keys, "expiry_time": "2999-01-01T00:00:00Z"}
+
+    lender = get_session()
+    lender._credentials = RefreshableCredentials.create_from_metadata(renew(), renew, "sts-assume-role")
+    lender.set_config_variable("region", "eu-west-2")
+    session = codepipeline.Session(botocore_session=lender)
+    assert session.region_name == "eu-west-2"
+    for keys, token in (({}, "lent"), ({"aws_access_key_id": "A", "aws_secret_access_key": "s"}, None)):
+        client, seen = session.client("codepipeline", endpoint_url=ours.endpoint_url, **keys), []
+        client.on("request", seen.append)
+        client.list_pipelines()
+        assert seen[0].headers["authorization"] == "***"
+        assert ("x-amz-security-token" in seen[0].headers) == (token is not None)
+
+
+def test_a_client_may_be_told_the_region_it_has(server):
+    client = codepipeline.client("codepipeline", "eu-west-2", **KEYS)
+    client.region = "eu-west-2"
+    with pytest.raises(AttributeError, match="with_options\\(region='eu-west-1'\\)"):
+        client.region = "eu-west-1"
 
 
 def test_a_session_knows_the_region_a_client_would_find(monkeypatch):
@@ -374,8 +420,6 @@ def test_what_is_not_there_is_refused():
         codepipeline.client("s3")
     with pytest.raises(ValueError, match="always verified"):
         codepipeline.client("codepipeline", "eu-west-1", verify=False)
-    with pytest.raises(ValueError, match="botocore"):
-        codepipeline.Session(botocore_session=object())
     with pytest.raises(TypeError):
         codepipeline.Config(colour="red")
 

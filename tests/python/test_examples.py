@@ -40,7 +40,7 @@ def test_the_example_of(name, demo, monkeypatch, tmp_path, own_logger):
     for variable, value in demo.emulator.environ.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(codepipeline.session, "_default", [codepipeline.Session()])
+    monkeypatch.setattr(codepipeline, "DEFAULT_SESSION", None)
     thing = operator.attrgetter(name)(codepipeline)
     names = {"codepipeline": codepipeline, "client": demo.client, "__file__": os.path.abspath(__file__)}
     names.update(asyncio=asyncio, datetime=datetime, io=io, unittest=unittest)
