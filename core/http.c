@@ -224,6 +224,7 @@ static bool set_callbacks(lane *at) {
     SET(CURLOPT_CLOSESOCKETFUNCTION, on_close);
     SET(CURLOPT_CLOSESOCKETDATA, (void *)at);
     SET(CURLOPT_ERRORBUFFER, at->detail);
+    SET(CURLOPT_CURLU, at->parsed);
     return ok;
 }
 
@@ -249,14 +250,12 @@ static bool set_constants(const cpl_http *http, CURL *easy) {
     SET(CURLOPT_NOPROGRESS, 1L);
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    SET(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
 #if LIBCURL_VERSION_NUM >= 0x075500
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
 #else
     SET(CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    SET(CURLOPT_PATH_AS_IS, 1L); /* what was signed is what is sent */
     SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     SET(CURLOPT_SSL_VERIFYPEER, 1L);
     SET(CURLOPT_SSL_VERIFYHOST, 2L);
@@ -273,6 +272,7 @@ void cpl_lane_free(lane *at) {
     if (at == NULL) return;
     curl_easy_cleanup(at->easy);
     if (at->multi) curl_multi_cleanup(at->multi); /* closes the connections, and so still needs the lane */
+    curl_url_cleanup(at->parsed);
     cpl_buf_release(&at->url);
     cpl_buf_wipe(&at->lines);
     cpl_buf_release(&at->lines);
@@ -288,7 +288,8 @@ lane *cpl_lane_new(const cpl_http *http, bool alone) {
     cpl_buf_init(&at->lines, CPL_HTTP_HEAD_MAX);
     at->multi = alone ? curl_multi_init() : NULL;
     at->easy = at->multi || !alone ? curl_easy_init() : NULL;
-    if (at->easy == NULL || !set_callbacks(at) || !set_constants(http, at->easy)) {
+    at->parsed = at->easy ? curl_url() : NULL;
+    if (at->parsed == NULL || !set_callbacks(at) || !set_constants(http, at->easy)) {
         cpl_lane_free(at);
         return NULL;
     }
@@ -461,39 +462,41 @@ static cpl_status check_request(transfer *t) {
 static char no_accept[] = "Accept:", no_type[] = "Content-Type:", no_expect[] = "Expect:";
 static struct curl_slist suppressed[] = {{no_accept, &suppressed[1]}, {no_type, &suppressed[2]}, {no_expect, NULL}};
 
-/* Builds the list in the lane's own memory; curl_slist_append() would allocate twice for each header. */
+/* From its end, and in the lane's own memory; curl_slist_append() would allocate twice for each header. */
 static struct curl_slist *build_headers(lane *at, const cpl_http_request *request) {
-    size_t total = 0, start = 0;
     struct curl_slist *first = suppressed;
+    size_t total = 0;
     cpl_buf_clear(&at->lines);
     for (size_t i = 0; i < request->header_count; i++) {
         total += request->headers[i].name.n + request->headers[i].value.n + 3;
     }
     (void)cpl_buf_reserve(&at->lines, total); /* so that no line moves */
-    for (size_t i = 0; i < request->header_count && cpl_buf_ok(&at->lines); i++) {
+    for (size_t i = request->header_count; i-- > 0 && cpl_buf_ok(&at->lines);) {
         const cpl_header *header = &request->headers[i];
+        at->nodes[i] = (struct curl_slist){at->lines.p + at->lines.n, first};
+        first = &at->nodes[i];
         cpl_buf_addv(&at->lines, header->name);
         cpl_buf_adds(&at->lines, header->value.n ? ": " : ";"); /* libcurl's way to say "with an empty value" */
         cpl_buf_addv(&at->lines, header->value);
         cpl_buf_addc(&at->lines, '\0');
     }
-    for (size_t i = 0; i < request->header_count && cpl_buf_ok(&at->lines); i++) {
-        at->nodes[i].data = at->lines.p + start;
-        at->nodes[i].next = i + 1 < request->header_count ? &at->nodes[i + 1] : suppressed;
-        start += strlen(at->nodes[i].data) + 1;
-        first = at->nodes;
-    }
     return first;
 }
 
-static bool set_url(lane *at, cpl_str url) {
-    if (at->url.n > 0 && cpl_str_eq(cpl_buf_str(&at->url), url)) return true;
+/* Parsed once for all requests to it, and as it was signed; libcurl would parse a text, and write it, for each. */
+static cpl_status set_url(transfer *t) {
+    lane *at = t->lane;
+    CURLUcode code;
+    if (at->url.n > 0 && cpl_str_eq(cpl_buf_str(&at->url), t->request->url)) return CPL_OK;
     cpl_buf_clear(&at->url);
-    cpl_buf_addv(&at->url, url);
-    if (cpl_buf_ok(&at->url) && curl_easy_setopt(at->easy, CURLOPT_URL, cpl_buf_cstr(&at->url)) == CURLE_OK)
-        return true;
+    cpl_buf_addv(&at->url, t->request->url);
+    if (!cpl_buf_ok(&at->url)) return cpl_buf_status(&at->url, "the URL", t->err);
+    code = curl_url_set(at->parsed, CURLUPART_URL, cpl_buf_cstr(&at->url), CURLU_PATH_AS_IS | CURLU_DISALLOW_USER);
+    curl_easy_setopt(at->easy, CURLOPT_URL, NULL); /* up to 8.5 that is still the one before */
+    if (code == CURLUE_OK) return CPL_OK;
     cpl_buf_clear(&at->url);
-    return false;
+    if (code == CURLUE_OUT_OF_MEMORY) return cpl_fail_nomem(t->err);
+    return cpl_fail(t->err, CPL_INVALID, "the URL cannot be used");
 }
 
 static bool set_method(CURL *easy, const cpl_http_request *request) {
@@ -546,14 +549,13 @@ static bool set_way(const cpl_http *http, const transfer *t) {
 static cpl_status set_request(transfer *t, const cpl_http *http) {
     lane *at = t->lane;
     CURL *easy = at->easy;
-    struct curl_slist *headers = build_headers(at, t->request);
     bool ok = true;
-    cpl_status status = cpl_buf_status(&at->lines, "the request's headers", t->err);
+    cpl_status status = set_url(t);
     if (status) return status;
-    if (!set_url(at, t->request->url) || !set_method(easy, t->request)) return cpl_fail_nomem(t->err);
-    SET(CURLOPT_HTTPHEADER, headers);
-    ok = ok && set_way(http, t) && set_buffers(at, t->request->sink_to_fd || t->request->body_from_fd);
-    return ok ? CPL_OK : cpl_fail_nomem(t->err);
+    SET(CURLOPT_HTTPHEADER, build_headers(at, t->request));
+    ok = ok && set_method(easy, t->request) && set_way(http, t);
+    ok = ok && set_buffers(at, t->request->sink_to_fd || t->request->body_from_fd);
+    return ok ? cpl_buf_status(&at->lines, "the request's headers", t->err) : cpl_fail_nomem(t->err);
 }
 
 /* ---- running it ---- */

@@ -25,7 +25,8 @@ typedef struct lane {
     struct lane *next;
     unsigned generation;
     struct transfer *transfer; /* the one under way; what the callbacks work on */
-    cpl_buf url;               /* what the easy handle is set to */
+    CURLU *parsed;             /* what the easy handle is set to */
+    cpl_buf url;               /* that as it was given */
     cpl_buf lines;             /* the header lines, each with its NUL */
     struct curl_slist nodes[HEADERS_MAX];
     bool bulk;                 /* the easy handle has large buffers */

@@ -113,6 +113,27 @@ TEST(t_http__methods_do_not_leak_into_one_another) {
     stop(&f);
 }
 
+TEST(t_http__each_url_of_a_connection_arrives_as_it_was_written) {
+    static const char *const tails[] = {"/a/../b/./c?d=%2F&e=", "/x%2fy", "/", "/?//..", "/x%2fy"};
+    static const fault_step steps[] = {{.close = true}, {.body = "a"}, {.body = "b"}, {.close = true}, {.body = "c"}};
+    fixture f;
+    start(&f, steps, CPL_COUNT(steps));
+    for (size_t i = 0; i < CPL_COUNT(tails); i++) {
+        char want[64];
+        cpl_http_request request = get(&f);
+        snprintf(f.url, sizeof f.url, "%s%s", fault_server_url(f.server), tails[i]);
+        request.url = cpl_str_of(f.url);
+        CHECK(cpl_http_send(f.http, &request, &f.response, &f.err) == CPL_OK);
+        snprintf(want, sizeof want, "GET %s HTTP/1.1\r\n", tails[i]);
+        CHECK(strncmp(fault_server_request(f.server, i), want, strlen(want)) == 0);
+        request.url = CPL_LIT("http://[::::]/"); /* one that libcurl refuses */
+        CHECK(cpl_http_send(f.http, &request, &f.response, &f.err) == CPL_INVALID);
+        CHECK_STR(f.err.message, "the URL cannot be used");
+    }
+    CHECK(fault_server_connections(f.server) == 3); /* the two that were closed were noticed */
+    stop(&f);
+}
+
 TEST(t_http__files_go_up_and_come_down_from_the_offset_asked_for) {
     static const fault_step steps[] = {{.body = "downloaded"}, {.status = 404, .body = "<Error/>"}};
     int up = temporary_file(), down = temporary_file();
