@@ -5,25 +5,40 @@
  */
 #include "err.h"
 #include "http.h"
+#include "plain.h"
+
+#define HEAD_USUAL 512
 
 static bool is_token(cpl_str name) {
     for (size_t i = 0; i < name.n; i++) {
         char c = name.p[i];
         bool alnum = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
-        if (!alnum && (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL)) return false;
+        if (alnum || c == '-') continue;
+        if (c == '\0' || strchr("!#$%&'*+.^_`|~", c) == NULL) return false;
     }
     return name.n > 0;
 }
 
 cpl_status cpl_http_check_header(const cpl_header *header, cpl_error *err) {
     if (!is_token(header->name)) return cpl_fail(err, CPL_INVALID, "the name of a header cannot be sent");
-    for (size_t i = 0; i < header->value.n; i++) {
-        unsigned char c = (unsigned char)header->value.p[i];
-        if (c >= ' ' && c < 0x7f) continue;
-        return cpl_fail(err, CPL_INVALID, "the header \"%.*s\" has a character that cannot be sent",
-                        (int)header->name.n, header->name.p);
+    if (cpl_is_printable(header->value)) return CPL_OK;
+    return cpl_fail(err, CPL_INVALID, "the header \"%.*s\" has a character that cannot be sent", (int)header->name.n,
+                    header->name.p);
+}
+
+static void add_line(cpl_buf *head, cpl_str name, cpl_str value) {
+    size_t n = name.n + 2 + value.n + 1;
+    char *to = cpl_buf_reserve(head, head->n == 0 && n < HEAD_USUAL ? HEAD_USUAL : n);
+    if (to == NULL) return;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        *to++ = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
     }
-    return CPL_OK;
+    *to++ = ':';
+    *to++ = ' ';
+    if (value.n > 0) memcpy(to, value.p, value.n);
+    to[value.n] = '\n';
+    cpl_buf_commit(head, n);
 }
 
 void cpl_http_head_add(cpl_buf *head, cpl_str line) {
@@ -35,19 +50,10 @@ void cpl_http_head_add(cpl_buf *head, cpl_str line) {
         cpl_buf_truncate(head, head->n - 1);
         cpl_buf_addc(head, ' ');
         cpl_buf_addv(head, cpl_str_trim(line));
+        cpl_buf_addc(head, '\n');
     } else if (colon < line.n && name.n > 0) {
-        char *to = cpl_buf_reserve(head, name.n);
-        for (size_t i = 0; to && i < name.n; i++) {
-            char c = name.p[i];
-            to[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-        }
-        cpl_buf_commit(head, name.n);
-        cpl_buf_add(head, ": ", 2);
-        cpl_buf_addv(head, value);
-    } else {
-        return;
+        add_line(head, name, value);
     }
-    cpl_buf_addc(head, '\n');
 }
 
 /* Takes one line, without its end, off *rest; an empty view when there is none. */

@@ -50,4 +50,17 @@ static inline const char *cpl_skip_plain(const char *p, const char *end, bool *h
     return p;
 }
 
+/* Whether all of it is printable ASCII. */
+static inline bool cpl_is_printable(cpl_str text) {
+    uint64_t odd = 0; /* high bits: of bytes above '~', as they are or with 1 more, and of those below ' ' */
+    size_t i = 0;
+    for (; text.n - i >= 8; i += 8) {
+        uint64_t x = cpl_load8(text.p + i);
+        odd |= x | (x + CPL_EACH(1)) | (x - CPL_EACH(' '));
+    }
+    odd &= CPL_EACH(0x80);
+    for (; i < text.n; i++) odd |= text.p[i] < ' ' || text.p[i] > '~';
+    return odd == 0;
+}
+
 #endif
