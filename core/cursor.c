@@ -189,20 +189,12 @@ static bool slow_number(cpl_cursor *c, cpl_str text) {
     return true;
 }
 
-/* Digits from c->at on; returns how many. *value takes 19 of them, which cannot overflow; *full: there were more. */
-static size_t read_digits(cpl_cursor *c, uint64_t *value, bool *full) {
-    const char *p = c->at;
-    size_t n;
-    for (; p < c->end && *p >= '0' && *p <= '9'; p++) {
-        if (*value >= 1000000000000000000ull) {
-            *full = true;
-        } else {
-            *value = *value * 10 + (uint64_t)(*p - '0');
-        }
-    }
-    n = (size_t)(p - c->at);
+/* Digits from c->at on; returns how many. *value takes in 19 of them; after more it means nothing. */
+static size_t read_digits(cpl_cursor *c, uint64_t *value) {
+    const char *begin = c->at, *p = begin;
+    for (; p < c->end && *p >= '0' && *p <= '9'; p++) *value = *value * 10 + (uint64_t)(*p - '0');
     c->at = p;
-    return n;
+    return (size_t)(p - begin);
 }
 
 static bool read_exponent(cpl_cursor *c, int *out) {
@@ -231,29 +223,27 @@ static bool fast_number(cpl_cursor *c, uint64_t mantissa, int exponent, bool neg
 
 static cpl_token read_number(cpl_cursor *c) {
     const char *begin = c->at;
-    bool negative = *c->at == '-', whole = true, full = false;
+    bool negative = *c->at == '-', whole = true, full;
     uint64_t mantissa = 0;
     int exponent = 0;
-    size_t digits;
+    size_t digits, decimals = 0;
     if (negative) c->at++;
-    digits = read_digits(c, &mantissa, &full);
+    digits = read_digits(c, &mantissa);
     if (digits == 0) return fail(c, "bad number");
     if (digits > 1 && begin[negative ? 1 : 0] == '0') return fail(c, "number with a leading zero");
     if (c->at < c->end && *c->at == '.') {
         whole = false;
         c->at++;
-        digits = read_digits(c, &mantissa, &full);
-        if (digits == 0) return fail(c, "bad number");
-        exponent -= (int)(digits > 100000 ? 100000 : digits);
+        decimals = read_digits(c, &mantissa);
+        if (decimals == 0) return fail(c, "bad number");
     }
     if (c->at < c->end && (*c->at == 'e' || *c->at == 'E')) {
-        int power;
         whole = false;
-        if (!read_exponent(c, &power)) return fail(c, "bad number");
-        exponent += power;
+        if (!read_exponent(c, &exponent)) return fail(c, "bad number");
     }
     c->text = (cpl_str){begin, (size_t)(c->at - begin)};
-    if (full || !fast_number(c, mantissa, exponent, negative)) {
+    full = digits + decimals > 19;
+    if (full || !fast_number(c, mantissa, exponent - (int)decimals, negative)) {
         if (!slow_number(c, c->text)) return fail(c, "out of memory");
         if (isinf(c->number)) return fail(c, "number too large");
     }

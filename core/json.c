@@ -67,7 +67,7 @@ void cpl_json_add_number(cpl_buf *buf, double number) {
 
 struct cpl_writer {
     cpl_buf text;
-    cpl_error error; /* of the first call that made no document */
+    const char *wrong; /* what the first call did that made no document */
     int depth;
     uint64_t objects; /* bit d: level d+1 is an object */
     bool need_comma;
@@ -100,12 +100,12 @@ static bool writer_in_object(const cpl_writer *w) {
 }
 
 static void writer_fail(cpl_writer *w, const char *why) {
-    if (w->error.status == CPL_OK) cpl_fail(&w->error, CPL_INVALID, "%s", why);
+    if (w->wrong == NULL) w->wrong = why;
 }
 
 /* Everything a value needs in front of it; false when none may stand here. */
 static bool before_value(cpl_writer *w) {
-    if (w->error.status) return false;
+    if (w->wrong) return false;
     if (writer_in_object(w) && !w->after_key) return writer_fail(w, "a value in an object needs a key"), false;
     if (w->depth == 0 && w->complete) return writer_fail(w, "the document is complete"), false;
     if (w->need_comma && !w->after_key) cpl_buf_addc(&w->text, ',');
@@ -140,7 +140,7 @@ void cpl_write_array(cpl_writer *writer) {
 }
 
 void cpl_write_end(cpl_writer *w) {
-    if (w->error.status) return;
+    if (w->wrong) return;
     if (w->depth == 0 || w->after_key) {
         writer_fail(w, w->after_key ? "a key without a value" : "nothing is open");
         return;
@@ -151,7 +151,7 @@ void cpl_write_end(cpl_writer *w) {
 }
 
 void cpl_write_key(cpl_writer *w, cpl_str key) {
-    if (w->error.status) return;
+    if (w->wrong) return;
     if (!writer_in_object(w) || w->after_key) {
         writer_fail(w, "a key outside an object");
         return;
@@ -206,11 +206,8 @@ void cpl_write_null(cpl_writer *w) {
 
 cpl_status cpl_writer_text(cpl_writer *writer, cpl_str *out, cpl_error *err) {
     *out = (cpl_str){NULL, 0};
-    if (!writer->error.status && !writer->complete) writer_fail(writer, "the document is not complete");
-    if (writer->error.status) {
-        if (err) *err = writer->error;
-        return writer->error.status;
-    }
+    if (!writer->complete) writer_fail(writer, "the document is not complete");
+    if (writer->wrong) return cpl_fail(err, CPL_INVALID, "%s", writer->wrong);
     if (!cpl_buf_ok(&writer->text)) return cpl_buf_status(&writer->text, "the document", err);
     *out = cpl_buf_str(&writer->text);
     return CPL_OK;
