@@ -193,7 +193,7 @@ static int client_endpoint_url(lua_State *L) {
 
 static void push_headers(lua_State *L, const cpl_reply *reply) {
     cpl_str name, value;
-    lua_newtable(L);
+    lua_createtable(L, 0, 8);
     for (size_t i = 0; cpl_reply_header(reply, i, &name, &value); i++) {
         lua_pushlstring(L, name.p, name.n);
         lua_pushlstring(L, value.p, value.n);

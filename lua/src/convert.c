@@ -109,20 +109,32 @@ void write_value(lua_State *L, int index, cpl_writer *writer) {
 
 /* ---- JSON to Lua ---- */
 
+/* How many entries the last list and the last object had: the next one is made as large, and need not grow. */
+typedef struct room {
+    uint8_t items, members;
+} room;
+
 typedef struct source {
     lua_State *L;
     cpl_cursor *cursor;
-    int names; /* index of a table: the model's member names as strings, each made when first met */
+    int names;   /* index of a table: the model's member names as strings, each made when first met */
+    room *rooms; /* for each of these names, and before them for all others */
 } source;
 
-static bool push_value(const source *from);
+static uint8_t least(lua_Integer n) {
+    return n < UINT8_MAX ? (uint8_t)n : UINT8_MAX;
+}
 
-static bool push_array(const source *from) {
-    lua_newtable(from->L);
-    for (lua_Integer i = 1; cpl_cursor_next(from->cursor) != CPL_TOKEN_ARRAY_END; i++) {
-        if (!push_value(from)) return false;
-        lua_rawseti(from->L, -2, i);
+static bool push_value(const source *from, room *own);
+
+static bool push_array(const source *from, room *own) {
+    lua_Integer n = 0;
+    lua_createtable(from->L, own->items, 0);
+    while (cpl_cursor_next(from->cursor) != CPL_TOKEN_ARRAY_END) {
+        if (!push_value(from, own)) return false;
+        lua_rawseti(from->L, -2, ++n);
     }
+    own->items = least(n);
     return true;
 }
 
@@ -138,24 +150,27 @@ static void push_key(const source *from) {
     lua_rawseti(L, from->names, cursor->member + 1);
 }
 
-static bool push_object(const source *from) {
-    lua_createtable(from->L, 0, 4);
-    while (cpl_cursor_next(from->cursor) == CPL_TOKEN_KEY) {
+static bool push_object(const source *from, room *own) {
+    lua_Integer n = 0;
+    lua_createtable(from->L, 0, own->members);
+    for (; cpl_cursor_next(from->cursor) == CPL_TOKEN_KEY; n++) {
+        room *below = &from->rooms[from->cursor->member + 1];
         push_key(from);
         cpl_cursor_next(from->cursor);
-        if (!push_value(from)) return false;
+        if (!push_value(from, below)) return false;
         lua_rawset(from->L, -3);
     }
+    own->members = least(n);
     return from->cursor->token == CPL_TOKEN_OBJECT_END;
 }
 
 /* The value whose token is current. False, with something on the stack, when that is CPL_TOKEN_ERROR or leads to it. */
-static bool push_value(const source *from) {
+static bool push_value(const source *from, room *own) {
     lua_State *L = from->L;
     const cpl_cursor *cursor = from->cursor;
     switch (cursor->token) {
-    case CPL_TOKEN_OBJECT: luaL_checkstack(L, 4, "the document is too deep"); return push_object(from);
-    case CPL_TOKEN_ARRAY: luaL_checkstack(L, 4, "the document is too deep"); return push_array(from);
+    case CPL_TOKEN_OBJECT: luaL_checkstack(L, 4, "the document is too deep"); return push_object(from, own);
+    case CPL_TOKEN_ARRAY: luaL_checkstack(L, 4, "the document is too deep"); return push_array(from, own);
     case CPL_TOKEN_STRING: lua_pushlstring(L, cursor->text.p, cursor->text.n); return true;
     case CPL_TOKEN_INTEGER: lua_pushinteger(L, (lua_Integer)cursor->integer); return true;
     case CPL_TOKEN_NUMBER:
@@ -167,22 +182,33 @@ static bool push_value(const source *from) {
     }
 }
 
-static void push_names(lua_State *L) {
+/* Pushes names; both are kept with the Lua state, for all documents. */
+static room *push_names(lua_State *L) {
     static const char key = 'k';
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TTABLE) return;
-    lua_pop(L, 1);
-    lua_createtable(L, (int)cpl_model_name_count(), 0);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+    room *rooms;
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) != LUA_TUSERDATA) {
+        size_t count = cpl_model_name_count();
+        lua_pop(L, 1);
+        memset(lua_newuserdatauv(L, (count + 1) * sizeof(room), 1), 0, (count + 1) * sizeof(room));
+        lua_createtable(L, (int)count, 0);
+        lua_setiuservalue(L, -2, 1);
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+    }
+    rooms = lua_touserdata(L, -1);
+    lua_getiuservalue(L, -1, 1);
+    lua_replace(L, -2);
+    return rooms;
 }
 
 bool try_document(lua_State *L, cpl_cursor *cursor) {
-    source from = {L, cursor, 0};
+    source from = {L, cursor, 0, NULL};
+    room own = {0, 4}; /* the answer's metadata comes to it */
     luaL_checkstack(L, 8, "no room for a document");
-    push_names(L);
+    from.rooms = push_names(L);
     from.names = lua_gettop(L);
     cpl_cursor_next(cursor);
-    if (push_value(&from) && cpl_cursor_next(cursor) == CPL_TOKEN_END) {
+    if (push_value(&from, &own) && cpl_cursor_next(cursor) == CPL_TOKEN_END) {
         lua_remove(L, from.names);
         return true;
     }
