@@ -216,15 +216,21 @@ typedef struct memo {
     PyObject *str; /* owned; NULL: nothing yet */
 } memo;
 
+#define MEMOS 64
+#define MEMO_SIZE 64 /* bytes; what is longer hardly comes twice */
+
+/* What one document's values have in common. */
+typedef struct shared {
+    memo memos[MEMOS];
+    PyObject *moment; /* the arguments of the last datetime, (bytes, utc); NULL: there was none */
+} shared;
+
 typedef struct source {
     module_state *state;
     cpl_cursor *cursor;
     bool mask;
-    memo *memos; /* MEMOS of them */
+    shared *shared;
 } source;
-
-#define MEMOS 64
-#define MEMO_SIZE 64 /* bytes; what is longer hardly comes twice */
 
 static PyObject *read_value(const source *from);
 
@@ -236,7 +242,7 @@ static PyObject *read_string(const source *from) {
     cpl_str text = from->cursor->text;
     if (text.n == 0 || text.n > MEMO_SIZE || text.p == from->cursor->scratch) return new_string(text);
     const unsigned char *p = (const unsigned char *)text.p;
-    memo *m = &from->memos[(text.n + p[0] * 3u + p[text.n / 2] * 7u + p[text.n - 1] * 31u) % MEMOS];
+    memo *m = &from->shared->memos[(text.n + p[0] * 3u + p[text.n / 2] * 7u + p[text.n - 1] * 31u) % MEMOS];
     if (!m->str || m->text.n != text.n || memcmp(m->text.p, text.p, text.n) != 0) {
         PyObject *made = new_string(text);
         if (!made) return NULL;
@@ -283,6 +289,19 @@ static PyObject *read_array(const source *from) {
     return list;
 }
 
+/* Takes packed over. The tuple of the one before is used again, as zip() does, unless somebody got hold of it. */
+static PyObject *new_moment(const source *from, PyObject *packed) {
+    PyObject **arguments = &from->shared->moment;
+    if (*arguments && Py_REFCNT(*arguments) == 1) {
+        if (PyTuple_SetItem(*arguments, 0, packed) < 0) return NULL;
+    } else {
+        Py_XDECREF(*arguments);
+        *arguments = PyTuple_Pack(2, packed, from->state->utc);
+        Py_DECREF(packed);
+    }
+    return *arguments ? PyObject_CallObject(from->state->datetime, *arguments) : NULL;
+}
+
 /*
  * Made the way pickle makes one, of ten bytes and the zone: a quarter of what fromtimestamp() takes, and an answer has
  * two in every row.
@@ -303,10 +322,7 @@ static PyObject *read_timestamp(const source *from) {
                                       (unsigned char)(c.microsecond >> 8),
                                       (unsigned char)c.microsecond};
     PyObject *bytes = PyBytes_FromStringAndSize((const char *)packed, sizeof packed);
-    PyObject *moment =
-        bytes ? PyObject_CallFunctionObjArgs(from->state->datetime, bytes, from->state->utc, NULL) : NULL;
-    Py_XDECREF(bytes);
-    return moment;
+    return bytes ? new_moment(from, bytes) : NULL;
 }
 
 static PyObject *not_json(const cpl_cursor *cursor) {
@@ -350,15 +366,16 @@ static PyObject *read_value(const source *from) {
 }
 
 PyObject *convert_read(module_state *state, cpl_cursor *cursor, bool mask) {
-    memo memos[MEMOS] = {{.str = NULL}};
-    source from = {state, cursor, mask, memos};
+    shared common = {.moment = NULL};
+    source from = {state, cursor, mask, &common};
     cpl_cursor_next(cursor);
     PyObject *value = read_value(&from);
     if (value && cpl_cursor_next(cursor) != CPL_TOKEN_END) {
         Py_CLEAR(value);
         not_json(cursor);
     }
-    for (size_t i = 0; i < MEMOS; i++) Py_XDECREF(memos[i].str);
+    for (size_t i = 0; i < MEMOS; i++) Py_XDECREF(common.memos[i].str);
+    Py_XDECREF(common.moment);
     cpl_cursor_release(cursor);
     return value;
 }

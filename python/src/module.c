@@ -225,7 +225,7 @@ static int add_keys(module_state *state) {
     static const char *const texts[KEY_COUNT] = {
         [KEY_RESPONSE_METADATA] = "ResponseMetadata", [KEY_REQUEST_ID] = "RequestId",
         [KEY_HTTP_STATUS] = "HTTPStatusCode",         [KEY_HTTP_HEADERS] = "HTTPHeaders",
-        [KEY_RETRY_ATTEMPTS] = "RetryAttempts",
+        [KEY_RETRY_ATTEMPTS] = "RetryAttempts",       [KEY_LOGGING] = "logging",
     };
     for (int i = 0; i < KEY_COUNT; i++) {
         state->keys[i] = PyUnicode_InternFromString(texts[i]);

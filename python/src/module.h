@@ -17,13 +17,14 @@
 
 #include "../../core/codepipeline.h"
 
-/* Keys of every answer's ResponseMetadata, made once. */
+/* Texts that every call needs, made once: the keys of ResponseMetadata, and a module that may be loaded. */
 typedef enum module_key {
     KEY_RESPONSE_METADATA,
     KEY_REQUEST_ID,
     KEY_HTTP_STATUS,
     KEY_HTTP_HEADERS,
     KEY_RETRY_ATTEMPTS,
+    KEY_LOGGING,
     KEY_COUNT
 } module_key;
 

@@ -85,10 +85,8 @@ static int look(void *context, const cpl_call_event *event) {
 }
 
 /* Whether somebody may have asked for our logger's messages; false with an exception set when it cannot be told. */
-static bool logging_is_loaded(void) {
-    PyObject *name = PyUnicode_InternFromString("logging");
-    PyObject *module = name ? PyImport_GetModule(name) : NULL;
-    Py_XDECREF(name);
+static bool logging_is_loaded(const module_state *state) {
+    PyObject *module = PyImport_GetModule(state->keys[KEY_LOGGING]);
     Py_XDECREF(module);
     return module != NULL;
 }
@@ -115,9 +113,10 @@ bool observe_begin(observe_context *c, PyObject *clients, observe_manner manner,
                    cpl_wait *wait) {
     *c = (observe_context){.observer = {look, c}, .thread = thread, .clients = clients};
     if (count_of(clients) == 0) return true;
+    module_state *state = state_of(client_at(clients, 0));
     bool hooked = hook_of(clients, NULL) != Py_None;
-    if (!hooked && !logging_is_loaded()) return !PyErr_Occurred();
-    PyObject *observe = observe_of(state_of(client_at(clients, 0)));
+    if (!hooked && !logging_is_loaded(state)) return !PyErr_Occurred();
+    PyObject *observe = observe_of(state);
     if (observe && (hooked || logging_is_on(observe))) {
         c->tell = PyObject_GetAttrString(observe, manner == OBSERVE_FIRMLY ? "tell_firmly" : "tell");
     }

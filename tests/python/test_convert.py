@@ -4,7 +4,9 @@
 import collections
 import datetime
 import enum
+import gc
 import json
+import sys
 
 import pytest
 
@@ -178,6 +180,27 @@ def test_timestamps_are_those_of_fromtimestamp_to_the_microsecond(answers, clien
     got = [row["created"] for row in client.list_pipelines()["pipelines"]]
     assert got == [datetime.datetime.fromtimestamp(time, UTC) for time in times]
     assert all(moment.tzinfo is UTC for moment in got)
+
+
+def test_timestamps_are_right_though_somebody_holds_what_they_are_made_of(answers, client):
+    held = []
+
+    def hold(phase, info):
+        young = gc.get_objects(generation=0)
+        held.extend(one for one in young if type(one) is tuple and len(one) == 2 and one[1] is UTC)
+
+    answers.say({"pipelines": [{"name": "p", "created": n, "updated": n + 0.5} for n in range(300)]})
+    often = gc.get_threshold()
+    gc.callbacks.append(hold)
+    gc.set_threshold(1)
+    try:
+        pipelines = client.list_pipelines()["pipelines"]
+    finally:
+        gc.set_threshold(*often)
+        gc.callbacks.remove(hold)
+    assert [p["created"].timestamp() for p in pipelines] == list(range(300))
+    assert [p["updated"].timestamp() for p in pipelines] == [n + 0.5 for n in range(300)]
+    assert len(held) > 10 or sys.version_info >= (3, 12)  # which collects between instructions alone
 
 
 def test_a_timestamp_no_calendar_has_is_a_protocol_error(answers, client):
