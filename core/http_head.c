@@ -76,7 +76,7 @@ cpl_str cpl_http_header(const cpl_http_response *response, const char *wanted) {
     cpl_str rest = cpl_buf_str(&response->head), line;
     size_t n = strlen(wanted);
     while ((line = next_line(&rest)).n > 0) {
-        if (cpl_str_starts(line, wanted) && line.p[n] == ':') return cpl_str_sub(line, n + 2, line.n);
+        if (line.n > n && line.p[n] == ':' && memcmp(line.p, wanted, n) == 0) return cpl_str_sub(line, n + 2, line.n);
     }
     return (cpl_str){NULL, 0};
 }
