@@ -189,7 +189,7 @@ typedef struct cpl_cursor {
     size_t scratch_size;
     uint16_t shape[CPL_JSON_DEPTH_MAX + 1];
     uint16_t last[CPL_JSON_DEPTH_MAX + 1];
-    uint64_t objects; /* bit d: level d+1 is an object */
+    uint64_t objects; /* a bit for each level, the innermost is the lowest: it is an object */
     uint16_t follows[256];
     uint16_t found, next_shape;
     uint8_t expect;

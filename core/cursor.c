@@ -19,12 +19,13 @@ void cpl_cursor_init(cpl_cursor *cursor, cpl_str document) {
 }
 
 void cpl_cursor_init_shape(cpl_cursor *cursor, cpl_str document, uint16_t shape) {
-    /* shape[] and last[] are written before they are read; clearing them would cost more than a small answer */
+    /* the rest of shape[] and last[] is written before it is read; clearing it would cost more than a small answer */
     memset(cursor, 0, offsetof(cpl_cursor, shape));
     memset(cursor->follows, 0, sizeof cursor->follows);
     cursor->start = cursor->at = document.p ? document.p : "";
     cursor->end = cursor->at + document.n;
     cursor->member = -1;
+    cursor->shape[0] = 0;
     cursor->objects = 0;
     cursor->next_shape = shape;
     cursor->expect = VALUE;
@@ -44,10 +45,13 @@ static cpl_token fail(cpl_cursor *c, const char *why) {
     return c->token = CPL_TOKEN_ERROR;
 }
 
-static char peek(cpl_cursor *c) {
-    if (c->at<c->end && * c->at> ' ') return *c->at; /* the service writes no blanks */
+static char skip_blanks(cpl_cursor *c) {
     while (c->at < c->end && (*c->at == ' ' || *c->at == '\n' || *c->at == '\r' || *c->at == '\t')) c->at++;
     return c->at < c->end ? *c->at : '\0';
+}
+
+static inline char peek(cpl_cursor *c) {
+    return c->at<c->end && * c->at> ' ' ? *c->at : skip_blanks(c); /* the service writes no blanks */
 }
 
 /* ---- strings ---- */
@@ -265,7 +269,7 @@ static bool accept_word(cpl_cursor *c, const char *word) {
 }
 
 static bool in_object(const cpl_cursor *c) {
-    return c->depth > 0 && (c->objects >> (c->depth - 1) & 1);
+    return c->objects & 1;
 }
 
 static void after_value(cpl_cursor *c) {
@@ -278,8 +282,7 @@ static cpl_token open_container(cpl_cursor *c, bool object) {
     bool fits = object ? kind == CPL_SHAPE_STRUCTURE || kind == CPL_SHAPE_MAP : kind == CPL_SHAPE_LIST;
     if (c->depth == CPL_JSON_DEPTH_MAX) return fail(c, "more than 64 levels");
     c->at++;
-    c->objects &= ~(1ull << c->depth);
-    if (object) c->objects |= 1ull << c->depth;
+    c->objects = c->objects << 1 | object;
     c->depth++;
     c->shape[c->depth] = fits ? shape : 0; /* not what the model says: handed out untyped rather than lost */
     c->last[c->depth] = (uint16_t)~shape;
@@ -290,6 +293,7 @@ static cpl_token open_container(cpl_cursor *c, bool object) {
 static cpl_token close_container(cpl_cursor *c) {
     bool object = in_object(c);
     c->at++;
+    c->objects >>= 1;
     c->depth--;
     after_value(c);
     return object ? CPL_TOKEN_OBJECT_END : CPL_TOKEN_ARRAY_END;
@@ -434,7 +438,7 @@ static bool is_time(cpl_cursor *c) {
 cpl_token cpl_cursor_next(cpl_cursor *c) {
     uint16_t container;
     for (;;) {
-        container = c->depth > 0 ? c->shape[c->depth] : 0;
+        container = c->shape[c->depth];
         if (c->depth > 0 && !in_object(c)) c->next_shape = cpl_model_shapes[container].value;
         c->token = read_token(c);
         if (c->token != CPL_TOKEN_KEY || type_key(c)) break;
