@@ -496,7 +496,7 @@ static cpl_status set_url(transfer *t) {
     if (code == CURLUE_OK) return CPL_OK;
     cpl_buf_clear(&at->url);
     if (code == CURLUE_OUT_OF_MEMORY) return cpl_fail_nomem(t->err);
-    return cpl_fail(t->err, CPL_INVALID, "the URL cannot be used");
+    return cpl_fail(t->err, CPL_INVALID, "the URL of \"%s\" cannot be used", t->host);
 }
 
 static bool set_method(CURL *easy, const cpl_http_request *request) {

@@ -128,7 +128,7 @@ TEST(t_http__each_url_of_a_connection_arrives_as_it_was_written) {
         CHECK(strncmp(fault_server_request(f.server, i), want, strlen(want)) == 0);
         request.url = CPL_LIT("http://[::::]/"); /* one that libcurl refuses */
         CHECK(cpl_http_send(f.http, &request, &f.response, &f.err) == CPL_INVALID);
-        CHECK_STR(f.err.message, "the URL cannot be used");
+        CHECK_STR(f.err.message, "the URL of \"[::::]\" cannot be used");
     }
     CHECK(fault_server_connections(f.server) == 3); /* the two that were closed were noticed */
     stop(&f);
