@@ -200,6 +200,11 @@ const char *cpl_config_profile_value(const cpl_config *config, const char *profi
     return unless_empty(cpl_profiles_find(&config->profiles, CPL_SECTION_PROFILE, profile, key));
 }
 
+const char *cpl_config_value_beside(const cpl_config *config, const char *profile, const char *key,
+                                    const char *beside) {
+    return unless_empty(cpl_profiles_find_beside(&config->profiles, CPL_SECTION_PROFILE, profile, key, beside));
+}
+
 const char *cpl_config_value(const cpl_config *config, const char *key) {
     return cpl_config_profile_value(config, config->profile, key);
 }

@@ -35,6 +35,8 @@ const char *cpl_config_env(const cpl_config *config, const char *name);
 const char *cpl_config_value(const cpl_config *config, const char *key);
 /* The same of another profile. */
 const char *cpl_config_profile_value(const cpl_config *config, const char *profile, const char *key);
+/* The same, but only if it is in the file that the profile's value of another key, beside, is from. */
+const char *cpl_config_value_beside(const cpl_config *config, const char *profile, const char *key, const char *beside);
 /* A profile of that name is in one of the files, with or without properties. */
 bool cpl_config_has_profile(const cpl_config *config, const char *profile);
 /* A property of "[sso-session x]", NULL when absent or empty; and whether there is such a section. */

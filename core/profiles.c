@@ -47,13 +47,28 @@ bool cpl_profiles_has(const cpl_profiles *profiles, cpl_section_kind kind, const
     return false;
 }
 
-const char *cpl_profiles_find(const cpl_profiles *profiles, cpl_section_kind kind, const char *name, const char *key) {
+/* In the file that beside is from, unless it is NULL. */
+static const cpl_property *find(const cpl_profiles *profiles, cpl_section_kind kind, const char *name, const char *key,
+                                const cpl_property *beside) {
     for (size_t i = profiles->property_count; i-- > 0;) {
         const cpl_property *p = &profiles->properties[i];
-        if (strcmp(p->key, key) == 0 && is_section(profiles, &profiles->sections[p->section], kind, name))
-            return p->value;
+        const cpl_section *s = &profiles->sections[p->section];
+        if (beside && profiles->sections[beside->section].file != s->file) continue;
+        if (strcmp(p->key, key) == 0 && is_section(profiles, s, kind, name)) return p;
     }
     return NULL;
+}
+
+const char *cpl_profiles_find(const cpl_profiles *profiles, cpl_section_kind kind, const char *name, const char *key) {
+    const cpl_property *found = find(profiles, kind, name, key, NULL);
+    return found ? found->value : NULL;
+}
+
+const char *cpl_profiles_find_beside(const cpl_profiles *profiles, cpl_section_kind kind, const char *name,
+                                     const char *key, const char *beside) {
+    const cpl_property *other = find(profiles, kind, name, beside, NULL);
+    const cpl_property *found = other ? find(profiles, kind, name, key, other) : NULL;
+    return found ? found->value : NULL;
 }
 
 /* The list with room for one more; NULL when out of memory, and then list stays as it was. */
@@ -174,7 +189,7 @@ static const struct prefix {
 
 /* "profile x" -> PROFILE and "x"; false when nothing is to be read from a section of that title. */
 static bool read_title(const parser *p, cpl_str title, cpl_section *out, cpl_str *name) {
-    *out = (cpl_section){.kind = CPL_SECTION_PROFILE};
+    *out = (cpl_section){.kind = CPL_SECTION_PROFILE, .file = p->file};
     *name = title;
     if (p->file == CPL_FILE_CREDENTIALS) return is_name(title);
     out->plain = cpl_str_is(title, "default");

@@ -10,6 +10,8 @@
 
 #include "buf.h"
 
+typedef enum cpl_profile_file { CPL_FILE_CONFIG, CPL_FILE_CREDENTIALS } cpl_profile_file;
+
 typedef enum cpl_section_kind {
     CPL_SECTION_PROFILE,
     CPL_SECTION_SSO_SESSION,
@@ -18,6 +20,7 @@ typedef enum cpl_section_kind {
 
 typedef struct cpl_section {
     cpl_section_kind kind;
+    cpl_profile_file file;
     bool prefixed; /* "[profile x]", not "[x]" */
     bool plain;    /* "[default]" of the config file: counts for nothing when it has "[profile default]" too */
     char *name;
@@ -36,8 +39,6 @@ typedef struct cpl_profiles { /* in the order of the text; a later one replaces 
     size_t property_count, property_cap;
 } cpl_profiles;
 
-typedef enum cpl_profile_file { CPL_FILE_CONFIG, CPL_FILE_CREDENTIALS } cpl_profile_file;
-
 void cpl_profiles_init(cpl_profiles *profiles);
 void cpl_profiles_release(cpl_profiles *profiles); /* wipes */
 /*
@@ -49,5 +50,8 @@ cpl_status cpl_profiles_parse(cpl_profiles *profiles, cpl_profile_file file, con
 bool cpl_profiles_has(const cpl_profiles *profiles, cpl_section_kind kind, const char *name);
 /* NULL when absent. */
 const char *cpl_profiles_find(const cpl_profiles *profiles, cpl_section_kind kind, const char *name, const char *key);
+/* The same out of the file alone that has another property of that section, beside. */
+const char *cpl_profiles_find_beside(const cpl_profiles *profiles, cpl_section_kind kind, const char *name,
+                                     const char *key, const char *beside);
 
 #endif

@@ -5,16 +5,23 @@
 
 /* ---- the base: what a profile has of its own ---- */
 
+/* A token is of the key it stands beside: another file's would make a set that nobody gave. */
+static cpl_str read_token(const cpl_config *config, const char *profile) {
+    static const char key[] = "aws_access_key_id";
+    const char *token = cpl_config_value_beside(config, profile, "aws_session_token", key);
+    if (token == NULL) token = cpl_config_value_beside(config, profile, "aws_security_token", key); /* older tools */
+    return cpl_str_of(token);
+}
+
 cpl_status cpl_creds_profile_keys(const cpl_creds_ask *ask, const char *profile, cpl_creds_set **out, cpl_error *err) {
     char place[128];
     cpl_creds_texts texts = {.name = {"aws_access_key_id", "aws_secret_access_key", "aws_session_token"},
                              .place = place,
                              .source = "profile"};
     snprintf(place, sizeof place, "profile \"%.100s\"", profile);
-    for (size_t i = 0; i < CPL_COUNT(texts.name); i++)
+    for (size_t i = 0; i < 2; i++)
         texts.text[i] = cpl_str_of(cpl_config_profile_value(ask->config, profile, texts.name[i]));
-    if (texts.text[0].n > 0 && texts.text[2].n == 0) /* as older tools write it */
-        texts.text[2] = cpl_str_of(cpl_config_profile_value(ask->config, profile, "aws_security_token"));
+    texts.text[2] = read_token(ask->config, profile);
     return cpl_creds_from_texts(&texts, out, err);
 }
 
