@@ -50,6 +50,7 @@ static cpl_status take_over(const cpl_creds_ask *ask, cpl_json *token, const cpl
     if (access.n == 0 || lasts_s < 1 || lasts_s > 366 * 86400.0)
         return cpl_fail(err, CPL_CREDENTIALS, "SSO renewed the token without one, or without an end");
     cpl_time_iso(ask->now_s + (int64_t)lasts_s, until);
+    cpl_json_remove(token, "refreshToken"); /* it is spent; without a new one this was the last renewal */
     if (!cpl_json_set_str(token, "accessToken", access) || !cpl_json_set_cstr(token, "expiresAt", until) ||
         (refresh.n > 0 && !cpl_json_set_str(token, "refreshToken", refresh)))
         return cpl_fail_nomem(err);

@@ -234,6 +234,7 @@ static world sso_world(const char *token) {
 TEST(t_creds_providers__an_sso_token_is_renewed_and_written_back) {
     static const fault_step steps[] = {
         {.body = "{\"accessToken\":\"new\",\"expiresIn\":28800,\"refreshToken\":\"R2\"}"}, {.body = SSO_KEYS}};
+    static const fault_step last[] = {{.body = "{\"accessToken\":\"new\",\"expiresIn\":28800}"}, {.body = SSO_KEYS}};
     world w = sso_world(SSO_TOKEN("2026-01-01T00:10:00Z"));
     char path[600], *text;
     struct stat there;
@@ -253,6 +254,13 @@ TEST(t_creds_providers__an_sso_token_is_renewed_and_written_back) {
               "{\"clientId\":\"C\",\"clientSecret\":\"SECRET\",\"registrationExpiresAt\":\"2027-01-01T00:00:00Z\","
               "\"other\":true,\"accessToken\":\"new\",\"expiresAt\":\"2026-01-01T08:00:00Z\",\"refreshToken\":\"R2\"}");
     CHECK(stat(path, &there) == 0 && (there.st_mode & 0777) == 0600);
+    free(text);
+    world_close(&w);
+    put(SSO_FILE, SSO_TOKEN("2026-01-01T00:10:00Z"));
+    w.steps = last;
+    check_key(&w, "AKSSO");
+    text = test_read_file(path, NULL);
+    CHECK(strstr(text, "new") && strstr(text, "refreshToken") == NULL);
     free(text);
     world_close(&w);
     remove_all(root);
