@@ -117,6 +117,14 @@ static cpl_status check_profile(const cpl_config *config, cpl_error *err) {
                     config->config_path, config->credentials_path);
 }
 
+/* Without it requests that are meant for an endpoint of one's own would go to AWS. */
+static cpl_status check_services(const cpl_config *config, cpl_error *err) {
+    const char *name = cpl_config_value(config, "services");
+    if (name == NULL || cpl_profiles_has(&config->profiles, CPL_SECTION_SERVICES, name)) return CPL_OK;
+    return cpl_fail(err, CPL_CONFIG, "services of profile \"%s\": there is no services section \"%.100s\"",
+                    config->profile, name);
+}
+
 static cpl_status load(cpl_config *config, const cpl_config_world *world, cpl_str profile, cpl_error *err) {
     cpl_status status;
     config->root = cpl_strdup(cpl_str_of(world->root));
@@ -132,7 +140,9 @@ static cpl_status load(cpl_config *config, const cpl_config_world *world, cpl_st
     if (!config->profile || !config->config_path || !config->credentials_path) return cpl_fail_nomem(err);
     status = read_file(config, CPL_FILE_CONFIG, config->config_path, err);
     if (status == CPL_OK) status = read_file(config, CPL_FILE_CREDENTIALS, config->credentials_path, err);
-    return status ? as_config(status, err) : check_profile(config, err);
+    if (status) return as_config(status, err);
+    status = check_profile(config, err);
+    return status ? status : check_services(config, err);
 }
 
 cpl_status cpl_config_load(cpl_config **out, cpl_str profile, cpl_error *err) {

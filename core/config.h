@@ -12,8 +12,8 @@ typedef struct cpl_config cpl_config;
 
 /*
  * profile: which one to read; absent: AWS_PROFILE, AWS_DEFAULT_PROFILE, "default". CPL_CONFIG: a file that is there
- * cannot be read or parsed (with its line), or a profile that was asked for by name is in neither file. Missing files
- * are no error.
+ * cannot be read or parsed (with its line), a profile that was asked for by name is in neither file, or it names a
+ * services section that is not there. Missing files are no error.
  */
 cpl_status cpl_config_load(cpl_config **out, cpl_str profile, cpl_error *err);
 /* The same from another world than the process's own: tests. */

@@ -427,6 +427,13 @@ TEST(t_config__endpoints_are_found_in_the_order_of_the_guide) {
     end();
 }
 
+TEST(t_config__a_services_section_that_is_named_must_be_there) {
+    begin("[default]\nservices = here\n[profile x]\nservices = gone\n[services here]\n", NULL);
+    check_refused("x", "services of profile \"x\": there is no services section \"gone\"");
+    cpl_config_free(load(NULL));
+    end();
+}
+
 TEST(t_config__nested_properties_of_a_services_section_are_found) {
     cpl_config *config;
     begin(WITH_SERVICES, NULL);
