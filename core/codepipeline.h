@@ -545,9 +545,13 @@ const char *cpl_worker_token_wanted(const cpl_worker *worker);
 /* token: what the customer gave you when they connected their pipeline; empty: you have none. */
 cpl_status cpl_worker_give_token(cpl_worker *worker, cpl_str client_id, cpl_str token, cpl_error *err);
 /*
- * Ends polling: cpl_worker_next() returns without a job from now on. Safe from any thread and from a signal handler.
- * Call it once more when the last job was answered: it then sends what is still owed, and gives back what was kept for
- * later.
+ * For who asks for no more jobs, because the worker is stopped or cpl_worker_next() failed, when the last one was
+ * answered: gives back what was kept for later, and sends what is still owed. err tells what happened to that.
+ */
+cpl_status cpl_worker_farewell(cpl_worker *worker, const cpl_wait *wait, cpl_error *err);
+/*
+ * Ends polling: cpl_worker_next() returns without a job from now on, and says farewell each time. Safe from any thread
+ * and from a signal handler.
  */
 void cpl_worker_stop(cpl_worker *worker);
 bool cpl_worker_stopping(const cpl_worker *worker);

@@ -290,9 +290,9 @@ static bool is_left_open(const cpl_job *job, const cpl_error *refusal) {
 }
 
 /* CPL_OK and *ours: it may be handed out. CPL_OK and not: somebody else has it, or it is over. Else: not known yet. */
-static cpl_status acknowledge(turn *t, const cpl_job *job, bool *ours) {
+static cpl_status acknowledge(turn *t, const cpl_job *job, int64_t timeout_ms, bool *ours) {
     const char *operation = job->origin.customer ? "AcknowledgeThirdPartyJob" : "AcknowledgeJob";
-    cpl_wait wait = as_asked(t, ACK_TIMEOUT_MS); /* not t->own: to stop is no reason to leave open whose job it is */
+    cpl_wait wait = as_asked(t, timeout_ms); /* not t->own: to stop is no reason to leave open whose job it is */
     cpl_reply *reply = NULL;
     cpl_json *document = NULL;
     cpl_error failure;
@@ -407,7 +407,7 @@ static void take_ready(turn *t, cpl_job *job, cpl_job **out) {
     }
     if (!fresh) {
         cpl_job_free(job);
-    } else if (acknowledge(t, job, &ours) != CPL_OK) {
+    } else if (acknowledge(t, job, ACK_TIMEOUT_MS, &ours) != CPL_OK) {
         set_aside(worker, job);
     } else if (!ours) {
         (void)cpl_job_mark(job, CPL_ENTRY_DROPPED, NULL); /* else the next start asks, and hears the same */
@@ -420,21 +420,22 @@ static void take_ready(turn *t, cpl_job *job, cpl_job **out) {
     }
 }
 
-/* ---- stopping ---- */
+/* ---- no more jobs ---- */
 
 /* What is ours goes back, what is not stays with the service, and what is owed gets one more try. */
 static void say_farewell(turn *t) {
     cpl_worker *worker = t->worker;
     cpl_wait brief = as_asked(t, FAREWELL_TIMEOUT_MS);
     int64_t next_ms = INT64_MAX;
-    cpl_job *job;
+    cpl_job *job, *polled = worker->ready;
+    worker->ready = NULL;
     while ((job = pop(&worker->kept)) != NULL) hand_back(worker, job);
     worker->kept_count = 0;
-    while ((job = pop(&worker->ready)) != NULL) {
+    while ((job = pop(&polled)) != NULL) {
         bool ours = false;
-        cpl_status status = job->doubtful ? acknowledge(t, job, &ours) : CPL_OK;
-        if (status != CPL_OK) cpl_desk_abandon(worker->desk);
-        if (ours) {
+        if (job->doubtful && acknowledge(t, job, FAREWELL_TIMEOUT_MS, &ours) != CPL_OK) {
+            set_aside(worker, job);
+        } else if (ours) {
             hand_back(worker, job);
         } else {
             cpl_job_free(job);
@@ -518,17 +519,29 @@ cpl_status cpl_worker_rest(cpl_worker *worker, const cpl_wait *wait, cpl_error *
     return CPL_OK;
 }
 
-cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **out, cpl_error *err) {
-    turn t = {.worker = worker, .wait = wait, .err = err};
-    cpl_status status = CPL_OK;
-    *out = NULL;
+static cpl_status begin_turn(turn *t, cpl_worker *worker, const cpl_wait *wait, cpl_error *err) {
+    *t = (turn){.worker = worker, .wait = wait, .err = err};
     cpl_error_clear(err);
-    if (wait) t.own = *wait;
-    t.own.tick = tick_or_stop;
-    t.own.context = &t;
-    cpl_pace_init(&t.pace, &t.own);
+    if (wait) t->own = *wait;
+    t->own.tick = tick_or_stop;
+    t->own.context = t;
+    cpl_pace_init(&t->pace, &t->own);
     cpl_customers_lapse(worker->desk->customers);
-    if (!worker->recovered) status = cpl_recovery_load(worker, err);
+    return worker->recovered ? CPL_OK : cpl_recovery_load(worker, err);
+}
+
+cpl_status cpl_worker_farewell(cpl_worker *worker, const cpl_wait *wait, cpl_error *err) {
+    turn t;
+    cpl_status status = begin_turn(&t, worker, wait, err);
+    say_farewell(&t);
+    cpl_backlog_tell(worker->desk->backlog, wait);
+    return status;
+}
+
+cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **out, cpl_error *err) {
+    turn t;
+    cpl_status status = begin_turn(&t, worker, wait, err);
+    *out = NULL;
     while (status == CPL_OK && *out == NULL && !cpl_worker_stopping(worker)) {
         int64_t next_ms = INT64_MAX;
         cpl_backlog_tell(worker->desk->backlog, wait);

@@ -135,14 +135,19 @@ function Tasks:pass(open, wait, seconds)
   return handle, err
 end
 
+--- Raises an error where a handler, or a function that looks on, wants what only the program may have.
+function Tasks:check_idle()
+  if self.serving then
+    check.misuse "a worker can only be stopped by its handlers, and by functions that look on while it asks"
+  end
+end
+
 --- Takes jobs and has their handlers go on, until none is under way.
 -- @param wanted how many jobs to take at most; math.huge: also while none is under way, until the worker is stopped
 -- @param seconds to wait for one while none is under way
 -- @return whether there were any; or nil and err: no more could be taken, and those under way have ended
 function Tasks:serve(wanted, seconds)
-  if self.serving then
-    check.misuse "a worker can only be stopped by its handlers, and by functions that look on while it asks"
-  end
+  self:check_idle()
   self.serving = true
   local _ <close> = setmetatable({}, {
     __close = function()

@@ -575,6 +575,13 @@ local function take(worker, seconds)
   return handle, handle == nil and err or nil
 end
 
+--- What was not begun goes back, and what is owed is sent once more.
+local function say_farewell(worker)
+  repeat
+    worker.core:farewell()
+  until not tell_token(worker)
+end
+
 --- Takes at most as many jobs as may run at once: waits for one up to seconds (default 1), runs the handlers, and
 -- reports. While they wait for something more jobs are taken.
 -- @return true when a job was handled, false when none came; nil and err for what does not pass by itself
@@ -654,7 +661,8 @@ rehearsal.give_test(Worker, bind, within)
 --- Takes jobs until stop(), SIGTERM or Ctrl-C: what runs is finished and reported, then run() returns true. A second
 -- signal cancels the jobs under way, see job:cancelled(); a third does what it does without a worker. What an earlier
 -- worker left open in the journal comes first.
--- @return true, or nil and err for what does not pass by itself (credentials, an unknown action type)
+-- @return true, or nil and err for what does not pass by itself (credentials, an unknown action type); what was not
+--   begun is given back in both cases
 function Worker:run()
   if child.is_of(self.number) then
     local job = child.job()
@@ -663,20 +671,19 @@ function Worker:run()
   elseif child.here then
     return true
   end
+  self.tasks:check_idle()
   local warning = self.core:warning() or self.forgetful
   if warning then
     self.log("warning", warning)
   end
   local mine = self.core:watch_signals(true)
   local fine, done, err = pcall(self.tasks.serve, self.tasks, math.huge, 1)
-  if fine and done ~= nil then
-    self.core:next(0) -- sends what is still owed
-  end
+  local parted, raised = pcall(say_farewell, self)
   if mine then
     self.core:watch_signals(false)
   end
-  if not fine then
-    error(done, 0)
+  if not (fine and parted) then
+    error(fine and raised or done, 0)
   end
   if done == nil then
     return nil, err

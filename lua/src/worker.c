@@ -206,16 +206,24 @@ static int worker_tally(lua_State *L) {
     return 1;
 }
 
-/* worker:rest(seconds): waits for so long at most, and takes no job */
-static int worker_rest(lua_State *L) {
+static int pass(lua_State *L, cpl_status (*how)(cpl_worker *, const cpl_wait *, cpl_error *), lua_Number seconds) {
     lua_worker *self = check_idle_worker(L);
     lua_turn turn;
-    lua_Number seconds = luaL_checknumber(L, 2);
     lua_getiuservalue(L, 1, 1);
     turn_begin(L, &turn, &self->busy, TURN_FIRMLY, seconds < 0.001 ? 1 : (int64_t)(seconds * 1000));
-    (void)cpl_worker_rest(self->worker, &turn.wait, &turn.err);
+    (void)how(self->worker, &turn.wait, &turn.err);
     turn_end(&turn);
     return 0;
+}
+
+/* worker:rest(seconds): waits for so long at most, and takes no job */
+static int worker_rest(lua_State *L) {
+    return pass(L, cpl_worker_rest, luaL_checknumber(L, 2));
+}
+
+/* worker:farewell(): gives back the jobs that were not begun, and sends what is owed */
+static int worker_farewell(lua_State *L) {
+    return pass(L, cpl_worker_farewell, 1);
 }
 
 /* worker:token_wanted() -> id of a customer | nil */
@@ -726,6 +734,7 @@ static int job_rehearsed_state(lua_State *L) {
 static const luaL_Reg worker_methods[] = {
     {"add", worker_add},
     {"next", worker_next},
+    {"farewell", worker_farewell},
     {"tally", worker_tally},
     {"rest", worker_rest},
     {"token_wanted", worker_token_wanted},

@@ -558,7 +558,7 @@ class Worker(_handlers.Hooked):
         A second signal cancels the jobs, as the end of the grace does; handlers that do not end within five seconds
         more are answered for, see on_shutdown. A third does what it did before run(). What an earlier worker left open
         in the journal comes first. Polls that fail for a reason that passes are logged and repeated;
-        another error ends the run and is raised, after what runs has finished.
+        another error ends the run and is raised, after what runs has finished and what was not begun was given back.
         """
         if IN_CHILD:
             return Summary(dict.fromkeys(("succeeded", "failed", "continued", "unreported"), 0))
@@ -580,7 +580,7 @@ class Worker(_handlers.Hooked):
                 notices.stopping()
                 self._core.dismiss(len(threads))
                 self._drain(threads, notices)
-            self._ask(self._core.next, _PATIENCE)  # hands out nothing any more; sends what the last jobs could not
+                self._ask(self._core.farewell, _PATIENCE)
         return Summary(self._core.tally())
 
     def run_once(self, timeout: float | None = None) -> str | None:

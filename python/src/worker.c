@@ -86,8 +86,16 @@ static PyObject *handed_out(PyObject *self, cpl_job *job, const cpl_error *err) 
     return NULL;
 }
 
-/* feed: jobs go to those in take(), and none is answered here. */
-static PyObject *ask(PyObject *self, PyObject *timeout, bool feed) {
+/* What is asked for: the next job; jobs for those in take(), and none is answered here; no more. */
+typedef enum question { NEXT, FEED, FAREWELL } question;
+
+static cpl_status put_question(cpl_worker *worker, question what, const cpl_wait *wait, cpl_job **job, cpl_error *err) {
+    if (what == FEED) return cpl_worker_feed(worker, wait, err);
+    if (what == FAREWELL) return cpl_worker_farewell(worker, wait, err);
+    return cpl_worker_next(worker, wait, job, err);
+}
+
+static PyObject *ask(PyObject *self, PyObject *timeout, question what) {
     worker_object *worker = (worker_object *)self;
     int64_t timeout_ms;
     if (!module_milliseconds(timeout, &timeout_ms)) return NULL;
@@ -101,8 +109,7 @@ static PyObject *ask(PyObject *self, PyObject *timeout, bool feed) {
     if (!observe_begin(&watch, worker->holds.held, OBSERVE_FIRMLY, &thread, &wait)) return NULL;
     worker->busy = true;
     thread = PyEval_SaveThread();
-    cpl_status status =
-        feed ? cpl_worker_feed(worker->handle, &wait, &err) : cpl_worker_next(worker->handle, &wait, &job, &err);
+    cpl_status status = put_question(worker->handle, what, &wait, &job, &err);
     PyEval_RestoreThread(thread);
     worker->busy = false;
     observe_end(&watch);
@@ -113,11 +120,15 @@ static PyObject *ask(PyObject *self, PyObject *timeout, bool feed) {
 }
 
 static PyObject *worker_next(PyObject *self, PyObject *timeout) {
-    return ask(self, timeout, false);
+    return ask(self, timeout, NEXT);
 }
 
 static PyObject *worker_feed(PyObject *self, PyObject *timeout) {
-    return ask(self, timeout, true);
+    return ask(self, timeout, FEED);
+}
+
+static PyObject *worker_farewell(PyObject *self, PyObject *timeout) {
+    return ask(self, timeout, FAREWELL);
 }
 
 static PyObject *worker_take(PyObject *self, PyObject *unused) {
@@ -199,6 +210,9 @@ static PyMethodDef methods[] = {
     {"feed", worker_feed, METH_O,
      "feed($self, timeout, /)\n--\n\n"
      "next() over and over: hands the jobs to those in take(), and answers what next() would without one."},
+    {"farewell", worker_farewell, METH_O,
+     "farewell($self, timeout, /)\n--\n\n"
+     "Gives back the jobs that were not begun, and sends what is owed; answers what next() would without a job."},
     {"take", worker_take, METH_NOARGS,
      "take($self, /)\n--\n\nWaits for a job of feed(), which Ctrl-C does not end; None when dismissed."},
     {"dismiss", worker_dismiss, METH_O, "dismiss($self, count, /)\n--\n\nSo many in take() get None at the end."},

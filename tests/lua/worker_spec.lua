@@ -343,6 +343,39 @@ describe("a job", function()
   end)
 end)
 
+--- How many calls of an operation the service accepted.
+local function accepted(emulator, operation)
+  local count = 0
+  for _, entry in ipairs(assert(emulator:ledger())) do
+    count = count + (entry.operation == operation and entry.status == 200 and 1 or 0)
+  end
+  return count
+end
+
+describe("a run that ends with an error", function()
+  it("gives back what it kept", function()
+    helper.with_emulator(function(emulator, client)
+      helper.prepare(emulator, client)
+      local action = helper.action("Make", "Build", "Builder", { "Source" })
+      assert(client:create_pipeline { pipeline = helper.pipeline("p", { action }) })
+      local worker <close> = assert(codepipeline.worker(client, { poll_interval = 0.01, log = function() end }))
+      worker:job(BUILDER, function(job)
+        return job:later({ n = 1 }, { after = 600 })
+      end)
+      assert.is_true(worker:step(10))
+      while accepted(emulator, "AcknowledgeJob") < 2 do
+        assert.is_false(worker:step(0.05))
+      end
+      assert(emulator:fault { kind = "access-denied", operation = "PollForJobs" })
+      local done, err = worker:run()
+      assert.is_nil(done)
+      assert.equal("AccessDeniedException", err.code)
+      assert.equal(2, accepted(emulator, "PutJobSuccessResult"))
+      assert.same({ succeeded = 0, failed = 0, continued = 2, unreported = 0 }, worker:summary())
+    end)
+  end)
+end)
+
 describe("memory", function()
   it("comes back under a collector that never rests", function()
     local pause, step = collectgarbage("incremental", 0, 1000, 0), 0

@@ -482,3 +482,22 @@ def test_options_of_shutting_down_are_checked(client):
         codepipeline.Worker(client, on_shutdown="hide")
     with pytest.raises(ValueError, match="not a duration"):
         codepipeline.Worker(client, grace=-1)
+
+
+def test_a_run_that_ends_with_an_error_gives_back_what_it_kept(emulator, client, tmp_path):
+    world = World(emulator, client, tmp_path)
+    world.start(action("Make"))
+    worker = world.worker()
+    worker.job(category="Build", provider="Builder")(lambda job: job.later({"n": 1}, after=600))
+    assert worker.run_once(timeout=10) == "continued"
+    while len(emulator.ledger(operation="AcknowledgeJob", status=200)) < 2:
+        assert worker.run_once(timeout=0.05) is None
+    emulator.fault("access-denied", "PollForJobs")
+    with pytest.raises(codepipeline.CodePipelineError, match="not authorized"):
+        worker.run()
+    results = emulator.ledger(operation="PutJobSuccessResult", status=200)
+    assert [entry["job_id"] for entry in results] == [
+        entry["job_id"] for entry in emulator.ledger(operation="AcknowledgeJob", status=200)
+    ]
+    while len(emulator.ledger(operation="AcknowledgeJob", status=200)) < 3:  # it is not stopped for good
+        assert worker.run_once(timeout=0.05) is None
