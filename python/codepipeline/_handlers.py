@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import functools
 import inspect
 import logging
@@ -230,8 +231,15 @@ class _Loop:
         with self._lock:
             if self._loop is None or self._pid != os.getpid():
                 self._pid, self._loop = os.getpid(), asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="codepipeline-loop", daemon=True).start()
+                threading.Thread(target=_turn, args=(self._loop,), name="codepipeline-loop", daemon=True).start()
             return self._loop
+
+
+def _turn(loop: asyncio.AbstractEventLoop) -> None:
+    """SystemExit and KeyboardInterrupt end a loop, after the coroutine's own handler has got them; the others go on."""
+    while not loop.is_closed():
+        with contextlib.suppress(BaseException):
+            loop.run_forever()
 
 
 _loop = _Loop()
@@ -257,6 +265,7 @@ def _run(job: Job, coroutine: Coroutine[Any, Any, object]) -> object:
         raise SystemUnavailableFailure("the handler was cancelled before the job finished") from None
     finally:
         future.cancel()  # when the wait was interrupted
+        del future  # or what it raised and this frame keep each other, and the worker with its journal
 
 
 # ---- a handler with its hooks ----

@@ -691,7 +691,7 @@ class Worker(_handlers.Hooked):
 
     def _run_plan(self, job: Job, plan: _isolation.Plan) -> str:
         """Runs the handler in a process of its own; raises nothing but KeyboardInterrupt."""
-        name, interrupt = "unreported", None
+        name = "unreported"
         _log.info("%r started", job)
         try:
             name = plan.run(job._core, self._handlers[job._core.action_type].hooks)
@@ -699,33 +699,33 @@ class Worker(_handlers.Hooked):
                 _log.warning("%r: %s", job, job._core.warning)
         except BaseException as error:
             _log.exception("%r: the handler's process", job)
-            if isinstance(error, KeyboardInterrupt):
-                interrupt = error
             if not job._core.answered and not _is_settled(error):
                 name = _report(job, Failure.of(error))
-        _log.info("%r %s", job, name)
-        _free(job)
-        if interrupt:
-            raise interrupt
+            if isinstance(error, KeyboardInterrupt):
+                raise
+        finally:
+            _log.info("%r %s", job, name)
+            _free(job)
         return name
 
     def _work(self, job: Job, handler: Callable[[Job], object]) -> str:
         """Runs the handler and sends the outcome; raises nothing but KeyboardInterrupt."""
-        interrupt = None
         with self._lock:
             self._unanswered[job.id] = job
         _log.info("%r started", job)
         try:
             outcome = decide(job, handler(job))
-        except BaseException as error:
+        except BaseException as error:  # kept in no variable: its traceback would keep the worker, and its journal
             _log.exception("%r: the handler failed", job)
-            outcome = Failure.of(error)
+            name = self._finish(job, Failure.of(error))
             if isinstance(error, KeyboardInterrupt):
-                interrupt = error
+                raise
+            return name
+        return self._finish(job, outcome)
+
+    def _finish(self, job: Job, outcome: Outcome) -> str:
         name = self._settle(job, outcome) if self._claim(job) else "unreported"
         _free(job)
-        if interrupt:
-            raise interrupt
         return name
 
     def __repr__(self) -> str:

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The worker against the emulator, with real pipelines; what Lua shares is in tests/scenarios."""
 
+import asyncio
+import contextlib
+import functools
 import gc
 import hashlib
 import io
@@ -483,25 +486,57 @@ def test_a_job_whose_guard_cannot_be_had_is_given_up_and_the_next_one_runs(world
     assert (summary.succeeded, summary.failed, int(summary)) == (1, 1, 0)
 
 
-def test_a_worker_that_nobody_has_any_more_lets_go_of_its_journal_after_a_failure_too(world, tmp_path, monkeypatch):
+def raise_in(kind, job):
+    raise kind("no")
+
+
+async def raise_later(kind, job):
+    raise kind("no")
+
+
+@pytest.mark.parametrize(
+    ("ending", "kind"),
+    [(raise_in, ValueError), (raise_in, SystemExit), (raise_in, KeyboardInterrupt), (raise_later, ValueError)],
+)
+def test_a_worker_that_nobody_has_any_more_lets_go_of_its_journal(world, tmp_path, monkeypatch, ending, kind):
     """At once, and not when the garbage collector comes: an exception and the frame it is kept in keep each other."""
-    world.start(action("One"))
+    world.start(action("Make"))
     worker = world.worker(journal=tmp_path / "jobs.db")
-
-    @worker.job(category="Build", provider="Builder")
-    def handler(job):
-        raise ValueError("no")
-
+    worker.job(category="Build", provider="Builder")(functools.partial(ending, kind))
     monkeypatch.setattr(logging.getLogger("codepipeline"), "disabled", True)  # what pytest keeps of it has tracebacks
+    gc.collect()
     gc.disable()
     try:
-        assert worker.run_once(timeout=10) == "failed"
+        with contextlib.suppress(KeyboardInterrupt):  # and not within an assert, which would keep the worker
+            worker.run_once(timeout=10)
         gone = weakref.ref(worker)
-        del worker, handler
+        del worker
         assert gone() is None
         world.worker(journal=tmp_path / "jobs.db")
     finally:
         gc.enable()
+    assert world.state()["status"] == "Failed"
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_a_coroutine_that_would_end_the_program_ends_its_job_alone(world, kind):
+    """asyncio lets both end its loop, which is that of all coroutines."""
+    world.start(action("One"), action("Two"), action("Three"))
+    worker, begun = world.worker(concurrency=3), set()
+
+    @worker.job(category="Build", provider="Builder")
+    async def handler(job):
+        begun.add(job.action)
+        if job.action == "One":
+            raise kind("of its own")
+        if job.action == "Two":
+            await asyncio.gather(raise_later(kind, job))  # in a task of its own
+        while len(begun) < 3 or worker._core.running > 1:
+            await asyncio.sleep(0.01)
+        worker.stop()
+
+    summary = worker.run()
+    assert (summary.succeeded, summary.failed, int(summary)) == (1, 2, 0)
 
 
 # ---- many jobs ----
