@@ -70,7 +70,8 @@ static cpl_status prepare(call *c, cpl_str params, unsigned flags) {
     cpl_buf_addv(&c->body, params.n > 0 ? params : CPL_LIT("{}"));
     status = cpl_buf_status(&c->body, "the parameters", c->err);
     if (status) return status;
-    checks = CPL_CHECK_TIME_TEXT | (flags & CPL_CALL_EMPTY_TABLES ? CPL_CHECK_EMPTY_TABLES : 0u);
+    checks = CPL_CHECK_TIME_TEXT | (c->client->stub ? CPL_CHECK_FORM : 0u) |
+             (flags & CPL_CALL_EMPTY_TABLES ? CPL_CHECK_EMPTY_TABLES : 0u);
     status = cpl_model_validate(c->body.p, c->body.n, c->operation->input, checks, c->err);
     if (status == CPL_OK) status = fill_token(c);
     if (status == CPL_OK) status = cpl_uuid_for_logs(c->id, c->err);
@@ -183,8 +184,13 @@ static double seconds_now(void) {
     return (double)cpl_clock_monotonic_ms() / 1000;
 }
 
+/* What a stub answers says nothing of the service's load. */
+static bool is_paced(const call *c) {
+    return c->client->adaptive && c->client->stub == NULL;
+}
+
 static void note_rate(call *c, cpl_status status) {
-    if (!c->client->adaptive || (status != CPL_OK && status != CPL_SERVICE)) return;
+    if (!is_paced(c) || (status != CPL_OK && status != CPL_SERVICE)) return;
     cpl_rate_answered(&c->client->root->rate, c->class == CPL_RETRY_THROTTLING, seconds_now());
 }
 
@@ -220,9 +226,16 @@ cpl_status cpl_call_answer(cpl_call *c, cpl_status status) {
     return ended;
 }
 
+bool cpl_call_stubbed(cpl_call *c) {
+    if (c->canned == NULL) return false;
+    cpl_canned_answer(&c->canned, &c->reply->response);
+    return true;
+}
+
 static cpl_status attempt(call *c) {
     cpl_status status = cpl_call_request(c);
     if (status) return status;
+    if (cpl_call_stubbed(c)) return cpl_call_answer(c, CPL_OK);
     return cpl_call_answer(c, cpl_http_send(c->client->http, &c->request, &c->reply->response, c->err));
 }
 
@@ -249,6 +262,7 @@ bool cpl_call_again(cpl_call *c, cpl_status *status, int64_t *delay_ms) {
     cpl_retry_failure failure = {.class = c->class, .long_poll = is_long_poll(c->operation)};
     bool again;
     *delay_ms = 0;
+    if (c->client->stub) return false; /* the next answer is another call's */
     if (*status == CPL_TIMEOUT && time_is_over(c)) {
         *status = cpl_call_overdue(c);
         return false;
@@ -265,7 +279,7 @@ bool cpl_call_again(cpl_call *c, cpl_status *status, int64_t *delay_ms) {
 
 cpl_status cpl_call_turn(cpl_call *c, int64_t *delay_ms) {
     *delay_ms = 0;
-    if (!c->client->adaptive) return CPL_OK;
+    if (!is_paced(c)) return CPL_OK;
     c->class = CPL_RETRY_NEVER;
     *delay_ms = cpl_rate_take(&c->client->root->rate, seconds_now());
     return fits(c, *delay_ms) ? CPL_OK : cpl_call_overdue(c);
@@ -308,6 +322,7 @@ cpl_status cpl_call_begin(cpl_call *c, cpl_client *client, const cpl_operation *
     cpl_buf_init(&c->trace, TRACE_MAX);
     cpl_trace_add(&c->trace);
     status = cpl_client_check_open(client, err);
+    if (status == CPL_OK && client->stub) status = cpl_stub_take(client->stub, operation, params, &c->canned, err);
     if (status == CPL_OK) status = prepare(c, params, options->flags);
     if (status) return status;
     c->reply = cpl_reply_new(operation->output);
@@ -346,6 +361,8 @@ cpl_status cpl_call_end(cpl_call *c, cpl_status status, cpl_reply **out, cpl_rep
         }
     }
     c->reply = NULL;
+    if (c->canned) cpl_stub_put_back(c->client->stub, c->canned); /* it never came so far */
+    c->canned = NULL;
     drop_credentials(c);
     cpl_buf_wipe(&c->body);
     cpl_buf_release(&c->body);

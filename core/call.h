@@ -9,6 +9,7 @@
 #include "client.h"
 #include "reply.h"
 #include "retry.h"
+#include "stub.h"
 
 typedef struct cpl_call {
     cpl_client *client;
@@ -22,6 +23,7 @@ typedef struct cpl_call {
     cpl_buf trace; /* empty outside of Lambda */
     cpl_reply *reply;
     cpl_error *err;
+    cpl_canned *canned; /* instead of sending; NULL: none, or its answer is in reply */
     /* the attempt under way, or the last one */
     const cpl_creds_set *set; /* while request views it */
     cpl_http_request request;
@@ -47,6 +49,8 @@ cpl_status cpl_call_begin(cpl_call *call, cpl_client *client, const cpl_operatio
 cpl_status cpl_call_turn(cpl_call *call, int64_t *delay_ms);
 /* Gets credentials, which may take a while, and fills call->request with what is to be sent, into reply->response. */
 cpl_status cpl_call_request(cpl_call *call);
+/* Whether a stub answered instead: nothing is to be sent, the answer is in reply. */
+bool cpl_call_stubbed(cpl_call *call);
 /* The request ended with status: judges the answer. */
 cpl_status cpl_call_answer(cpl_call *call, cpl_status status);
 /* After a failure: whether to try again, *delay_ms from now either way; false with *status settled. */

@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "err.h"
+#include "stub.h"
 
 #define READ_TIMEOUT_MS 60000
 #define RESPONSE_LIMIT (64u << 20)
@@ -93,7 +94,7 @@ static cpl_status set_credentials(cpl_client *client, const cpl_client_options *
         .given = {options->access_key_id, options->secret_access_key, options->session_token},
         .skew_s = client->correct_clock ? &client->skew_s : NULL,
         .source = options->source,
-        .anonymous = options->anonymous,
+        .anonymous = options->anonymous || options->stub,
         .fips = options->use_fips_endpoint,
         .dual_stack = options->use_dualstack_endpoint,
         .region = cpl_setting_find(client->config, CPL_SETTING_REGION, options->region).value};
@@ -247,6 +248,11 @@ static cpl_status set_up(cpl_client *client, const cpl_client_options *options, 
     return status;
 }
 
+static void use_stub(cpl_client *client, cpl_stub *stub) {
+    client->stub = stub;
+    if (stub) cpl_stub_retain(stub);
+}
+
 /* ---- the object ---- */
 
 cpl_status cpl_client_new(cpl_client **out, const cpl_client_options *options, cpl_error *err) {
@@ -258,6 +264,7 @@ cpl_status cpl_client_new(cpl_client **out, const cpl_client_options *options, c
     atomic_init(&client->references, 1);
     client->root = client;
     client->whose = client;
+    use_stub(client, options ? options->stub : NULL);
     status = set_up(client, options ? options : &defaults, err);
     if (status == CPL_OK) {
         *out = client;
@@ -286,6 +293,7 @@ void cpl_client_free(cpl_client *client) {
     cpl_free(client->url);
     cpl_free(client->override_url);
     cpl_free(client->s3_endpoint_url);
+    cpl_stub_free(client->stub);
     cpl_client_free(client->parent);
     cpl_free(client);
 }
@@ -381,19 +389,20 @@ static cpl_status set_up_view(cpl_client *view, const cpl_client *from, const cp
     cpl_status status = check_overrides(options, err);
     if (status) return status;
     copy_limits(view, from, options);
+    use_stub(view, options->stub ? options->stub : from->stub);
     view->config = from->config;
     view->signer = from->signer;
     view->http = from->http;
     view->watch = cpl_watch_new();
     if (view->watch == NULL) return cpl_fail_nomem(err);
     view->own_creds = given.access_key_id.n > 0 || given.secret_access_key.n > 0 || given.session_token.n > 0 ||
-                      options->source.keys || options->anonymous;
+                      options->source.keys || options->anonymous || options->stub;
     if (view->own_creds) {
         const cpl_creds_options creds = {.config = view->config,
                                          .skew_s = view->correct_clock ? &view->root->skew_s : NULL,
                                          .given = given,
                                          .source = options->source,
-                                         .anonymous = options->anonymous};
+                                         .anonymous = options->anonymous || options->stub};
         status = cpl_creds_open(&view->creds, &creds, err);
         if (status) return status;
     } else {

@@ -37,6 +37,7 @@ struct cpl_client {
     size_t response_limit;
     cpl_retry_policy retry;
     bool adaptive;      /* the root's rate counts */
+    cpl_stub *stub;     /* answers in the service's place; NULL: none */
     bool correct_clock; /* skew_s is learnt */
     /* the root's alone */
     cpl_retry_quota quota;

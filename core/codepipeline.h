@@ -58,7 +58,8 @@ cpl_str cpl_str_of(const char *text);
     X(STATE, "the object is closed, or not in a state that allows this")    \
     X(IO, "a file or the operating system failed")                          \
     X(ARCHIVE, "an archive is damaged or unsafe")                           \
-    X(LEFT_OUT, "this build was made without that part; see cpl_part()")
+    X(LEFT_OUT, "this build was made without that part; see cpl_part()")    \
+    X(UNEXPECTED, "a test's stub has another answer next, or none")
 
 typedef enum cpl_status {
 #define X(name, text) CPL_##name,
@@ -279,6 +280,8 @@ typedef struct cpl_credentials_source {
     void (*release)(void *context);
 } cpl_credentials_source;
 
+typedef struct cpl_stub cpl_stub; /* see cpl_stub_new() */
+
 /* docs/settings.md has them all, with the variables and the properties of profiles. */
 typedef struct cpl_client_options {
     cpl_str region;        /* default: AWS_REGION, AWS_DEFAULT_REGION, the profile's region */
@@ -306,6 +309,7 @@ typedef struct cpl_client_options {
     cpl_str client_key;  /* default: in the same file */
     cpl_credentials_source source; /* of credentials, in the caller's hands */
     bool anonymous;                /* requests are not signed, and no credentials are looked for */
+    cpl_stub *stub;                /* answers in the service's place; such a client is anonymous, too */
 } cpl_client_options;
 
 /* On CPL_OK the caller owns *out. CPL_CONFIG: no region, an unreadable profile; CPL_INVALID: an option is malformed. */
@@ -397,6 +401,22 @@ int64_t cpl_reply_retry_delay_ms(const cpl_reply *reply); /* spent waiting betwe
 const char *cpl_reply_request_id(const cpl_reply *reply); /* "" if there was none */
 /* The i-th response header, names in lower case; false past the end. */
 bool cpl_reply_header(const cpl_reply *reply, size_t i, cpl_str *name, cpl_str *value);
+
+/*
+ * For tests: answers in the service's place, first in, first out; nothing is sent, and nothing is tried again. A call
+ * that the next one is not for is CPL_UNEXPECTED, and takes none. Answers, and parameters of such calls, are checked
+ * for what SDKs check: names, types, least lengths. Thread-safe; clients keep it alive.
+ */
+typedef struct cpl_stub_answer {
+    int http_status;  /* default 200; from 300 on it is an error, with "__type" for its code */
+    cpl_str document; /* default {} */
+    cpl_str expected; /* the parameters it is for, in which null stands for any value; absent: for any */
+    unsigned flags;   /* CPL_CALL_EMPTY_TABLES */
+} cpl_stub_answer;
+cpl_stub *cpl_stub_new(void);       /* NULL: out of memory */
+void cpl_stub_free(cpl_stub *stub); /* NULL is fine; drops one reference */
+cpl_status cpl_stub_add(cpl_stub *stub, cpl_str operation, const cpl_stub_answer *answer, cpl_error *err);
+size_t cpl_stub_pending(cpl_stub *stub); /* how many answers nobody took */
 
 /* ---- many calls at once ---------------------------------------------------------------------------------------- */
 

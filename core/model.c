@@ -232,6 +232,8 @@ static bool make_path(checker *k, const step *at) {
 /* Records a violation of the value (or key, or member name) that the cursor is at. */
 static cpl_violation *report(checker *k, cpl_violation_kind kind, uint16_t shape, const step *at) {
     cpl_violation *v;
+    bool service_s = kind == CPL_VIOLATION_LONG || kind == CPL_VIOLATION_LARGE || kind >= CPL_VIOLATION_PATTERN;
+    if (service_s && (k->flags & CPL_CHECK_FORM)) return NULL;
     if (k->found->count == k->found->max || !make_path(k, at)) return NULL;
     v = &k->found->rows[k->found->count++];
     *v = (cpl_violation){.kind = kind, .shape = shape, .got = k->cursor.token};

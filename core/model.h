@@ -117,6 +117,8 @@ typedef struct cpl_violations {
 #define CPL_CHECK_EMPTY_TABLES 1u /* an empty object where a list belongs is made an empty list, in place */
 #define CPL_CHECK_TIME_TEXT 2u    /* text that is a time where a timestamp belongs is made a number, in place */
 
+#define CPL_CHECK_FORM 4u /* what SDKs leave to the service is left to it: greatest, patterns, enumerations */
+
 /*
  * Checks a JSON text against shape. Text that is not JSON, or has a member twice, is CPL_INVALID with err; otherwise
  * CPL_OK, whatever was found.

@@ -26,7 +26,7 @@ FLOORS = """
     cursor http+http_batch+http_head+http_lane+http_route+url archives settings redact
     endpoint reply runtime relay left_out backlog
     s3+s3_exchange+s3_lanes+s3_get+s3_put observe creds
-    client+call+queue leftover
+    client+call+queue+stub leftover
     desk transfer doctor run+follow+explain+approval+rollback+metrics
     guard
     job+result+artifact+state+rehearsal+isolate+apart
