@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from . import _core
 
-_SHAPES = "the shapes are in docs/api.md; in place of botocore's Stubber, codepipeline.testing has an emulator"
+_SHAPES = "the shapes are in docs/api.md; in place of botocore.stub.Stubber, there is codepipeline.testing.Stubber"
 _SHOWN = "credentials are not shown; codepipeline.doctor() says which are used"
 _RESOURCES = "this service has none; keep boto3 for those of others"
 
@@ -14,13 +14,14 @@ _INSTEAD = {
     "generate_presigned_url": 'requests are signed as they are sent; boto3.client("codepipeline") makes signed URLs',
     "_endpoint": "client.endpoint_url",
     "_client_config": "client.region, client.endpoint_url; codepipeline.doctor() tells the rest",
-    "_make_api_call": "client.call(operation, **parameters); a test replaces methods, or has an emulator",
+    "_make_api_call": "client.call(operation, **parameters); for tests, codepipeline.testing.Stubber",
     "_make_request": 'client.call(operation, **parameters); client.on("request", f) sees what is sent',
     "_request_signer": _SHOWN,
     "_service_model": "client.meta.service_model",
     # of client.meta
     "config": "client.region, client.endpoint_url; codepipeline.doctor() tells the rest",
-    "events": 'there are no handlers by name: client.on("request", f), client.on("response", f)',
+    "events": 'there are no handlers by name: client.on("request", f), client.on("response", f); for tests, '
+    "codepipeline.testing.Stubber",
     # of client.meta.service_model
     "operation_model": _SHAPES,
     "shape_for": _SHAPES,

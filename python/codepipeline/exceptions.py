@@ -26,7 +26,7 @@ class CodePipelineError(Exception):
     """The base of all errors of this package. What does not apply is None, 0 or False.
 
     status       the kind: "INVALID", "CONFIG", "CREDENTIALS", "NETWORK", "TIMEOUT", "PROTOCOL", "TOO_LARGE", "SERVICE",
-                 "CANCELLED", "STATE", "IO" or "ARCHIVE"
+                 "CANCELLED", "STATE", "IO", "ARCHIVE" or "UNEXPECTED"
     message      what went wrong; for status SERVICE in the service's own words
     code         the service's error code, "PipelineNotFoundException"
     path         the member at fault, "pipeline.stages[0].name"
@@ -303,6 +303,40 @@ class ArchiveError(CodePipelineError):
     status = "ARCHIVE"
 
 
+class StubResponseError(CodePipelineError):
+    """A client with a Stubber was asked for something else than its next answer is for.
+
+    >>> with codepipeline.testing.Stubber(client) as stubber:
+    ...     stubber.add_response("get_pipeline", {})
+    ...     client.list_pipelines()
+    Traceback (most recent call last):
+    codepipeline.exceptions.StubResponseError: ListPipelines: the next answer is for GetPipeline
+    """
+
+    status = "UNEXPECTED"
+
+
+class UnStubbedResponseError(StubResponseError):
+    """A client with a Stubber was asked once more than there are answers.
+
+    >>> with codepipeline.testing.Stubber(client):
+    ...     client.list_pipelines()
+    Traceback (most recent call last):
+    codepipeline.exceptions.UnStubbedResponseError: ListPipelines: no answers are left
+    """
+
+
+class StubAssertionError(StubResponseError, AssertionError):
+    """A client with a Stubber got other parameters than were expected; path says where they differ.
+
+    >>> with codepipeline.testing.Stubber(client) as stubber:
+    ...     stubber.add_response("get_pipeline", {}, {"name": "site"})
+    ...     client.get_pipeline(name="docs")
+    Traceback (most recent call last):
+    codepipeline.exceptions.StubAssertionError: GetPipeline: name: expected "site", got "docs"
+    """
+
+
 def check_failure_type(what: str, type: str) -> str:
     if type not in FAILURE_TYPES:
         raise ValueError(f"{what}: {type!r} is none of {', '.join(FAILURE_TYPES)}")
@@ -422,8 +456,10 @@ _BY_STATUS = {
         StateError,
         SystemFailure,
         ArchiveError,
+        StubResponseError,
     )
 }
+_OF_STUBS = {kind.__name__: kind for kind in (UnStubbedResponseError, StubAssertionError)}
 
 
 # What botocore raises where the core's errors become these.
@@ -435,6 +471,7 @@ _THEIRS: dict[type[CodePipelineError], tuple[str, ...]] = {
     CredentialsError: ("NoCredentialsError", "PartialCredentialsError"),
     NetworkError: ("EndpointConnectionError", "ConnectionClosedError"),
     TimeoutError: ("ConnectTimeoutError", "ReadTimeoutError"),
+    **{kind: (kind.__name__,) for kind in (StubResponseError, UnStubbedResponseError, StubAssertionError)},
 }
 
 
@@ -445,7 +482,8 @@ def _join_botocore() -> None:
     for kind, names in _THEIRS.items() if theirs else ():
         # without one of them: an older botocore, or not all of it loaded yet
         found = [getattr(theirs, name) for name in names if hasattr(theirs, name)]
-        bases = tuple(dict.fromkeys((*kind.__bases__, *found)))  # the same, whichever thread comes first
+        ours = [base for base in kind.__bases__ if not any(issubclass(other, base) for other in found)]
+        bases = (*ours, *found)  # the same, whichever thread comes first
         if bases != kind.__bases__:
             kind.__bases__ = bases
 
@@ -462,6 +500,8 @@ def from_core(*, status: str, code: str | None, **details: Any) -> CodePipelineE
     kind = _BY_STATUS.get(status, CodePipelineError)
     if kind is ClientError:
         kind = from_code(code)
+    elif kind is StubResponseError:
+        kind = _OF_STUBS.get(code or "", kind)
     _join_botocore()
     return kind(status=status, code=code, **details)
 

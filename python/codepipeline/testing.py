@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""For tests of those who use this package: an emulator for each test.
+"""For tests of those who use this package: an emulator for each test, and a Stubber for answers of one's own.
 
 With pytest the fixtures codepipeline_emulator and codepipeline_client are there by themselves; this is for unittest,
 and what both have in common.
@@ -21,6 +21,8 @@ from typing import Any
 
 from ._demo import Demo as Demo
 from ._emulator import Emulator
+from ._stub import ANY as ANY
+from ._stub import Stubber as Stubber
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -248,12 +248,10 @@ static PyObject *client_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     return (PyObject *)self;
 }
 
-static PyObject *client_with_options(PyObject *self, PyObject *args, PyObject *kwargs) {
-    cpl_client_options options = {0};
+static PyObject *new_view(PyObject *self, const cpl_client_options *options) {
     cpl_error err = {0};
-    if (!parse_options(args, kwargs, &options)) return NULL;
     client_object *view = (client_object *)PyType_GenericAlloc(Py_TYPE(self), 0);
-    if (view && cpl_client_with(&view->handle, client_handle(self), &options, &err) != CPL_OK) {
+    if (view && cpl_client_with(&view->handle, client_handle(self), options, &err) != CPL_OK) {
         error_raise(&err);
         Py_CLEAR(view);
     }
@@ -262,6 +260,16 @@ static PyObject *client_with_options(PyObject *self, PyObject *args, PyObject *k
         Py_XINCREF(view->holds.held);
     }
     return (PyObject *)view;
+}
+
+static PyObject *client_with_options(PyObject *self, PyObject *args, PyObject *kwargs) {
+    cpl_client_options options = {0};
+    return parse_options(args, kwargs, &options) ? new_view(self, &options) : NULL;
+}
+
+static PyObject *client_with_stub(PyObject *self, PyObject *stub) {
+    cpl_client_options options = {.stub = stub_check(state_of(self), stub)};
+    return options.stub ? new_view(self, &options) : NULL;
 }
 
 PyObject *client_doctor(PyObject *module, PyObject *args, PyObject *kwargs) {
@@ -407,6 +415,8 @@ static PyMethodDef methods[] = {
      "call($self, operation, params, /)\n--\n\nRuns one operation; the answer as a dict with ResponseMetadata."},
     {"with_options", (PyCFunction)(void (*)(void))client_with_options, METH_VARARGS | METH_KEYWORDS,
      "with_options($self, /, **options)\n--\n\nA view of this client with other options."},
+    {"with_stub", client_with_stub, METH_O,
+     "with_stub($self, stub, /)\n--\n\nA view of this client that a Stub answers."},
     {"upload", client_upload, METH_VARARGS,
      "upload($self, path, bucket, key, progress=None, /)\n--\n\nA file into a bucket."},
     {"download", client_download, METH_VARARGS,

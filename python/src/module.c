@@ -247,7 +247,9 @@ static int module_exec(PyObject *module) {
     state->job_type = module_add_type(module, &job_spec, "Job");
     state->run_type = module_add_type(module, &run_spec, "Run");
     state->feed_type = module_add_type(module, &feed_spec, "Feed");
-    if (!state->client_type || !state->job_type || !state->run_type || !state->feed_type) return -1;
+    state->stub_type = module_add_type(module, &stub_spec, "Stub");
+    if (!state->client_type || !state->job_type || !state->run_type || !state->feed_type || !state->stub_type)
+        return -1;
     PyObject *worker = module_add_type(module, &worker_spec, "Worker");
     PyObject *queue = module_add_type(module, &queue_spec, "Queue");
     PyObject *emulator = module_add_type(module, &emulator_spec, "Emulator");
@@ -265,6 +267,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->job_type);
     Py_VISIT(state->run_type);
     Py_VISIT(state->feed_type);
+    Py_VISIT(state->stub_type);
     Py_VISIT(state->datetime);
     Py_VISIT(state->utc);
     Py_VISIT(state->observe);
@@ -277,6 +280,7 @@ static int module_clear(PyObject *module) {
     Py_CLEAR(state->job_type);
     Py_CLEAR(state->run_type);
     Py_CLEAR(state->feed_type);
+    Py_CLEAR(state->stub_type);
     Py_CLEAR(state->datetime);
     Py_CLEAR(state->utc);
     Py_CLEAR(state->observe);

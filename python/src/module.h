@@ -33,6 +33,7 @@ typedef struct module_state {
     PyObject *client_type;
     PyObject *run_type;
     PyObject *feed_type;
+    PyObject *stub_type;
     PyObject *keys[KEY_COUNT];
     PyObject **names;   /* the model's member names as str, each made when first met */
     PyObject *datetime; /* datetime.datetime; this and the next one are looked up when first needed */
@@ -151,11 +152,13 @@ void progress_end(progress_context *context);
 
 /* ---- the types, and functions of the module ---- */
 
-extern PyType_Spec client_spec, worker_spec, job_spec, run_spec, queue_spec, emulator_spec, feed_spec;
+extern PyType_Spec client_spec, worker_spec, job_spec, run_spec, queue_spec, emulator_spec, feed_spec, stub_spec;
 
 cpl_client *client_handle(PyObject *client);
 /* The handle of a Client, or NULL with TypeError set. */
 cpl_client *client_check(const module_state *state, PyObject *client);
+/* The handle of a Stub, likewise. */
+cpl_stub *stub_check(const module_state *state, PyObject *stub);
 /* Takes job over, also when it fails. clients: those it may ask through, one or a list of them. */
 PyObject *job_new(module_state *state, cpl_job *job, PyObject *clients);
 PyObject *feed_new(module_state *state, cpl_feed *feed); /* likewise */

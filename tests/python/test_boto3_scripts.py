@@ -338,7 +338,7 @@ ABSENT = [
     ("client.meta.events.register('before-call.codepipeline', print)", AttributeError, 'client.on("request", f)'),
     ("client.meta.config.retries", AttributeError, "here: client.region"),
     ("client.meta.region", AttributeError, META),
-    ("client.meta.service_model.operation_model('ListPipelines')", AttributeError, "codepipeline.testing has"),
+    ("client.meta.service_model.operation_model('ListPipelines')", AttributeError, "codepipeline.testing.Stubber"),
     ("stub.Stubber(client).add_response('list_pipelines', {'pipelines': []})", AttributeError, "codepipeline.testing"),
     ("stub.Stubber(client).activate()", AttributeError, "no handlers by name"),
     ("codepipeline.Session().get_credentials()", AttributeError, "codepipeline.doctor()"),
