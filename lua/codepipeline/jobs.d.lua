@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 ---@meta
--- Workers, jobs and events for an editor that speaks LuaLS; see objects.d.lua.
+-- Workers, jobs, events and testing for an editor that speaks LuaLS; see objects.d.lua.
 
 -- ---- worker ----------------------------------------------------------------------------------------------------
 
@@ -363,3 +363,62 @@ local Event = {}
 ---@return any value
 ---@return codepipeline.Error err
 function Event:user_parameters_json(...) end
+
+-- ---- codepipeline.testing ---------------------------------------------------------------------------------------
+
+---For tests of those who use this package.
+---@class codepipeline.Testing
+---@field ANY lightuserdata In what a stubber expects: any value.
+local testing = {}
+
+---Runs body(emulator, client) with an emulator of its own, and closes both.
+---@overload fun(body: fun(emulator: codepipeline.Emulator, client: codepipeline.Client): ...): ...
+---@param options codepipeline.EmulatorOptions
+---@param body fun(emulator: codepipeline.Emulator, client: codepipeline.Client): ...
+---@return any ...
+function testing.with_emulator(options, body) end
+
+---An emulator for each test of a block.
+---@param before_each fun(f: fun())
+---@param after_each fun(f: fun())
+---@param options? codepipeline.EmulatorOptions
+---@return { emulator: codepipeline.Emulator, client: codepipeline.Client }
+function testing.world(before_each, after_each, options) end
+
+---The last requests the emulator got, one a line.
+---@param emulator codepipeline.Emulator
+---@param count? integer Default 20.
+---@return string
+function testing.ledger_end(emulator, count) end
+
+---Answers of one's own in the service's place, first in, first out: nothing is sent, no error is tried again.
+---@param client codepipeline.Client
+---@return codepipeline.Stubber? stubber
+---@return codepipeline.Error err
+function testing.stubber(client) end
+
+---@class codepipeline.Stubber
+---@field client codepipeline.Client A view that is answered by it.
+local Stubber = {}
+
+---The answer to one call of a method.
+---@param method string
+---@param response table
+---@param expected? table What it must be called with; nil: anything.
+function Stubber:add_response(method, response, expected) end
+
+---@class codepipeline.StubErrorOptions
+---@field message? string
+---@field http_status? integer Default 400.
+---@field members? table What the error has besides.
+
+---The error that one call of a method ends with.
+---@param method string
+---@param code string
+---@param options? codepipeline.StubErrorOptions
+---@param expected? table
+function Stubber:add_error(method, code, options, expected) end
+
+---How many answers nobody asked for yet.
+---@return integer
+function Stubber:pending() end

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
 ---@meta
--- The module and its objects for an editor that speaks LuaLS; workers and jobs are in jobs.d.lua, the operations' types
--- in types.d.lua. Nothing here runs. tests/lua/annotations_spec.lua compares both with the live objects. A second
--- result err is nil when all went well; it is not called so here, or an editor would ask for a check after `if not`.
+-- The module and its objects for an editor that speaks LuaLS; workers, jobs and testing are in jobs.d.lua, the
+-- operations' types in types.d.lua. Nothing here runs. tests/lua/annotations_spec.lua compares both with the live
+-- objects. A second result err is nil when all went well; it is not called so here, or an editor would ask for a check
+-- after `if not`.
 
 -- ---- the module ------------------------------------------------------------------------------------------------
 
@@ -769,29 +770,3 @@ function Emulator:export(options) end
 function Emulator:restore(state) end
 
 function Emulator:close() end
-
--- ---- codepipeline.testing ---------------------------------------------------------------------------------------
-
----For tests of those who use this package.
----@class codepipeline.Testing
-local testing = {}
-
----Runs body(emulator, client) with an emulator of its own, and closes both.
----@overload fun(body: fun(emulator: codepipeline.Emulator, client: codepipeline.Client): ...): ...
----@param options codepipeline.EmulatorOptions
----@param body fun(emulator: codepipeline.Emulator, client: codepipeline.Client): ...
----@return any ...
-function testing.with_emulator(options, body) end
-
----An emulator for each test of a block.
----@param before_each fun(f: fun())
----@param after_each fun(f: fun())
----@param options? codepipeline.EmulatorOptions
----@return { emulator: codepipeline.Emulator, client: codepipeline.Client }
-function testing.world(before_each, after_each, options) end
-
----The last requests the emulator got, one a line.
----@param emulator codepipeline.Emulator
----@param count? integer Default 20.
----@return string
-function testing.ledger_end(emulator, count) end

@@ -11,8 +11,12 @@
 --     end)
 
 local codepipeline = require "codepipeline"
+local check = require "codepipeline.check"
+local core = require "codepipeline.core"
 
-local testing = {}
+local testing = {
+  ANY = core.null, -- in what a stubber expects: any value
+}
 
 local shown = { "operation", "status", "code", "fault", "job_id" }
 
@@ -76,5 +80,54 @@ function testing.world(before_each, after_each, options)
   end)
   return world
 end
+
+local Stubber = {}
+Stubber.__index = Stubber
+
+--- Answers of one's own in the service's place, first in, first out: nothing is sent, no credentials are needed, and no
+-- error is tried again. Answers are checked against the model when they are added.
+-- @param client whose region and functions that look on the stubber's has
+-- @return a table with client, a view that is answered by it; or nil and err
+function testing.stubber(client)
+  local stub, view = core.stub(client)
+  if not stub then
+    return nil, view
+  end
+  return setmetatable({ client = view, core = stub }, Stubber)
+end
+
+local function added(fine, err)
+  if not fine then
+    check.misuse("%s", err)
+  end
+end
+
+--- The answer to one call of a method.
+-- @param expected what it must be called with, in which testing.ANY stands for any value; nil: anything. Another call
+--   returns nil and an err whose status is "UNEXPECTED"
+function Stubber:add_response(method, response, expected)
+  added(self.core:add(method, 0, response, expected))
+end
+
+local ERROR_OPTIONS = { "message", "http_status", "members" }
+
+--- The error that one call of a method ends with.
+-- @param options message, http_status (400), members: what the error has besides
+function Stubber:add_error(method, code, options, expected)
+  check.options(options, ERROR_OPTIONS)
+  options = options or {}
+  local answer = { __type = code, message = options.message }
+  for name, value in pairs(options.members or {}) do
+    answer[name] = value
+  end
+  added(self.core:add(method, options.http_status or 400, answer, expected))
+end
+
+--- How many answers nobody asked for yet.
+function Stubber:pending()
+  return self.core:pending()
+end
+
+check.methods(Stubber, "stubber")
 
 return testing --[[@as codepipeline.Testing]]

@@ -121,16 +121,20 @@ static int client_new(lua_State *L) {
     return 1;
 }
 
-/* client:with{region=, endpoint_url=, read_timeout=, ...} -> a view that shares the connections | nil, err */
-static int client_with(lua_State *L) {
-    cpl_client *client = check_self(L)->client;
-    const cpl_client_options options = read_options(L, 2);
+int push_view(lua_State *L, int client, const cpl_client_options *overrides) {
     cpl_error err;
     lua_client *view = push_client(L);
-    if (cpl_client_with(&view->client, client, &options, &err)) return push_failure(L, &err);
-    lua_getiuservalue(L, 1, 1);
+    if (cpl_client_with(&view->client, check_client(L, client), overrides, &err)) return push_failure(L, &err);
+    lua_getiuservalue(L, client, 1);
     lua_setiuservalue(L, -2, 1);
     return 1;
+}
+
+/* client:with{region=, endpoint_url=, read_timeout=, ...} -> a view that shares the connections | nil, err */
+static int client_with(lua_State *L) {
+    check_self(L);
+    const cpl_client_options options = read_options(L, 2);
+    return push_view(L, 1, &options);
 }
 
 /* client:observer() -> function | nil; client:set_observer(function) */

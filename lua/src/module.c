@@ -210,6 +210,7 @@ EXPORT int luaopen_codepipeline_core(lua_State *L) {
     open_client(L);
     open_queue(L);
     open_feed(L);
+    open_stub(L);
     open_worker(L);
     open_run(L);
     open_event(L);

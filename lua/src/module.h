@@ -102,11 +102,14 @@ void open_event(lua_State *L);
 void open_runtime(lua_State *L);
 void open_queue(lua_State *L);
 void open_feed(lua_State *L);
+void open_stub(lua_State *L);
 cpl_feed **new_feed(lua_State *L); /* pushes a feed that is still empty */
 /* source.c: the functions credentials and mfa_code of the options table at index, if there are any. */
 void read_source(lua_State *L, int index, cpl_credentials_source *out);
 cpl_client *check_client(lua_State *L, int index);
 const cpl_client *peek_client(lua_State *L, int index); /* NULL: it is none, or closed by the collector */
+/* Pushes a view of the client at an index, whose observer it has. Answers 1; or 2: nil and err. */
+int push_view(lua_State *L, int client, const cpl_client_options *overrides);
 /* The table of parameters at an index, or none, as text that scratch keeps; raises on what JSON cannot hold. */
 cpl_status check_params(lua_State *L, lua_scratch *scratch, int params, cpl_str *text, cpl_error *err);
 /* The reply in scratch, which is cleared: answer | nil, err. */
