@@ -113,8 +113,8 @@ const char *cpl_config_profile_source(const cpl_config *config) {
 static cpl_status check_profile(const cpl_config *config, cpl_error *err) {
     bool by_name = strcmp(cpl_config_profile_source(config), "default") != 0;
     if (!by_name || cpl_profiles_has(&config->profiles, CPL_SECTION_PROFILE, config->profile)) return CPL_OK;
-    return cpl_fail(err, CPL_CONFIG, "profile \"%s\" is neither in \"%s\" nor in \"%s\"", config->profile,
-                    config->config_path, config->credentials_path);
+    return cpl_fail_at(err, CPL_CONFIG, "profile", "profile \"%s\" is neither in \"%s\" nor in \"%s\"", config->profile,
+                       config->config_path, config->credentials_path);
 }
 
 /* Without it requests that are meant for an endpoint of one's own would go to AWS. */

@@ -199,6 +199,23 @@ class ConfigurationError(CodePipelineError):
     status = "CONFIG"
 
 
+class NoRegionError(ConfigurationError):
+    """Nobody has said in which region the service is asked.
+
+    >>> issubclass(codepipeline.exceptions.NoRegionError, codepipeline.ConfigurationError)
+    True
+    """
+
+
+class ProfileNotFound(ConfigurationError):
+    """The profile that was asked for is in none of the shared files.
+
+    >>> codepipeline.Client("us-east-1", profile="nobody")
+    Traceback (most recent call last):
+    codepipeline.exceptions.ProfileNotFound: profile "nobody" is neither in ...
+    """
+
+
 class CredentialsError(CodePipelineError):
     """No usable credentials were found; the message lists where they were looked for.
 
@@ -435,7 +452,7 @@ FAILURE_TYPES = (
 # The names of botocore's exceptions, for scripts that were written for boto3. Its BotoCoreError is not a base of its
 # ClientError, as ours is: who catches both catches ClientError first.
 BotoCoreError = CodePipelineError
-NoRegionError = ProfileNotFound = ConfigNotFound = ConfigParseError = InvalidRegionError = ConfigurationError
+ConfigNotFound = ConfigParseError = InvalidRegionError = ConfigurationError
 NoCredentialsError = PartialCredentialsError = CredentialRetrievalError = TokenRetrievalError = CredentialsError
 SSOTokenLoadError = UnauthorizedSSOTokenError = MetadataRetrievalError = CredentialsError
 EndpointConnectionError = ConnectionClosedError = HTTPClientError = ProxyConnectionError = SSLError = NetworkError
@@ -459,7 +476,8 @@ _BY_STATUS = {
         StubResponseError,
     )
 }
-_OF_STUBS = {kind.__name__: kind for kind in (UnStubbedResponseError, StubAssertionError)}
+_BY_PATH = {"region": NoRegionError, "profile": ProfileNotFound}  # of what is wrong with the configuration
+_BY_CODE = {kind.__name__: kind for kind in (UnStubbedResponseError, StubAssertionError)}
 
 
 # What botocore raises where the core's errors become these.
@@ -467,11 +485,10 @@ _THEIRS: dict[type[CodePipelineError], tuple[str, ...]] = {
     **dict.fromkeys(_BY_STATUS.values(), ("BotoCoreError",)),
     ClientError: ("ClientError",),
     ParamValidationError: ("ParamValidationError",),
-    ConfigurationError: ("NoRegionError", "ProfileNotFound"),
     CredentialsError: ("NoCredentialsError", "PartialCredentialsError"),
     NetworkError: ("EndpointConnectionError", "ConnectionClosedError"),
     TimeoutError: ("ConnectTimeoutError", "ReadTimeoutError"),
-    **{kind: (kind.__name__,) for kind in (StubResponseError, UnStubbedResponseError, StubAssertionError)},
+    **{kind: (kind.__name__,) for kind in (StubResponseError, *_BY_CODE.values(), *_BY_PATH.values())},
 }
 
 
@@ -495,15 +512,17 @@ def _rebuild(kind: type[CodePipelineError], args: tuple[Any, ...]) -> CodePipeli
     return made
 
 
-def from_core(*, status: str, code: str | None, **details: Any) -> CodePipelineError:
+def from_core(*, status: str, code: str | None, path: str | None = None, **details: Any) -> CodePipelineError:
     """The exception for an error of the core, which calls this with all the details it has."""
     kind = _BY_STATUS.get(status, CodePipelineError)
     if kind is ClientError:
         kind = from_code(code)
     elif kind is StubResponseError:
-        kind = _OF_STUBS.get(code or "", kind)
+        kind = _BY_CODE.get(code or "", kind)
+    elif kind is ConfigurationError:
+        kind = _BY_PATH.get(path or "", kind)
     _join_botocore()
-    return kind(status=status, code=code, **details)
+    return kind(status=status, code=code, path=path, **details)
 
 
 def _modelled(name: str) -> type[ClientError]:

@@ -138,6 +138,7 @@ THEIRS = [
     ("NoRegionError", "codepipeline.Client()"),
     ("ProfileNotFound", "codepipeline.Client('us-east-1', profile='nobody')"),
     ("NoCredentialsError", "codepipeline.Client('us-east-1').list_pipelines()"),
+    ("BotoCoreError", "codepipeline.Client('us-east-1', endpoint_url='nowhere')"),
     ("BotoCoreError", "client.with_options(response_limit=1).list_pipelines()"),
 ]
 
@@ -150,6 +151,8 @@ def test_handlers_that_catch_botocore_s_errors_catch_ours(server, name, call):
         eval(call, {"client": server[1], "dead_url": dead_url, "codepipeline": codepipeline})
     assert isinstance(caught.value, codepipeline.CodePipelineError)
     assert same(pickle.loads(pickle.dumps(caught.value)), caught.value)
+    others = {"NoRegionError", "ProfileNotFound", "NoCredentialsError"} - {name}  # a script has a handler for each
+    assert not any(isinstance(caught.value, getattr(theirs, other)) for other in others)
     # as in botocore, where ClientError is no BotoCoreError
     assert isinstance(caught.value, theirs.BotoCoreError) == (name != "ClientError")
 
