@@ -106,6 +106,20 @@ describe("a client", function()
     assert.is_false(fine)
     assert.equal("interrupted!", err)
   end)
+
+  it("reads tables of every size, whatever the one before had", function()
+    local core = require "codepipeline.core"
+    for _, count in ipairs { 0, 1, 5, 600, 3, 0, 255, 256, 2 } do
+      local list, map, items, members = {}, {}, {}, {}
+      for i = 1, count do
+        list[i], map["k" .. i] = i, i
+        items[i], members[i] = tostring(i), ('"k%d":%d'):format(i, i)
+      end
+      local text = '{"list":[%s],"map":{%s},"rows":[[1],[1,2,3],[],{"a":{}}]}'
+      local value = core.decode(text:format(table.concat(items, ","), table.concat(members, ",")))
+      assert.same({ list = list, map = map, rows = { { 1 }, { 1, 2, 3 }, {}, { a = {} } } }, value)
+    end
+  end)
 end)
 
 describe("a client of the emulator", function()
