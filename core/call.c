@@ -4,7 +4,6 @@
 
 #include "clock.h"
 #include "err.h"
-#include "guess.h"
 #include "observe.h"
 #include "skew.h"
 #include "trace.h"
@@ -388,22 +387,9 @@ cpl_status cpl_client_run(cpl_client *client, const cpl_operation *operation, cp
     return cpl_call_end(&c, status, out, options->refusal);
 }
 
-const cpl_operation *cpl_call_operation(cpl_str name, cpl_error *err) {
-    const cpl_operation *found = cpl_model_operation(name);
-    cpl_guess guess = cpl_guess_of(name);
-    if (found) return found;
-    for (size_t i = 0; i < cpl_model_operation_count(); i++) {
-        cpl_guess_try(&guess, cpl_model_operation_info(i)->name);
-        cpl_guess_try(&guess, cpl_model_operation_info(i)->method);
-    }
-    cpl_fail(err, CPL_INVALID, "there is no operation \"%.*s\"%s%s%s", (int)cpl_utf8_cut(name, 100), name.p,
-             guess.best ? "; did you mean \"" : "", guess.best ? guess.best : "", guess.best ? "\"?" : "");
-    return NULL;
-}
-
 cpl_status cpl_client_call(cpl_client *client, cpl_str operation, cpl_str params, const cpl_call_options *options,
                            cpl_reply **out, cpl_error *err) {
-    const cpl_operation *found = cpl_call_operation(operation, err);
+    const cpl_operation *found = cpl_model_require_operation(operation, err);
     *out = NULL;
     return found ? cpl_client_run(client, found, params, options, out, err) : CPL_INVALID;
 }

@@ -40,8 +40,6 @@ typedef struct cpl_call {
     int64_t waited_ms; /* whoever pauses adds to it */
 } cpl_call;
 
-/* By either name; NULL, with err filled: there is none. */
-const cpl_operation *cpl_call_operation(cpl_str name, cpl_error *err);
 /* Checks and fills in; err is kept and must outlive the call. Whatever the status, cpl_call_end() is next or later. */
 cpl_status cpl_call_begin(cpl_call *call, cpl_client *client, const cpl_operation *operation, cpl_str params,
                           const cpl_call_options *options, cpl_error *err);

@@ -231,6 +231,13 @@ size_t cpl_model_operation_count(void);
 const cpl_operation_info *cpl_model_operation_info(size_t index);
 /* By "ListPipelines" or "list_pipelines"; -1 when there is none. */
 int cpl_model_find_operation(cpl_str name);
+/*
+ * Writes what the model knows of an operation, by either name: {name, method, doc, parameters, answer, errors, pages}.
+ * parameters and answer are lists of members: {name, required, doc, shape, type, min, max, pattern, enum, sensitive},
+ * with members of a structure, items of a list, keys and values of a map below; what does not apply is absent. errors
+ * is a list of {code, doc}. CPL_INVALID: there is no such operation.
+ */
+cpl_status cpl_describe(cpl_str operation, cpl_writer *out, cpl_error *err);
 
 /* The error codes the service may answer, "PipelineNotFoundException", sorted. */
 size_t cpl_model_error_count(void);

@@ -101,6 +101,19 @@ const cpl_operation *cpl_model_operation(cpl_str name) {
     return i < 0 ? NULL : &cpl_model_operations[i];
 }
 
+const cpl_operation *cpl_model_require_operation(cpl_str name, cpl_error *err) {
+    const cpl_operation *found = cpl_model_operation(name);
+    cpl_guess guess = cpl_guess_of(name);
+    if (found) return found;
+    for (size_t i = 0; i < cpl_model_operation_count(); i++) {
+        cpl_guess_try(&guess, cpl_model_operation_info(i)->name);
+        cpl_guess_try(&guess, cpl_model_operation_info(i)->method);
+    }
+    cpl_fail(err, CPL_INVALID, "there is no operation \"%.*s\"%s%s%s", (int)cpl_utf8_cut(name, 100), name.p,
+             guess.best ? "; did you mean \"" : "", guess.best ? guess.best : "", guess.best ? "\"?" : "");
+    return NULL;
+}
+
 static const char *error_name(size_t i) {
     return shape_name(cpl_model_errors[i]);
 }

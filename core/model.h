@@ -58,6 +58,7 @@ typedef struct cpl_operation {
 extern const cpl_shape cpl_model_shapes[];
 extern const size_t cpl_model_shape_count;
 extern const cpl_member cpl_model_members[];
+extern const char cpl_model_member_docs[];  /* a line for each member, ended by its NUL; may be empty */
 extern const char *const cpl_model_names[]; /* sorted, distinct */
 extern const size_t cpl_model_names_count;
 extern const char *const cpl_model_enums[];
@@ -68,12 +69,15 @@ extern const cpl_operation cpl_model_operations[]; /* sorted by info.name */
 extern const size_t cpl_model_operations_count;
 extern const uint16_t cpl_model_operation_errors[];
 extern const uint16_t cpl_model_errors[]; /* shapes of all errors, sorted by name */
+extern const char cpl_model_error_docs[]; /* likewise, in the same order */
 extern const size_t cpl_model_errors_count;
 extern const char cpl_model_target_prefix[]; /* "CodePipeline_20150709" */
 extern const char cpl_model_api_version[];
 
 /* NULL when there is none. name: "ListPipelines" or "list_pipelines". */
 const cpl_operation *cpl_model_operation(cpl_str name);
+/* The same; when there is none, err says so, and what may have been meant. */
+const cpl_operation *cpl_model_require_operation(cpl_str name, cpl_error *err);
 /* 0 when there is none. */
 uint16_t cpl_model_shape_named(const char *name);
 /* The row of member name in structure shape, or NULL. *hint (may be NULL): the row after the last hit, tried first. */

@@ -155,7 +155,7 @@ cpl_status cpl_queue_submit(cpl_queue *queue, cpl_str operation, cpl_str params,
     entry *e;
     *id = 0;
     if (status) return status;
-    found = cpl_call_operation(operation, err);
+    found = cpl_model_require_operation(operation, err);
     if (found == NULL) return CPL_INVALID;
     e = cpl_calloc(1, sizeof *e);
     if (e == NULL) return cpl_fail_nomem(err);

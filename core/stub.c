@@ -128,7 +128,7 @@ static void append(cpl_stub *stub, cpl_canned *canned) {
 }
 
 cpl_status cpl_stub_add(cpl_stub *stub, cpl_str operation, const cpl_stub_answer *answer, cpl_error *err) {
-    const cpl_operation *found = cpl_call_operation(operation, err);
+    const cpl_operation *found = cpl_model_require_operation(operation, err);
     int http_status = answer->http_status ? answer->http_status : 200;
     cpl_canned *canned;
     cpl_status status;

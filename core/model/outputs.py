@@ -24,6 +24,12 @@ def c_text(text: Optional[str]) -> str:
     return "NULL" if not text else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def c_lines(name: str, lines: list[Optional[str]]) -> list[str]:
+    """One text for all: a table of pointers would have to be relocated at every start."""
+    rows = [(c_text(line)[:-1] if line else '"') + '\\0"' for line in lines]
+    return [f"const char {name}[] =", *(f"    {row}" for row in rows[:-1]), f"    {rows[-1]};", ""]
+
+
 def c_table(declaration: str, rows: list[str]) -> list[str]:
     return [f"const {declaration}[] = {{", *(f"    {row}" for row in rows), "};", ""]
 
@@ -39,6 +45,8 @@ class Tables:
         self.errors = [shape.name for shape in shapes if shape.error]
         self.shapes = ['{"", CPL_SHAPE_NONE, 0, 0, 0, 0, 0, 0, 0, 0},']
         self.members: list[str] = []
+        self.member_docs: list[Optional[str]] = []
+        self.error_docs: list[Optional[str]] = [shape.doc for shape in shapes if shape.error]
         self.enums: list[str] = []
         self.operations: list[str] = []
         self.throws: list[str] = []
@@ -53,6 +61,7 @@ class Tables:
             flags = "CPL_MEMBER_REQUIRED" if m.required else "CPL_MEMBER_TOKEN" if m.token else "0"
             row = f"{{{self.names.index(m.name)}, {self.index[m.shape]}, {flags}}}"
             self.members.append(f"{row}, /* {s.name}.{m.name}: {m.shape} */")
+            self.member_docs.append(m.doc)
         self.enums += [f"{c_text(value)}, /* {s.name} */" for value in s.enum]
         bits = {"SENSITIVE": s.sensitive, "ERROR": s.error, "HAS_MIN": s.low is not None, "HAS_MAX": s.high is not None}
         flags = " | ".join(f"CPL_SHAPE_{bit}" for bit, on in bits.items() if on) or "0"
@@ -76,6 +85,7 @@ def emit_c(model: Model) -> str:
     out += ['#include "model.h"', "", "/* clang-format off */"]
     out += c_table("cpl_shape cpl_model_shapes", tables.shapes)
     out += c_table("cpl_member cpl_model_members", tables.members)
+    out += c_lines("cpl_model_member_docs", tables.member_docs)
     out += c_table("char *const cpl_model_names", [f"{c_text(name)}," for name in tables.names])
     out += c_table("char *const cpl_model_enums", tables.enums)
     posix = [f"{c_text(posix_pattern(source))}," for source in tables.patterns]
@@ -85,6 +95,7 @@ def emit_c(model: Model) -> str:
     out += c_table("cpl_operation cpl_model_operations", tables.operations)
     out += c_table("uint16_t cpl_model_operation_errors", tables.throws)
     out += c_table("uint16_t cpl_model_errors", [f"{tables.index[name]}, /* {name} */" for name in tables.errors])
+    out += c_lines("cpl_model_error_docs", tables.error_docs)
     out += ["const size_t cpl_model_shape_count = CPL_COUNT(cpl_model_shapes);"]
     for table in ("names", "patterns", "operations", "errors"):
         out += [f"const size_t cpl_model_{table}_count = CPL_COUNT(cpl_model_{table});"]
@@ -283,6 +294,44 @@ LUA_PAGING = """
 ---@field resume_token? string Where to go on after what was seen so far; nil when nothing is left.
 """
 
+LUA_DESCRIBED = """
+---@class codepipeline.Operation
+---@field name string "ListPipelines"
+---@field method string "list_pipelines"
+---@field doc string
+---@field input_token? string
+---@field output_token? string
+---@field result_key? string
+---@field limit_key? string
+
+---@class codepipeline.Described
+---@field shape string As docs/api.md names it.
+---@field type "string"|"integer"|"boolean"|"timestamp"|"structure"|"list"|"map"
+---@field min? integer Characters, entries, or the number itself.
+---@field max? integer
+---@field pattern? string
+---@field enum? string[]
+---@field sensitive? boolean
+---@field members? codepipeline.DescribedMember[] Of a structure.
+---@field items? codepipeline.Described Of a list.
+---@field keys? codepipeline.Described Of a map.
+---@field values? codepipeline.Described Of a map.
+
+---@class codepipeline.DescribedMember: codepipeline.Described
+---@field name string
+---@field required boolean
+---@field doc? string
+
+---@class codepipeline.DescribedOperation
+---@field name string
+---@field method string
+---@field doc string
+---@field parameters codepipeline.DescribedMember[]
+---@field answer codepipeline.DescribedMember[]
+---@field errors { code: string, doc: string }[]
+---@field pages? { input_token: string, output_token: string, result_key: string, limit_key?: string }
+"""
+
 
 def lua_type(model: Model, name: str) -> str:
     shape = model.shapes[name]
@@ -316,7 +365,7 @@ def emit_lua(model: Model) -> str:
         for m in s.members:
             out.append(f"---@field {m.name}{'' if m.required else '?'} {lua_type(model, m.shape)} {m.doc}".rstrip())
         out += ["---@field ResponseMetadata codepipeline.types.Metadata"] if s.name in outputs else []
-    out += [LUA_PAGING, "---@class codepipeline.Client", "local Client = {}", ""]
+    out += [LUA_PAGING + LUA_DESCRIBED, "---@class codepipeline.Client", "local Client = {}", ""]
     out += ["---Iterates over the items of all pages; a page that cannot be had raises its error."]
     out += [lua_paginate(model, op) for op in model.operations.values() if op.pages]
     out += ["function Client:paginate(operation, params, options) end"]

@@ -171,6 +171,14 @@ function codepipeline.lint(pipeline, options)
   return core.lint(text, options and options.region)
 end
 
+--- What the model knows of an operation, by either name; nothing is sent.
+-- @return table: name, method, doc, parameters, answer, errors, pages; docs/lua/README.md tells what is in them.
+--   Or nil and err
+function codepipeline.describe(operation)
+  check.type(operation, "the operation's name", "string")
+  return core.describe(operation)
+end
+
 --- Zips a folder's contents, or one file, into a new archive.
 -- @return true, or nil and err
 function codepipeline.pack(path, archive)

@@ -189,18 +189,15 @@ function codepipeline.pack(path, archive) end
 ---@return codepipeline.Error err
 function codepipeline.extract(archive, directory, limit) end
 
----@class codepipeline.Operation
----@field name string "ListPipelines"
----@field method string "list_pipelines"
----@field doc string
----@field input_token? string
----@field output_token? string
----@field result_key? string
----@field limit_key? string
-
 ---The 44 operations.
 ---@return codepipeline.Operation[]
 function codepipeline.operations() end
+
+---What an operation takes and answers; nothing is sent.
+---@param operation string "list_pipelines" or "ListPipelines".
+---@return codepipeline.DescribedOperation? operation
+---@return codepipeline.Error err
+function codepipeline.describe(operation) end
 
 -- ---- client ----------------------------------------------------------------------------------------------------
 

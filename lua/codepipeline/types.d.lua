@@ -1196,6 +1196,42 @@
 ---@class codepipeline.Pages
 ---@field resume_token? string Where to go on after what was seen so far; nil when nothing is left.
 
+---@class codepipeline.Operation
+---@field name string "ListPipelines"
+---@field method string "list_pipelines"
+---@field doc string
+---@field input_token? string
+---@field output_token? string
+---@field result_key? string
+---@field limit_key? string
+
+---@class codepipeline.Described
+---@field shape string As docs/api.md names it.
+---@field type "string"|"integer"|"boolean"|"timestamp"|"structure"|"list"|"map"
+---@field min? integer Characters, entries, or the number itself.
+---@field max? integer
+---@field pattern? string
+---@field enum? string[]
+---@field sensitive? boolean
+---@field members? codepipeline.DescribedMember[] Of a structure.
+---@field items? codepipeline.Described Of a list.
+---@field keys? codepipeline.Described Of a map.
+---@field values? codepipeline.Described Of a map.
+
+---@class codepipeline.DescribedMember: codepipeline.Described
+---@field name string
+---@field required boolean
+---@field doc? string
+
+---@class codepipeline.DescribedOperation
+---@field name string
+---@field method string
+---@field doc string
+---@field parameters codepipeline.DescribedMember[]
+---@field answer codepipeline.DescribedMember[]
+---@field errors { code: string, doc: string }[]
+---@field pages? { input_token: string, output_token: string, result_key: string, limit_key?: string }
+
 ---@class codepipeline.Client
 local Client = {}
 

@@ -137,6 +137,17 @@ static int module_operations(lua_State *L) {
     return 1;
 }
 
+/* describe(operation) -> table | nil, err */
+static int module_describe(lua_State *L) {
+    cpl_str operation = check_str(L, 1), text;
+    lua_scratch *scratch = scratch_new(L);
+    cpl_writer *writer = scratch_writer(L, scratch);
+    cpl_error err;
+    if (cpl_describe(operation, writer, &err) || cpl_writer_text(writer, &text, &err)) return push_failure(L, &err);
+    cpl_cursor_init(&scratch->cursor, text);
+    return push_read(L, scratch);
+}
+
 /* nearest(written, names) -> string or nil */
 static int module_nearest(lua_State *L) {
     cpl_str written = check_str(L, 1);
@@ -186,14 +197,9 @@ static void push_parts(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"encode", module_encode},
-    {"decode", module_decode},
-    {"operations", module_operations},
-    {"nearest", module_nearest},
-    {"pack", module_pack},
-    {"extract", module_extract},
-    {"monotonic", module_monotonic},
-    {NULL, NULL},
+    {"encode", module_encode},     {"decode", module_decode},       {"operations", module_operations},
+    {"describe", module_describe}, {"nearest", module_nearest},     {"pack", module_pack},
+    {"extract", module_extract},   {"monotonic", module_monotonic}, {NULL, NULL},
 };
 
 EXPORT int luaopen_codepipeline_core(lua_State *L);

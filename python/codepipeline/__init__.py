@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ._artifacts import Input, Output
     from ._async import AsyncClient, AsyncRun
     from ._client import Client
+    from ._describe import describe
     from ._doctor import doctor
     from ._emulator import Emulator
     from ._event import Event, sample_event
@@ -116,6 +117,7 @@ __all__ = [
     "TooLargeError",
     "Worker",
     "client",
+    "describe",
     "doctor",
     "exceptions",
     "extract",
@@ -165,6 +167,7 @@ _MODULES = {
     "Summary": "_worker",
     "Worker": "_worker",
     "client": "session",
+    "describe": "_describe",
     "doctor": "_doctor",
     "extract": "_archive",
     "follow": "_run",

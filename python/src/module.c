@@ -4,6 +4,7 @@
  *
  *     version: str
  *     def operations() -> list[tuple]: ...          # what the model knows, one row an operation
+ *     def describe(operation) -> dict: ...
  *     def error_names() -> tuple[str, ...]: ...
  *     def failure_type(status, code, http_status, retryable) -> str: ...
  *     def nearest(written, names) -> str | None: ...
@@ -145,6 +146,24 @@ static PyObject *operations(PyObject *module, PyObject *unused) {
     return list;
 }
 
+static PyObject *describe(PyObject *module, PyObject *args) {
+    cpl_str operation, text = {NULL, 0};
+    cpl_error err = {0};
+    PyObject *found = NULL;
+    if (!PyArg_ParseTuple(args, "s#:describe", &operation.p, &operation.n)) return NULL;
+    cpl_writer *writer = cpl_writer_new();
+    if (!writer) return PyErr_NoMemory();
+    cpl_status status = cpl_describe(operation, writer, &err);
+    if (status == CPL_OK) status = cpl_writer_text(writer, &text, &err);
+    if (module_done(status, &err)) {
+        cpl_cursor cursor;
+        cpl_cursor_init(&cursor, text);
+        found = convert_read(PyModule_GetState(module), &cursor, false);
+    }
+    cpl_writer_free(writer);
+    return found;
+}
+
 static PyObject *error_names(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     Py_ssize_t count = (Py_ssize_t)cpl_model_error_count();
@@ -181,6 +200,8 @@ static PyMethodDef functions[] = {
     {"operations", operations, METH_NOARGS,
      "operations($module, /)\n--\n\nOne tuple an operation: name, method, doc, input_token, output_token, result_key, "
      "limit_key."},
+    {"describe", describe, METH_VARARGS,
+     "describe(operation, /)\n--\n\nWhat the model knows of an operation, as a dict."},
     {"error_names", error_names, METH_NOARGS,
      "error_names($module, /)\n--\n\nThe error codes the service may answer, sorted."},
     {"failure_type", error_failure_type, METH_VARARGS,

@@ -437,6 +437,61 @@ TEST(t_model__a_nul_in_a_text_does_not_end_it) {
     CHECK_STR(err.message, "[\"name\\u0000\"]: unknown member; name: missing");
 }
 
+/* ---- telling ---- */
+
+static cpl_status describe(const char *operation, cpl_buf *text, cpl_error *err) {
+    cpl_writer *writer = cpl_writer_new();
+    cpl_str told = {NULL, 0};
+    cpl_status status = writer ? cpl_describe(cpl_str_of(operation), writer, err) : CPL_NOMEM;
+    if (status == CPL_OK) status = cpl_writer_text(writer, &told, err);
+    cpl_buf_init(text, 1 << 20);
+    if (status == CPL_OK) cpl_buf_add(text, told.p, told.n);
+    cpl_writer_free(writer);
+    return status;
+}
+
+TEST(t_model__tells_what_an_operation_takes) {
+    static const char begin[] = "{\"name\":\"DisableStageTransition\",\"method\":\"disable_stage_transition\",\"doc\":";
+    static const char *const parts[] = {
+        "{\"name\":\"pipelineName\",\"required\":true,\"doc\":\"The pipeline's name.\",\"shape\":\"PipelineName\",",
+        "\"type\":\"string\",\"min\":1,\"max\":100,\"pattern\":\"[A-Za-z0-9.@\\\\-_]+\"}",
+        "\"enum\":[\"Inbound\",\"Outbound\"]}",
+        "\"answer\":[]",
+        "{\"code\":\"StageNotFoundException\",\"doc\":\"",
+    };
+    cpl_error err;
+    cpl_buf text;
+    CHECK(describe("disable_stage_transition", &text, &err) == CPL_OK);
+    CHECK(strncmp(cpl_buf_cstr(&text), begin, strlen(begin)) == 0);
+    for (size_t i = 0; i < CPL_COUNT(parts); i++) CHECK(strstr(cpl_buf_cstr(&text), parts[i]) != NULL);
+    CHECK(strstr(cpl_buf_cstr(&text), "\"pages\"") == NULL);
+    cpl_buf_release(&text);
+}
+
+TEST(t_model__tells_a_line_of_each_member_and_error_of_every_operation) {
+    static const char *const before[] = {"\"required\":", "\"code\":"};
+    for (size_t i = 0; i < cpl_model_operation_count(); i++) {
+        cpl_error err;
+        cpl_buf text;
+        CHECK(describe(cpl_model_operation_info(i)->name, &text, &err) == CPL_OK);
+        for (size_t k = 0; k < CPL_COUNT(before); k++) {
+            for (const char *p = cpl_buf_cstr(&text); (p = strstr(p, before[k])) != NULL; p++) {
+                CHECK(strncmp(strchr(p, ','), ",\"doc\":\"", 8) == 0);
+            }
+        }
+        cpl_buf_release(&text);
+    }
+}
+
+TEST(t_model__tells_nothing_of_an_operation_that_is_none) {
+    cpl_error err;
+    cpl_buf text;
+    CHECK(describe("list_pipeline", &text, &err) == CPL_INVALID);
+    CHECK_STR(err.message, "there is no operation \"list_pipeline\"; did you mean \"list_pipelines\"?");
+    CHECK(text.n == 0);
+    cpl_buf_release(&text);
+}
+
 TEST(t_model__every_failing_allocation_is_reported_and_nothing_leaks) {
     const char *text = "{\"jobId\":\"\\u0078\",\"outputVariables\":{\"a\":1,\"b c\":\"2\"},\"nothing\":[]}";
     cpl_error err;

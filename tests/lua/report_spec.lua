@@ -25,6 +25,26 @@ describe("reports", function()
     assert.equal(1, #assert(codepipeline.lint({ name = "site" }, { region = "eu-west-1" })) - 1)
   end)
 
+  it("say what an operation takes", function()
+    local told = assert(codepipeline.describe "start_pipeline_execution")
+    local parameters = {}
+    for _, parameter in ipairs(told.parameters) do
+      parameters[parameter.name] = parameter
+    end
+    assert.equal("StartPipelineExecution", told.name)
+    assert.is_true(parameters.name.required)
+    assert.equal(100, parameters.name.max)
+    assert.equal("name", parameters.variables.items.members[1].name)
+    assert.same({ "pipelineExecutionId" }, { told.answer[1].name })
+    assert.is_nil(told.pages)
+    local none, err = codepipeline.describe "start_pipeline"
+    assert.is_nil(none)
+    assert.equal("INVALID", err.status)
+    assert.has_error(function()
+      codepipeline.describe(1)
+    end)
+  end)
+
   it("measure the past of all pipelines", function()
     local report = assert(client:metrics())
     assert.equal(0, report.total.executions)
