@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The commands around pipelines: lint, call, action-type, worker run, completion, and what the command loads."""
+"""The commands around pipelines: lint, action-type, worker run, completion, and what the command loads."""
 
 import io
 import json
@@ -126,54 +126,6 @@ def test_lint_reads_yaml_and_finds_its_lines(cli, tmp_path):
     assert cli("lint", path)[:2] == (0, "")
     path.write_text("pipeline: [")
     assert cli("lint", path)[1].startswith(f"{path}:1:")
-
-
-# ---- call ----
-
-
-def test_call_runs_any_operation(cli, world):
-    world(test_run.GATE)
-    for name in ("get-pipeline", "GetPipeline", "get_pipeline"):
-        assert json.loads(cli("call", name, "--name", "site", "--version", 1)[1])["pipeline"]["version"] == 1
-    assert json.loads(cli("call", "list-pipelines", "--max-results", "5")[1])["pipelines"][0]["name"] == "site"
-    assert cli("call", "get-pipeline", "--params", '{"name": "site"}', "--query", "pipeline.name")[1] == "site\n"
-    status, _, err = cli("call", "get-pipeline", "--name", "5")  # a text that looks like a number
-    assert status == 4 and "'5'" in err
-
-
-def test_call_says_what_is_wrong_before_anything_is_sent(cli, emulator):
-    assert "list-pipelines" in cli("call", "list-pipeline")[2]
-    for arguments in (["--nam", "x"], ["x"], ["--params", "[]"], ["--params", "{"], ["--version", "x", "--name", "y"]):
-        status, _, err = cli("call", "get-pipeline", *arguments)
-        assert status == parser.USAGE and err.startswith("codepipeline: ")
-    assert cli("call", "get-pipeline", "--name") == (parser.USAGE, "", "codepipeline: --name needs a value\n")
-    assert (
-        cli("call", "list-action-executions", "--pipeline-name")[2] == "codepipeline: --pipeline-name needs a value\n"
-    )
-
-
-def test_an_operation_that_is_none_is_told_also_without_an_account(cli):
-    status, _, err = cli("call", "get-pipelin")
-    assert status == parser.USAGE and err.startswith(
-        'codepipeline: "get-pipelin" is no operation; did you mean get-pipeline'
-    )
-    assert "acknowledge-job, " in cli("call", "xyzzy")[2] and "update-pipeline\n" in cli("call", "xyzzy")[2]
-
-
-def test_call_says_how_a_parameter_is_written(cli, emulator):
-    def said(*arguments):
-        status, _, err = cli("call", *arguments)
-        assert status == parser.USAGE
-        return err.strip()
-
-    assert said("list-pipelines", "--max-results", "5000") == "codepipeline: maxResults: larger than 1000"
-    assert said("get-pipeline", "--name", '{"a": 1}').startswith("codepipeline: name: does not match")
-    assert said("poll-for-jobs", "--action-type-id", "category=Build").endswith(
-        """JSON: --action-type-id '{"name": "value"}'"""
-    )
-    arn = ("untag-resource", "--resource-arn", "arn:aws:codepipeline:us-east-1:123456789012:site")
-    assert said(*arn, "--tag-keys", "a").endswith("""JSON: --tag-keys '["...", "..."]'""")
-    assert said(*arn, "--tag-keys", '["a').startswith("codepipeline: --tag-keys: this is no JSON: Unterminated")
 
 
 def test_a_file_that_is_not_there_is_misuse_and_not_a_finding(cli, tmp_path):
@@ -336,6 +288,10 @@ def test_a_shell_completes_commands_pipelines_and_operations(emulator, world, tm
     assert completed("codepipeline sto", emulator, tmp_path) == ["stop"]
     assert completed("codepipeline show s", emulator, tmp_path) == ["site"]
     assert completed("codepipeline call list-web", emulator, tmp_path) == ["list-webhooks"]
+    assert completed("codepipeline call get-pipeline --ver", emulator, tmp_path) == ["--version"]
+    line = "codepipeline call disable-stage-transition --transition-type "
+    assert completed(line, emulator, tmp_path) == ["Inbound", "Outbound"]
+    assert completed("codepipeline call nonsense --ver", emulator, tmp_path) == [""]
 
 
 def test_the_package_does_not_load_the_command_nor_the_command_what_it_does_not_need():

@@ -107,16 +107,19 @@ class Output:
         """How wide the terminal is; None where there is none, and a line may be as long as it likes."""
         return None if self.console is None else self.console.width
 
+    def found(self, value: Any) -> Any:
+        """What JSON has of it, or what the query finds in that."""
+        value = plain(value)
+        return value if self.query is None else self._search(self.query, value)
+
     def data(self, value: Any) -> None:
         """JSON, or what the query finds in it; a text that it finds is printed as it is."""
         import json
 
-        value = plain(value)
-        if self.query is not None:
-            value = self._search(self.query, value)
-            if isinstance(value, str):
-                print(value)
-                return
+        value = self.found(value)
+        if self.query is not None and isinstance(value, str):
+            print(value)
+            return
         print(json.dumps(value, indent=2, ensure_ascii="utf" not in (sys.stdout.encoding or "").lower()))
 
     def _search(self, query: str, value: Any) -> Any:

@@ -34,6 +34,10 @@ Try all of it without an account: codepipeline --emulator ls
 
 class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
+        if message.endswith("required: OPERATION"):
+            from .call_help import text
+
+            self.exit(USAGE, text(self, None))
         unknown = re.match(r"argument COMMAND: invalid choice: '([^']*)'", message)
         if unknown:
             close = difflib.get_close_matches(unknown[1], re.findall(r"'([^']+)'", message)[1:], 2)
@@ -43,6 +47,7 @@ class Parser(argparse.ArgumentParser):
             self.exit(USAGE, f'codepipeline: "{unknown[1]}" is no command; {meant}\n')
         message = message.replace("invalid _seconds value", "not a number of seconds above 0")
         message = message.replace("invalid int value", "not a whole number")
+        message = message.replace("invalid _count value", "not a whole number above 0")
         self.print_usage(sys.stderr)
         self.exit(USAGE, f"{self.prog}: {message}\n")
 
@@ -84,6 +89,13 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < 1e9:
         raise ValueError
     return seconds
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise ValueError
+    return count
 
 
 def _shared() -> Parser:
@@ -199,14 +211,7 @@ def _add_acting(commands: Commands) -> None:
 def _add_tools(commands: Commands) -> None:
     parser = commands.add("lint", "check:lint", "say what the service would refuse a pipeline for, without asking it")
     parser.add_argument("files", metavar="FILE", nargs="+", help="JSON or YAML; - is the standard input")
-    parser = commands.add(
-        "call", "check:call", "run any operation", usage="codepipeline call OPERATION [--PARAMETER VALUE]..."
-    )
-    action = parser.add_argument(
-        "operation", metavar="OPERATION", help="list-pipelines, ListPipelines or list_pipelines"
-    )
-    action.completer = complete_operations  # type: ignore[attr-defined]
-    parser.add_argument("--params", metavar="JSON", help="all parameters; @FILE reads them from there")
+    _add_call(commands)
     commands.add("doctor", "check:doctor", "say what keeps a client from working, and where each setting is from")
     parser = commands.add("worker", "worker:main", "run a job worker")
     _word(parser, "verb", ["run"], "run it until SIGTERM or Ctrl-C")
@@ -216,6 +221,59 @@ def _add_tools(commands: Commands) -> None:
     commands.add("event", "", "print an event as Lambda gets it: the codepipeline-event command", add_help=False)
     parser = commands.add("completion", "check:completion", "print the lines that teach a shell to complete")
     _word(parser, "shell", ["bash", "zsh", "fish"], "which shell")
+
+
+class _CallHelp(argparse.Action):
+    """What the operation before it takes, or all operations."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: str | None = None
+    ) -> None:
+        from .call_help import text
+        from .session import Misuse
+
+        try:
+            told = text(parser, namespace.operation)
+        except Misuse as error:
+            parser.exit(USAGE, f"codepipeline: {error}\n")
+        print(told, end="")
+        parser.exit()
+
+
+def _add_call(commands: Commands) -> None:
+    parser = commands.add(
+        "call",
+        "call:call",
+        "run any operation",
+        usage="codepipeline call OPERATION [--PARAMETER VALUE]...",
+        epilog="codepipeline call OPERATION --help tells what an operation takes, answers and refuses.",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    action = parser.add_argument(
+        "operation", metavar="OPERATION", help="list-pipelines, ListPipelines or list_pipelines"
+    )
+    action.completer = complete_operations  # type: ignore[attr-defined]
+    parser.add_argument("-h", "--help", action=_CallHelp, nargs=0, help="show this, or an operation's help, and exit")
+    parser.add_argument(
+        "--params",
+        "--cli-input-json",
+        metavar="JSON",
+        help="all parameters at once; file://PATH or @PATH reads them from there, - from the standard input",
+    )
+    parser.add_argument(
+        "--generate-skeleton",
+        "--generate-cli-skeleton",
+        nargs="?",
+        const="input",
+        choices=["input", "output"],
+        metavar="input|output",
+        help="ask nothing; print JSON to fill in for --params, or what the answer will look like",
+    )
+    parser.add_argument("--output", choices=["json", "text", "table"], default="json", help="default: json")
+    parser.add_argument("--max-items", type=_count, metavar="N", help="of an operation with pages: stop after so many")
+    parser.add_argument("--starting-token", metavar="TOKEN", help="go on where --max-items stopped: its NextToken")
+    parser.add_argument("--no-paginate", action="store_true", help="one page; default: all")
 
 
 def _add_action_type(commands: Commands) -> None:
@@ -286,6 +344,24 @@ def complete_operations(**unused: Any) -> list[str]:
     return [row[1].replace("_", "-") for row in _core.operations()]
 
 
+def _complete(parser: Parser) -> None:
+    """Answers the shell, and ends the program; an operation that is on the line already has its parameters."""
+    import argcomplete
+
+    _, call, rest = os.environ.get("COMP_LINE", "").partition(" call ")
+    if call and " " in rest.lstrip():
+        from .call import described
+        from .call_help import add_parameters
+        from .session import Misuse
+
+        commands = parser._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+        try:
+            add_parameters(commands["call"], described(rest.split()[0]))  # type: ignore[index]
+        except Misuse:
+            pass  # it stands for no operation, and has no parameters
+    argcomplete.autocomplete(parser)
+
+
 def _with_emulator(arguments: Sequence[str]) -> list[str]:
     """Gives --emulator its value: the URL that follows it, or none; what follows may be the command as well."""
     ready: list[str] = []
@@ -319,7 +395,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == ["help"]:
-        given = [*given[1:2], "--help"]
+        given = [*given[1:], "--help"]
     if given[:1] in (["emulator"], ["event"]):
         from .. import _core
 
@@ -331,9 +407,7 @@ def _main(arguments: Sequence[str] | None) -> int:
         parser.print_help(sys.stderr)
         return USAGE
     if "_ARGCOMPLETE" in os.environ:
-        import argcomplete
-
-        argcomplete.autocomplete(parser)
+        _complete(parser)
     known, rest = parser.parse_known_args(_with_emulator(given))
     if not known.run:
         parser.error(f"{known.command} stands first and has options of its own: codepipeline {known.command} --help")

@@ -115,6 +115,19 @@ class Session:
             self._demo.close()
 
 
+def read(path: str) -> str:
+    """The text of a file; - is the standard input."""
+    try:
+        if path == "-":
+            return sys.stdin.read()
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError as error:
+        raise Misuse(f'"{path}": {error.strerror}') from None
+    except UnicodeDecodeError:
+        raise Misuse(f'"{path}" is no text in UTF-8') from None
+
+
 def _similar(session: Session) -> str:
     """Names that the one that was not found may have been meant for."""
     import difflib
