@@ -21,6 +21,9 @@ client = codepipeline.Client("eu-west-1", read_timeout=3)
 reveal_type(client.get_pipeline(name="site")["metadata"]["created"])
 for summary in client.paginate("list_pipelines", maxResults=5):
     reveal_type(summary["version"])
+with codepipeline.testing.Stubber(client) as stubber:
+    reveal_type(stubber)
+    stubber.add_response("get_pipeline", {}, {"name": codepipeline.testing.ANY})
 worker = codepipeline.Worker(client, concurrency=2)
 
 @worker.job(category="Build", provider="B")
@@ -39,7 +42,14 @@ client.paginate("get_pipeline")
 codepipeline.Client(colour="red")
 codepipeline.nonsense
 """
-REVEALED = ["datetime.datetime", "int", "str", "codepipeline._client.Client", "str | None"]
+REVEALED = [
+    "datetime.datetime",
+    "int",
+    "codepipeline._stub.Stubber",
+    "str",
+    "codepipeline._client.Client",
+    "str | None",
+]
 ERRORS = ["call-arg", "call-overload", "call-arg", "attr-defined"]
 
 
@@ -96,13 +106,13 @@ def test_pyright_takes_a_script_for_what_mypy_does(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     said = json.loads(done.stdout)["generalDiagnostics"]
     revealed = [one["message"].split('"')[-2] for one in said if one["severity"] == "information"]
-    assert revealed == ["datetime", "int", "str", "Client", "str | None"]
+    assert revealed == ["datetime", "int", "Stubber", "str", "Client", "str | None"]
     lines = SCRIPT.splitlines()
     wrong = {lines[one["range"]["start"]["line"]] for one in said if one["severity"] == "error"}
     assert wrong == set(lines[lines.index('client.get_pipeline(nam="site")') :])
 
 
-@pytest.mark.parametrize("owner", [_core, _core.Client, _core.Worker, _core.Job, _core.Emulator])
+@pytest.mark.parametrize("owner", [_core, _core.Client, _core.Worker, _core.Job, _core.Emulator, _core.Stub])
 def test_every_function_of_the_core_has_a_signature_and_a_text(owner):
     for name, function in vars(owner).items():
         if not name.startswith("_") and callable(function) and not isinstance(function, type):
