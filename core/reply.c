@@ -153,9 +153,9 @@ static void describe_foreign(const cpl_http_response *response, error_text *out)
         if ((unsigned char)*p < ' ' || *p == 0x7f) *p = ' ';
     }
     n = (size_t)snprintf(out->message, sizeof out->message, "the service answered %d", response->status);
-    if (response->status >= 300 && response->status < 400) {
+    if (response->status >= 300 && response->status < 400 && location.n > 0) {
         snprintf(out->message + n, sizeof out->message - n, ", a redirect to \"%.*s\"; redirects are not followed",
-                 (int)cpl_utf8_cut(location, 300), location.p ? location.p : "");
+                 (int)cpl_utf8_cut(location, 300), location.p);
     } else if (body.n > 0) {
         snprintf(out->message + n, sizeof out->message - n, " with %.*s: %s", (int)(type.n ? type.n : 7),
                  type.n ? type.p : "a body", excerpt);

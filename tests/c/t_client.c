@@ -337,6 +337,7 @@ TEST(t_client__what_is_no_answer_is_a_clear_error) {
          "403",
          "the service answered 403 with text/html: <html>  <b>no</b>"},
         {{.status = 404, .body = ""}, CPL_SERVICE, "404", "the service answered 404 without a body"},
+        {{.status = 304, .body = ""}, CPL_SERVICE, "304", "the service answered 304 without a body"},
         {{.status = 400, .body = "{}"}, CPL_SERVICE, "400", "the service answered 400 without a message"},
         {{.status = 400, .body = "{\"__type\":\"A\",\"message\":\"half"},
          CPL_SERVICE,
