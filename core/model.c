@@ -7,8 +7,8 @@
 
 #include <locale.h>
 #include <math.h>
-#include <pthread.h>
 #include <regex.h>
+#include <stdatomic.h>
 
 #include "err.h"
 #include "guess.h"
@@ -159,32 +159,47 @@ const char *cpl_model_name(size_t index) {
 #define PATTERNS_MAX 32       /* gen.py refuses more */
 #define PATTERN_TEXT_MAX 4096 /* matching takes time that grows faster than the text */
 
-static regex_t expressions[PATTERNS_MAX];
-static bool compiled[PATTERNS_MAX];
-static pthread_once_t compile_once = PTHREAD_ONCE_INIT;
+/* Each compiled when it is first needed, which takes some KB; never freed. */
+static _Atomic(regex_t *) expressions[PATTERNS_MAX];
 
 /* In the C locale, which a compiled expression keeps: "[a-z]" are the 26 letters whatever the host program has set. */
-static void compile_patterns(void) {
+static bool compile(regex_t *out, const char *pattern) {
     locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0), before;
-    if (c == (locale_t)0) return;
+    bool done;
+    if (c == (locale_t)0) return false;
     before = uselocale(c);
-    for (size_t i = 1; i < cpl_model_patterns_count && i < PATTERNS_MAX; i++) {
-        compiled[i] = regcomp(&expressions[i], cpl_model_patterns[i], REG_EXTENDED | REG_NOSUB) == 0;
-    }
+    done = regcomp(out, pattern, REG_EXTENDED | REG_NOSUB) == 0;
     uselocale(before);
     freelocale(c);
+    return done;
+}
+
+/* NULL: out of memory. Two threads may compile the same one; that of the first stays. */
+static const regex_t *expression_of(uint8_t pattern) {
+    regex_t *known = atomic_load(&expressions[pattern]), *fresh;
+    if (known) return known;
+    fresh = cpl_calloc(1, sizeof *fresh);
+    if (fresh == NULL || !compile(fresh, cpl_model_patterns[pattern])) {
+        cpl_free(fresh);
+        return NULL;
+    }
+    if (atomic_compare_exchange_strong(&expressions[pattern], &known, fresh)) return fresh;
+    regfree(fresh);
+    cpl_free(fresh);
+    return known;
 }
 
 /* CPL_OK when text matches, CPL_INVALID when not, CPL_NOMEM. */
 static cpl_status match_pattern(uint8_t pattern, cpl_str text) {
     char copy[PATTERN_TEXT_MAX + 1];
+    const regex_t *expression;
     int result;
     if (text.n > PATTERN_TEXT_MAX || memchr(text.p, '\0', text.n)) return CPL_INVALID;
-    pthread_once(&compile_once, compile_patterns);
-    if (!compiled[pattern]) return CPL_NOMEM;
+    expression = expression_of(pattern);
+    if (expression == NULL) return CPL_NOMEM;
     memcpy(copy, text.p, text.n);
     copy[text.n] = '\0';
-    result = regexec(&expressions[pattern], copy, 0, NULL, 0);
+    result = regexec(expression, copy, 0, NULL, 0);
     cpl_wipe(copy, text.n);
     return result == 0 ? CPL_OK : result == REG_ESPACE ? CPL_NOMEM : CPL_INVALID;
 }
