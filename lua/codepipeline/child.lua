@@ -9,9 +9,6 @@ local core = require "codepipeline.core"
 
 local child = {}
 
---- Whether this process was started for one job.
-child.here = os.getenv "CODEPIPELINE_CHILD" == "1"
-
 local FROM, TO = "/dev/fd/3", "/dev/fd/4"
 
 local Remote = {}
@@ -196,17 +193,9 @@ function child.idle_worker()
   return idle
 end
 
-local made = 0
-
---- The number of a new worker in this program, by which a child finds its own.
-function child.number()
-  made = made + 1
-  return made
-end
-
---- Whether this process is there for a job of the worker of that number.
+--- Whether this process, which was started for one job, is there for one of the worker of that number.
 function child.is_of(number)
-  return child.here and os.getenv "CODEPIPELINE_WORKER" == tostring(number)
+  return os.getenv "CODEPIPELINE_WORKER" == tostring(number)
 end
 
 --- The command line of this program; nil when it has none.

@@ -135,6 +135,7 @@ local TEST_OPTIONS = {
 }
 
 --- Runs a handler once, with the worker's hooks, for a unit test: nothing goes to the network.
+-- @param bind, within what the worker makes of a handler: with its hooks; with a time limit
 -- @param options inputs (folders or archives by the names of the artifacts), outputs (a list of names), configuration,
 --   state, or an event in place of the last three; to (a folder that the outputs, which are archives then, are
 --   unpacked to); clock (a codepipeline.manual_clock(): time stands still unless it is turned; job:wait_cancelled()
@@ -144,13 +145,13 @@ local TEST_OPTIONS = {
 --   external_execution_id, percent_complete, state, after (seconds that it asked to wait), clock, outputs (folders by
 --   name), answer (all of it, as the service's operation calls it), resume(), which turns the clock and runs the job
 --   that follows a continuation, and finish(limit), which goes on so to the end
-local function test(worker, tools, handler, options)
+function rehearsal.test(worker, bind, within, handler, options)
   check.type(handler, "a handler", "function")
   check.options(options, TEST_OPTIONS)
   options = options or {}
   check.optional(options.outputs, "outputs", "table")
   local given = options.event and core.decode(event.text(options.event)) or event_for(options)
-  local bound, clock = tools.bind(worker, handler), options.clock or rehearsal.clock()
+  local bound, clock = bind(worker, handler), options.clock or rehearsal.clock()
   local limit = limit_of(worker, bound, options)
   local handle <close> = assert(core.job_from_event(worker.client, event.text(given), worker.job_options))
   handle:rehearse(limit, options.cancelled_after)
@@ -158,7 +159,7 @@ local function test(worker, tools, handler, options)
     assert(handle:rehearse_input(name, path))
   end
   local _ <close> = clock:of(handle)
-  worker:run_handler(handle, limit and tools.within(handle, limit, bound) or bound)
+  worker:run_handler(handle, limit and within(handle, limit, bound) or bound)
   local told, state = told_by(handle, options.to)
   told.clock = clock
   told.resume = function()
@@ -180,15 +181,6 @@ local function test(worker, tools, handler, options)
     error("the handler has not come to an end in so many jobs", 2)
   end
   return told
-end
-
---- Gives the class of workers its method test().
--- @param bind, within what the worker makes of a handler: with its hooks; with a time limit
-function rehearsal.give_test(class, bind, within)
-  local tools = { bind = bind, within = within }
-  function class:test(handler, options)
-    return test(self, tools, handler, options)
-  end
 end
 
 return rehearsal

@@ -13,14 +13,13 @@
 -- A handler that raises fails its job, with the message; the worker goes on.
 
 local core = require "codepipeline.core"
-local artifacts = require "codepipeline.artifacts"
 local check = require "codepipeline.check"
-local child = require "codepipeline.child"
-local event = require "codepipeline.event"
 local handlers = require "codepipeline.handlers"
-local rehearsal = require "codepipeline.rehearsal"
-local resuming = require "codepipeline.resuming"
 local tasks = require "codepipeline.tasks"
+
+-- Other parts are loaded where they are first needed: most workers never need them, and an idle one is that much
+-- smaller. This one is needed from the start in a process that was started for one job, and nil in any other.
+local child = os.getenv "CODEPIPELINE_CHILD" == "1" and require "codepipeline.child" or nil
 
 --- A job, as its handler sees it: id, nonce, account_id, category, provider, version, pipeline, pipeline_arn,
 -- execution_id, stage, action, action_execution_id, continuation_token, user_parameters (texts or nil), configuration
@@ -39,7 +38,7 @@ local function load_state(job)
   end
   local state = text and core.decode(text) or nil
   job.looked = true
-  job.history = resuming.history(state)
+  job.history = require("codepipeline.resuming").history(state)
   if job.history then
     job.state = job.history:state()
   elseif state ~= core.null then
@@ -82,12 +81,12 @@ end
 
 --- The input artifact of that name; without a name, the only one.
 function Job:input(name)
-  return part(self, artifacts.Input, self.inputs, name)
+  return part(self, require("codepipeline.artifacts").Input, self.inputs, name)
 end
 
 --- The output artifact of that name; without a name, the only one.
 function Job:output(name)
-  return part(self, artifacts.Output, self.outputs, name)
+  return part(self, require("codepipeline.artifacts").Output, self.outputs, name)
 end
 
 --- A folder of the job's own, removed with it.
@@ -204,7 +203,7 @@ end
 --- The user parameters decoded: nil when there are none; nil and err, which makes a failure a ConfigurationError, when
 -- they are not JSON, or have no member of a name that is needed.
 function Job:user_parameters_json(...)
-  return event.decode_parameters(self.user_parameters, ...)
+  return require("codepipeline.event").decode_parameters(self.user_parameters, ...)
 end
 
 check.methods(Job, "job", function(value)
@@ -376,7 +375,8 @@ function Worker:job(type, handler, router_hooks)
   end
   wanted.version = wanted.version or "1"
   local clients = wanted.client and { wanted.client } or self.clients
-  local plan = wanted.isolation == "process" and not child.here and child.plan(wanted, self.number)
+  local isolated = wanted.isolation == "process" and not child
+  local plan = isolated and require("codepipeline.child").plan(wanted, self.number)
   if wanted.isolation ~= nil and wanted.isolation ~= "process" then
     check.misuse 'isolation is "process" or nothing'
   elseif not wanted.isolation and (wanted.limits or wanted.environ or wanted.command) then
@@ -586,7 +586,7 @@ end
 -- reports. While they wait for something more jobs are taken.
 -- @return true when a job was handled, false when none came; nil and err for what does not pass by itself
 function Worker:step(seconds)
-  if child.here then
+  if child then
     return self:run() and false
   end
   return self.tasks:serve(self.concurrency, seconds or 1)
@@ -629,7 +629,7 @@ function Worker:lambda_handler(value, options)
     error(problem, 2)
   end
   options = options or {}
-  local text = event.text(value)
+  local text = require("codepipeline.event").text(value)
   local handle, err = core.job_from_event(self.client, text, self.job_options, complaint_to(self.log))
   if not handle then
     return refuse(self, text, err)
@@ -656,7 +656,10 @@ function Worker:lambda_handler(value, options)
   return nil, err
 end
 
-rehearsal.give_test(Worker, bind, within)
+--- See test() in rehearsal.lua.
+function Worker:test(handler, options)
+  return require("codepipeline.rehearsal").test(self, bind, within, handler, options)
+end
 
 --- Takes jobs until stop(), SIGTERM or Ctrl-C: what runs is finished and reported, then run() returns true. A second
 -- signal cancels the jobs under way, see job:cancelled(); a third does what it does without a worker. What an earlier
@@ -664,11 +667,11 @@ rehearsal.give_test(Worker, bind, within)
 -- @return true, or nil and err for what does not pass by itself (credentials, an unknown action type); what was not
 --   begun is given back in both cases
 function Worker:run()
-  if child.is_of(self.number) then
+  if child and child.is_of(self.number) then
     local job = child.job()
     self:handle(job, self.handlers[job:action_type()])
     os.exit(0, true)
-  elseif child.here then
+  elseif child then
     return true
   end
   self.tasks:check_idle()
@@ -722,6 +725,8 @@ local OPTIONS = { "concurrency", "poll_interval", "work_dir", "artifact_limit", 
 local OWN = { "log", "regions", "third_party", "client_token", "progress" } -- the core knows nothing of these
 table.move(OWN, 1, #OWN, #OPTIONS + 1, OPTIONS)
 
+local made = 0 -- workers in this program, by whose numbers a child finds its own
+
 local FORGETFUL = "no journal is named: what runs or is owed is forgotten if this process is killed"
 
 --- @param options concurrency (how many jobs may be under way; default 1: a handler is a coroutine, and others go on
@@ -753,12 +758,12 @@ function worker.new(client, options)
       table.insert(self.clients, view)
     end
   end
-  self.progress = not child.here and settings.progress or nil
+  self.progress = not child and settings.progress or nil
   for _, own in ipairs(OWN) do
     settings[own] = nil
   end
   local handle, err
-  if child.here then
+  if child then
     handle = child.idle_worker()
   else
     handle, err = core.worker(client, settings, complaint_to(log))
@@ -773,7 +778,8 @@ function worker.new(client, options)
   end, function(job)
     dispatch(self, job)
   end, complaint_to(log))
-  self.plans, self.timeouts, self.number = {}, {}, child.number()
+  made = made + 1
+  self.plans, self.timeouts, self.number = {}, {}, made
   self.hooks, self.bound = handlers.new_hooks(), {}
   self.job_options = { work_dir = settings.work_dir, artifact_limit = settings.artifact_limit }
   self.forgetful = not settings.journal and FORGETFUL
@@ -782,7 +788,7 @@ end
 
 --- See core.client_methods.job in init.lua.
 function worker.job_from_event(client, value, options)
-  local handle, err = core.job_from_event(client, event.text(value), options)
+  local handle, err = core.job_from_event(client, require("codepipeline.event").text(value), options)
   if not handle then
     return nil, err
   end
