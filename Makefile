@@ -42,7 +42,7 @@ ifdef STATIC
 LINKED = --static $(PACKAGES)
 DEFINE_STATIC = -DCPL_STATIC
 else
-LINKED = $(filter-out libarchive sqlite3,$(PACKAGES)) # these two are loaded when they are first needed (core/late.h)
+LINKED = libcrypto libcjson # the others are loaded when they are first needed (core/late.h)
 endif
 WARN = -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes -Wvla $(WERROR)
 
@@ -117,6 +117,7 @@ $(O)/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_DRIVER) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(SANITIZE) $(FUZZ_LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
 
+$(O)/bench/contestants/curl: LIBS += $(call once,CURL_LIBS,$(PKG_CONFIG) --libs libcurl) # which calls it by itself
 $(O)/bench/%: $(O)/bench/%.o $(LIB)
 	$(CC) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)
 

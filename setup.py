@@ -80,7 +80,7 @@ class BuildExt(build_ext):
             ext.define_macros.append(("CPL_STATIC", None))
             ext.extra_link_args += shlex.split(pkg_config("--static", "--libs", *names).stdout)
         else:
-            linked = [name for name in names if name not in ("libarchive", "sqlite3")]  # loaded when first needed
+            linked = [name for name in names if name in ("libcrypto", "libcjson")]  # the others: core/late.h
             ext.extra_link_args += shlex.split(pkg_config("--libs", *linked).stdout)
         compile_all = self.compiler.compile
 

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
-#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,7 +27,6 @@
  * Most processes never open an archive, and libarchive brings other libraries along, ICU among them: half as much time
  * again as loading all the rest takes, and 3 MB. See docs/adr/0009. With CPL_STATIC it is part of the module.
  */
-#define LIBARCHIVE "libarchive.so.13"
 _Static_assert(ARCHIVE_VERSION_NUMBER / 1000000 == 3, "all of libarchive 3 has this name; another may not");
 
 /* clang-format off */
@@ -46,24 +44,14 @@ _Static_assert(ARCHIVE_VERSION_NUMBER / 1000000 == 3, "all of libarchive 3 has t
     X(archive_write_set_options) X(archive_write_zip_set_compression_deflate)
 /* clang-format on */
 
-static struct { FUNCTIONS(CPL_LATE_POINTER) } lib;
-static pthread_once_t lib_once = PTHREAD_ONCE_INIT;
-static char lib_missing[256]; /* why it cannot be used; empty: it can */
-
-static void load_library(void) {
-#ifdef CPL_STATIC
-#define ASSIGN(name) lib.name = name;
-    FUNCTIONS(ASSIGN)
-#else
-    static const char *const names[] = {FUNCTIONS(CPL_LATE_NAME)};
-    cpl_late_load(LIBARCHIVE, names, CPL_COUNT(names), &lib, lib_missing, sizeof lib_missing);
-#endif
-}
-
-static cpl_status need_library(cpl_error *err) {
-    pthread_once(&lib_once, load_library);
-    return lib_missing[0] ? cpl_fail(err, CPL_IO, "libarchive cannot be loaded: %s", lib_missing) : CPL_OK;
-}
+static const char *const lib_names[] = {FUNCTIONS(CPL_LATE_NAME)};
+static struct { FUNCTIONS(CPL_LATE_POINTER) } lib = {FUNCTIONS(CPL_LATE_ITSELF)};
+static cpl_late library = {.called = "libarchive",
+                           .files = {"libarchive.so.13"},
+                           .names = lib_names,
+                           .count = CPL_COUNT(lib_names),
+                           .table = &lib,
+                           .once = PTHREAD_ONCE_INIT};
 
 /* ---- its locale ---- */
 
@@ -461,7 +449,7 @@ cpl_status cpl_archive_extract(const char *path, const char *directory, const cp
     char *staging = NULL;
     cpl_status status;
     bool exists = stat(directory, &info) == 0;
-    status = need_library(err);
+    status = cpl_late_need(&library, err);
     if (status) return status;
     if (limits && limits->bytes > 0) u.max_bytes = limits->bytes;
     if (limits && limits->entries > 0) u.max_entries = limits->entries;
@@ -681,7 +669,7 @@ cpl_status cpl_archive_pack(const char *from, const char *to, const cpl_wait *wa
     cpl_buf temp;
     cpl_status status;
     int fd;
-    status = need_library(err);
+    status = cpl_late_need(&library, err);
     if (status) return status;
     cpl_buf_init(&temp, CPL_TREE_PATH_MAX);
     cpl_buf_init(&p.name, CPL_TREE_PATH_MAX);
@@ -728,7 +716,7 @@ static cpl_status pack_text(pack *p, const cpl_archive_file *file) {
 cpl_status cpl_archive_zip(const cpl_archive_file *files, size_t count, cpl_buf *out, cpl_error *err) {
     static const char to[] = "the archive";
     pack p = {.err = err};
-    cpl_status status = need_library(err);
+    cpl_status status = cpl_late_need(&library, err);
     if (status) return status;
     cpl_buf_init(&p.name, CPL_TREE_PATH_MAX);
     enter_locale(&p.locale);

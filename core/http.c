@@ -32,37 +32,14 @@ struct pool {
     struct pool *inherited; /* never used again, never freed */
 };
 
-/* ---- library ---- */
-
-static pthread_once_t library_once = PTHREAD_ONCE_INIT;
-static CURLcode library_state;
-static bool library_is_quiet;
-
-/*
- * Whether libcurl never raises SIGPIPE. It has always sent with MSG_NOSIGNAL, but OpenSSL wrote by itself until 7.87
- * gave it sockets of libcurl's own. Of other TLS libraries we do not know.
- */
-static bool is_quiet(void) {
-#ifdef MSG_NOSIGNAL
-    const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
-    return built->version_num >= 0x075700 && cpl_str_starts(cpl_str_of(built->ssl_version), "OpenSSL/");
-#else
-    return false;
-#endif
-}
-
-/* Never undone: others in this process may use libcurl too. */
-static void library_start(void) {
-    library_state = curl_global_init(CURL_GLOBAL_ALL);
-    library_is_quiet = is_quiet();
-}
+/* ---- SIGPIPE ---- */
 
 void cpl_lane_hush(cpl_sigpipe *guard) {
-    if (!library_is_quiet) cpl_sigpipe_block(guard);
+    if (!cpl_libcurl_is_quiet()) cpl_sigpipe_block(guard);
 }
 
 void cpl_lane_unhush(const cpl_sigpipe *guard) {
-    if (!library_is_quiet) cpl_sigpipe_restore(guard);
+    if (!cpl_libcurl_is_quiet()) cpl_sigpipe_restore(guard);
 }
 
 /* ---- callbacks ---- */
@@ -411,10 +388,8 @@ cpl_status cpl_http_new(cpl_http **out, const cpl_http_options *options, cpl_err
     cpl_status status;
     *out = NULL;
     if (options == NULL) options = &defaults;
-    pthread_once(&library_once, library_start);
-    if (library_state != CURLE_OK) {
-        return cpl_fail(err, CPL_STATE, "libcurl: %s", curl_easy_strerror(library_state));
-    }
+    status = cpl_libcurl_need(err);
+    if (status) return status;
     http = cpl_calloc(1, sizeof *http);
     if (http == NULL) return cpl_fail_nomem(err);
     http->limits = (cpl_http_limits){options->connect_timeout_ms, options->read_timeout_ms, options->total_timeout_ms};

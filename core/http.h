@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One HTTP request and its answer, over kept-alive connections; http_lane.h is the only file that includes curl/.
+ * One HTTP request and its answer, over kept-alive connections.
  * Redirects are never followed, TLS is always verified, ~/.netrc is never read, CR, LF and NUL in anything sent are
  * refused. Knows nothing of AWS.
  */

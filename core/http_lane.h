@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What http.c (a request and its caller, who waits) and http_batch.c (many requests on one thread) have in common. The
- * only file that includes curl/.
+ * What http.c (a request and its caller, who waits) and http_batch.c (many requests on one thread) have in common.
  */
 #ifndef CPL_HTTP_LANE_H
 #define CPL_HTTP_LANE_H
 
-#include <curl/curl.h>
 #include <stdatomic.h>
 
 #include "http.h"
 #include "http_route.h"
+#include "libcurl.h"
 #include "sigpipe.h"
 
 #define CPL_HTTP_TICK_MS 90 /* under the 100 ms that cpl_wait promises */

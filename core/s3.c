@@ -154,7 +154,8 @@ cpl_status s3_exchange_build(s3_exchange *x) {
                                  .body_limit = r->to_fd ? r->limit : ERROR_BODY_MAX,
                                  .wait = &x->rest,
                                  .limits = x->session->s3->limits};
-    status = cpl_pace_rest(&x->session->pace, &x->rest, &x->failure);
+    status = cpl_xml_need(&x->failure);
+    if (status == CPL_OK) status = cpl_pace_rest(&x->session->pace, &x->rest, &x->failure);
     if (status == CPL_OK) status = build_url(x, &endpoint);
     if (status != CPL_OK) return status;
     if (!cpl_url_parse(cpl_buf_str(&x->url), &url)) {

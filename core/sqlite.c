@@ -10,25 +10,19 @@ cpl_status cpl_sqlite_need(cpl_error *err) {
 
 #else
 
-#include <pthread.h>
-
-#include "err.h"
-
-#define LIBSQLITE "libsqlite3.so.0"
 _Static_assert(SQLITE_VERSION_NUMBER / 1000000 == 3, "all of SQLite 3 has this name; another may not");
 
+static const char *const names[] = {CPL_SQLITE_FUNCTIONS(CPL_LATE_NAME)};
 struct cpl_sqlite_table cpl_sqlite;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static char missing[256]; /* why it cannot be used; empty: it can */
-
-static void load(void) {
-    static const char *const names[] = {CPL_SQLITE_FUNCTIONS(CPL_LATE_NAME)};
-    cpl_late_load(LIBSQLITE, names, CPL_COUNT(names), &cpl_sqlite, missing, sizeof missing);
-}
+static cpl_late library = {.called = "SQLite",
+                           .files = {"libsqlite3.so.0"},
+                           .names = names,
+                           .count = CPL_COUNT(names),
+                           .table = &cpl_sqlite,
+                           .once = PTHREAD_ONCE_INIT};
 
 cpl_status cpl_sqlite_need(cpl_error *err) {
-    pthread_once(&once, load);
-    return missing[0] ? cpl_fail(err, CPL_IO, "SQLite cannot be loaded: %s", missing) : CPL_OK;
+    return cpl_late_need(&library, err);
 }
 
 #endif

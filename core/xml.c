@@ -4,6 +4,33 @@
 #include <expat.h>
 
 #include "err.h"
+#include "late.h"
+
+/* ---- expat, loaded with the first request to S3 or STS ---- */
+
+_Static_assert(XML_MAJOR_VERSION == 2, "all of expat 2 has this name; another may not");
+
+/* clang-format off */
+#define FUNCTIONS(X)                                                                                            \
+    X(XML_ErrorString) X(XML_GetCurrentLineNumber) X(XML_GetErrorCode) X(XML_Parse) X(XML_ParserCreate_MM)       \
+    X(XML_ParserFree) X(XML_SetCharacterDataHandler) X(XML_SetElementHandler) X(XML_SetStartDoctypeDeclHandler)  \
+    X(XML_SetUserData) X(XML_StopParser)
+/* clang-format on */
+
+static const char *const lib_names[] = {FUNCTIONS(CPL_LATE_NAME)};
+static struct { FUNCTIONS(CPL_LATE_POINTER) } lib = {FUNCTIONS(CPL_LATE_ITSELF)};
+static cpl_late library = {.called = "expat",
+                           .files = {"libexpat.so.1"},
+                           .names = lib_names,
+                           .count = CPL_COUNT(lib_names),
+                           .table = &lib,
+                           .once = PTHREAD_ONCE_INIT};
+
+cpl_status cpl_xml_need(cpl_error *err) {
+    return cpl_late_need(&library, err);
+}
+
+/* ---- reading ---- */
 
 typedef struct element {
     int parent;
@@ -33,7 +60,7 @@ static void stop(reader *r, cpl_status status, const char *reason) {
         r->failed = status;
         r->reason = reason;
     }
-    XML_StopParser(r->parser, XML_FALSE);
+    lib.XML_StopParser(r->parser, XML_FALSE);
 }
 
 /* Keeps n bytes and a NUL; answers where. */
@@ -100,16 +127,16 @@ static void XMLCALL on_doctype(void *context, const XML_Char *name, const XML_Ch
 }
 
 static cpl_status read_all(reader *r, cpl_str text, cpl_error *err) {
-    XML_SetUserData(r->parser, r);
-    XML_SetElementHandler(r->parser, on_start, on_end);
-    XML_SetCharacterDataHandler(r->parser, on_text);
-    XML_SetStartDoctypeDeclHandler(r->parser, on_doctype);
-    if (XML_Parse(r->parser, text.p ? text.p : "", (int)text.n, XML_TRUE) == XML_STATUS_OK)
+    lib.XML_SetUserData(r->parser, r);
+    lib.XML_SetElementHandler(r->parser, on_start, on_end);
+    lib.XML_SetCharacterDataHandler(r->parser, on_text);
+    lib.XML_SetStartDoctypeDeclHandler(r->parser, on_doctype);
+    if (lib.XML_Parse(r->parser, text.p ? text.p : "", (int)text.n, XML_TRUE) == XML_STATUS_OK)
         return cpl_buf_status(&r->xml->text, "the XML document", err);
-    if (r->failed == CPL_NOMEM || XML_GetErrorCode(r->parser) == XML_ERROR_NO_MEMORY) return cpl_fail_nomem(err);
+    if (r->failed == CPL_NOMEM || lib.XML_GetErrorCode(r->parser) == XML_ERROR_NO_MEMORY) return cpl_fail_nomem(err);
     return cpl_fail(err, r->failed ? r->failed : CPL_PROTOCOL, "the XML document, line %lu: %s",
-                    XML_GetCurrentLineNumber(r->parser),
-                    r->reason ? r->reason : XML_ErrorString(XML_GetErrorCode(r->parser)));
+                    lib.XML_GetCurrentLineNumber(r->parser),
+                    r->reason ? r->reason : lib.XML_ErrorString(lib.XML_GetErrorCode(r->parser)));
 }
 
 cpl_status cpl_xml_parse(cpl_str text, cpl_xml **out, cpl_error *err) {
@@ -119,8 +146,10 @@ cpl_status cpl_xml_parse(cpl_str text, cpl_xml **out, cpl_error *err) {
     *out = NULL;
     if (text.n > CPL_XML_SIZE_MAX)
         return cpl_fail(err, CPL_TOO_LARGE, "the XML document is larger than %zu bytes", CPL_XML_SIZE_MAX);
+    status = cpl_xml_need(err);
+    if (status) return status;
     r.xml = cpl_calloc(1, sizeof *r.xml);
-    r.parser = XML_ParserCreate_MM("UTF-8", &memory, NULL);
+    r.parser = lib.XML_ParserCreate_MM("UTF-8", &memory, NULL);
     for (size_t i = 0; i < CPL_COUNT(r.open); i++) cpl_buf_init(&r.open[i], CPL_XML_SIZE_MAX);
     if (r.xml == NULL || r.parser == NULL) {
         status = cpl_fail_nomem(err);
@@ -132,7 +161,7 @@ cpl_status cpl_xml_parse(cpl_str text, cpl_xml **out, cpl_error *err) {
         cpl_buf_wipe(&r.open[i]);
         cpl_buf_release(&r.open[i]);
     }
-    if (r.parser) XML_ParserFree(r.parser);
+    if (r.parser) lib.XML_ParserFree(r.parser);
     if (status == CPL_OK) {
         *out = r.xml;
     } else {

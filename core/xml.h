@@ -18,6 +18,8 @@
 
 typedef struct cpl_xml cpl_xml;
 
+/* CPL_IO when expat cannot be loaded: for those who want to know before they send what is answered so. */
+cpl_status cpl_xml_need(cpl_error *err);
 /* CPL_PROTOCOL when it is not XML, or has a document type; CPL_TOO_LARGE past a limit. */
 cpl_status cpl_xml_parse(cpl_str text, cpl_xml **out, cpl_error *err);
 void cpl_xml_free(cpl_xml *xml); /* NULL is fine; wipes (an STS answer has secrets) */

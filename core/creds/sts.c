@@ -100,7 +100,8 @@ static cpl_status sign(exchange *x, const cpl_url *url, int64_t now_s, cpl_error
 
 static cpl_status prepare(exchange *x, int64_t now_s, cpl_error *err) {
     cpl_url url;
-    cpl_status status = cpl_creds_check_text(&x->form, "the request to STS", err);
+    cpl_status status = cpl_xml_need(err);
+    if (status == CPL_OK) status = cpl_creds_check_text(&x->form, "the request to STS", err);
     if (status == CPL_OK) status = cpl_creds_check_text(&x->url, "the URL of STS", err);
     if (status) return status;
     if (!cpl_url_parse(cpl_buf_str(&x->url), &url))

@@ -3,6 +3,7 @@
 
 #include "../err.h"
 #include "../fork.h"
+#include "../xml.h"
 #include "api.h"
 #include "auth.h"
 #include "control.h"
@@ -134,7 +135,10 @@ static void fill_environ(cpl_emulator *emulator) {
 static cpl_status start_server(cpl_emulator *emulator, const cpl_emulator_options *options, cpl_error *err) {
     const char *host = emulator->host;
     const emu_answerer answerer = {.handler = handle, .context = emulator};
-    cpl_status status = emu_server_start(&emulator->server, host, options ? options->port : 0, &answerer, err);
+    cpl_status status = cpl_xml_need(err);
+    if (status == CPL_OK) {
+        status = emu_server_start(&emulator->server, host, options ? options->port : 0, &answerer, err);
+    }
     if (status == CPL_OK)
         snprintf(emulator->url, sizeof emulator->url, strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d", host,
                  emu_server_port(emulator->server));

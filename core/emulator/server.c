@@ -14,8 +14,31 @@
 #include "../clock.h"
 #include "../err.h"
 #include "../fork.h"
+#include "../late.h"
 #include "../thread.h"
 #include "doors.h"
+
+/* ---- the library, loaded with the first emulator: it brings GnuTLS along ---- */
+
+_Static_assert(MHD_VERSION < 0x01010000, "0.9 and 1.0 have this name; another may not");
+
+/* clang-format off */
+#define FUNCTIONS(X)                                                                                       \
+    X(MHD_add_connection) X(MHD_add_response_header) X(MHD_create_response_from_buffer_with_free_callback) \
+    X(MHD_create_response_from_callback) X(MHD_destroy_response) X(MHD_get_connection_info)                \
+    X(MHD_get_connection_values) X(MHD_get_daemon_info) X(MHD_get_timeout) X(MHD_lookup_connection_value)  \
+    X(MHD_queue_response) X(MHD_resume_connection) X(MHD_run) X(MHD_start_daemon) X(MHD_stop_daemon)       \
+    X(MHD_suspend_connection)
+/* clang-format on */
+
+static const char *const lib_names[] = {FUNCTIONS(CPL_LATE_NAME)};
+static struct { FUNCTIONS(CPL_LATE_POINTER) } lib = {FUNCTIONS(CPL_LATE_ITSELF)};
+static cpl_late library = {.called = "libmicrohttpd",
+                           .files = {"libmicrohttpd.so.12"},
+                           .names = lib_names,
+                           .count = CPL_COUNT(lib_names),
+                           .table = &lib,
+                           .once = PTHREAD_ONCE_INIT};
 
 /*
  * A few threads for the process, each with a daemon of the library that has neither a thread nor a listening socket of
@@ -111,7 +134,7 @@ static void unpark(connection *c) {
     *(c->before_parked ? &c->before_parked->next_parked : &house.parked) = c->next_parked;
     if (c->next_parked) c->next_parked->before_parked = c->before_parked;
     c->parked = false;
-    MHD_resume_connection(c->handle);
+    lib.MHD_resume_connection(c->handle);
     eventfd_write(c->by->wake, 1); /* the library's own signal may be read before it looks who is resumed */
 }
 
@@ -124,7 +147,7 @@ static void park(connection *c, int ms, bool waits) {
     c->next_parked = house.parked;
     if (house.parked) house.parked->before_parked = c;
     house.parked = c;
-    MHD_suspend_connection(c->handle);
+    lib.MHD_suspend_connection(c->handle);
     emu_doors_wake(house.doors);
 }
 
@@ -178,12 +201,12 @@ void emu_server_wake(emu_server *server) {
 /* ---- connections ---- */
 
 static connection *connection_of(struct MHD_Connection *handle) {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const union MHD_ConnectionInfo *info = lib.MHD_get_connection_info(handle, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     return info ? info->socket_context : NULL;
 }
 
 static int socket_of(struct MHD_Connection *handle) {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info = lib.MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CONNECTION_FD);
     return info ? info->connect_fd : -1;
 }
 
@@ -268,7 +291,7 @@ static void take_newcomers(worker *by) {
     for (; list; list = next) {
         next = list->next;
         by->door = list->door;
-        MHD_add_connection(by->daemon, list->socket, (struct sockaddr *)&list->from, list->size);
+        lib.MHD_add_connection(by->daemon, list->socket, (struct sockaddr *)&list->from, list->size);
         cpl_free(list);
     }
 }
@@ -334,10 +357,10 @@ static struct MHD_Response *make_response(emu_response *response) {
     char *body;
     struct MHD_Response *made;
     if (response->size >= 0)
-        return MHD_create_response_from_callback((uint64_t)response->size, 1, no_bytes, NULL, NULL);
+        return lib.MHD_create_response_from_callback((uint64_t)response->size, 1, no_bytes, NULL, NULL);
     body = cpl_buf_detach(&response->body);
     if (body == NULL) return NULL;
-    made = MHD_create_response_from_buffer_with_free_callback(n, body, cpl_free);
+    made = lib.MHD_create_response_from_buffer_with_free_callback(n, body, cpl_free);
     if (made == NULL) cpl_free(body);
     return made;
 }
@@ -402,7 +425,7 @@ static struct MHD_Response *make_spoiled(connection *c, emu_response *response) 
                    .bytes = response->bytes,
                    .since_ms = cpl_clock_monotonic_ms()};
     cpl_buf_init(&response->body, EMU_ANSWER_MAX);
-    made = MHD_create_response_from_callback(size_of(s), 4096, some_bytes, s, free_spoiled);
+    made = lib.MHD_create_response_from_callback(size_of(s), 4096, some_bytes, s, free_spoiled);
     if (made == NULL) free_spoiled(s);
     return made;
 }
@@ -416,15 +439,15 @@ static enum MHD_Result send_response(connection *c, emu_response *response, bool
     if (made == NULL) return MHD_NO;
     /* The library refuses values with line breaks: no header can be smuggled in. */
     for (size_t i = 0; emu_response_header_at(response, i, &name, &value); i++)
-        MHD_add_response_header(made, name.p, value.p);
-    if (close_after) MHD_add_response_header(made, "Connection", "close");
-    result = MHD_queue_response(c->handle, (unsigned)response->status, made);
-    MHD_destroy_response(made);
+        lib.MHD_add_response_header(made, name.p, value.p);
+    if (close_after) lib.MHD_add_response_header(made, "Connection", "close");
+    result = lib.MHD_queue_response(c->handle, (unsigned)response->status, made);
+    lib.MHD_destroy_response(made);
     return result;
 }
 
 static void name_remote(struct MHD_Connection *handle, char *out, size_t size) {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const union MHD_ConnectionInfo *info = lib.MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     const struct sockaddr *address = info ? info->client_addr : NULL;
     socklen_t length = sizeof(struct sockaddr_in);
     out[0] = '\0';
@@ -457,7 +480,7 @@ static enum MHD_Result answer(connection *c, const char *method, exchange *x) {
     uint64_t woken = c->server->woken;
     char remote[64];
     split_target(&request, cpl_str_of(x->target));
-    MHD_get_connection_values(c->handle, MHD_HEADER_KIND, add_header, &headers);
+    lib.MHD_get_connection_values(c->handle, MHD_HEADER_KIND, add_header, &headers);
     request.header_count = headers.n;
     name_remote(c->handle, remote, sizeof remote);
     request.remote = cpl_str_of(remote);
@@ -472,13 +495,13 @@ static enum MHD_Result answer(connection *c, const char *method, exchange *x) {
 /* ---- receiving ---- */
 
 static uint64_t announced_size(struct MHD_Connection *handle) {
-    const char *text = MHD_lookup_connection_value(handle, MHD_HEADER_KIND, "Content-Length");
+    const char *text = lib.MHD_lookup_connection_value(handle, MHD_HEADER_KIND, "Content-Length");
     int64_t size = 0;
     return text && cpl_str_integer(cpl_str_of(text), &size) && size > 0 ? (uint64_t)size : 0;
 }
 
 static bool expects_continue(struct MHD_Connection *handle) {
-    const char *text = MHD_lookup_connection_value(handle, MHD_HEADER_KIND, "Expect");
+    const char *text = lib.MHD_lookup_connection_value(handle, MHD_HEADER_KIND, "Expect");
     return text && cpl_str_is_nocase(cpl_str_of(text), "100-continue");
 }
 
@@ -522,22 +545,22 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *handle, 
 /* ---- the house ---- */
 
 static struct MHD_Daemon *make_daemon(worker *for_whom) {
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-                            on_request, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)ALL_CONNECTIONS_MAX,
-                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            CONNECTION_MEMORY, MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL,
-                            MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
-                            on_connection, for_whom, MHD_OPTION_END);
+    return lib.MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
+                                on_request, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)ALL_CONNECTIONS_MAX,
+                                MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+                                CONNECTION_MEMORY, MHD_OPTION_URI_LOG_CALLBACK, on_target, NULL,
+                                MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION,
+                                on_connection, for_whom, MHD_OPTION_END);
 }
 
 static int epoll_of(const worker *w) {
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(w->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    const union MHD_DaemonInfo *info = lib.MHD_get_daemon_info(w->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     return info ? info->epoll_fd : -1;
 }
 
 static int wait_of(const worker *w) {
     MHD_UNSIGNED_LONG_LONG ms;
-    if (MHD_get_timeout(w->daemon, &ms) != MHD_YES) return -1;
+    if (lib.MHD_get_timeout(w->daemon, &ms) != MHD_YES) return -1;
     return ms < INT_MAX ? (int)ms : INT_MAX;
 }
 
@@ -552,14 +575,14 @@ static void *work(void *context) {
     while (!atomic_load(&house.closing)) {
         poll(at, CPL_COUNT(at), wait_of(w));
         if (at[1].revents != 0 && eventfd_read(w->wake, &count) == 0) take_newcomers(w);
-        MHD_run(w->daemon);
+        lib.MHD_run(w->daemon);
     }
     return NULL;
 }
 
 static void leave_worker(worker *w) {
     take_newcomers(w);
-    if (w->daemon) MHD_stop_daemon(w->daemon);
+    if (w->daemon) lib.MHD_stop_daemon(w->daemon);
     if (w->wake >= 0) close(w->wake);
 }
 
@@ -671,9 +694,11 @@ static void dismiss(emu_server *server) {
 
 cpl_status emu_server_start(emu_server **out, const char *host, int port, const emu_answerer *answerer,
                             cpl_error *err) {
-    emu_server *server = cpl_calloc(1, sizeof *server);
-    cpl_status status;
+    cpl_status status = cpl_late_need(&library, err);
+    emu_server *server;
     *out = NULL;
+    if (status) return status;
+    server = cpl_calloc(1, sizeof *server);
     if (server == NULL) return cpl_fail_nomem(err);
     server->answerer = *answerer;
     server->port = port;

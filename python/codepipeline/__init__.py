@@ -8,15 +8,7 @@ See Client, Worker and Emulator. Everything that goes wrong is a CodePipelineErr
 class for each error of the service.
 """
 
-import os
-import sys
-
-_flags = sys.getdlopenflags()
-sys.setdlopenflags(os.RTLD_LAZY)  # libcurl brings thirty libraries: a tenth of the start goes into names nobody calls
-try:
-    from . import _core
-finally:
-    sys.setdlopenflags(_flags)
+from . import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

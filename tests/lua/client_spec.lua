@@ -246,3 +246,30 @@ describe("a client of the emulator", function()
     end)
   end)
 end)
+
+describe("a library that cannot be loaded", function()
+  for _, row in ipairs {
+    { "libcurl", { "libcurl.so.4", "libcurl-gnutls.so.4" }, 'client { region = "eu-west-1" }' },
+    { "libmicrohttpd", { "libmicrohttpd.so.12" }, "emulator {}" },
+    { "expat", { "libexpat.so.1" }, "emulator {}" },
+    {
+      "expat",
+      { "libexpat.so.1" },
+      'client { region = "eu-west-1", access_key_id = "A", secret_access_key = "s" }:download_file("b", "k", "x")',
+    },
+  } do
+    it(("is named where it is needed: %s, %s"):format(row[1], row[3]), function()
+      local folder = helper.path()
+      assert(os.execute(("mkdir '%s'"):format(folder)))
+      for _, name in ipairs(row[2]) do
+        helper.write(folder .. "/" .. name, "")
+      end
+      local code = [[local ok, err = require "codepipeline".%s print(ok, err.status, err)]]
+      local command = "LD_LIBRARY_PATH='%s' lua5.4 -e '%s'"
+      local told <close> = assert(io.popen(command:format(folder, code:format(row[3]))))
+      local line = told:read "a"
+      assert.truthy(line:find("^nil\tIO\t.*" .. row[1] .. " cannot be loaded: .*" .. row[2][1]), line)
+      assert(os.execute(("rm -r '%s'"):format(folder)))
+    end)
+  end
+end)

@@ -5,6 +5,7 @@ import gc
 import inspect
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -438,6 +439,50 @@ def test_importing_the_package_loads_nothing_heavy():
         "print(*sorted({n.split('.')[0] for n in set(sys.modules) - before}))"
     )
     assert done.stdout.split() == ["codepipeline"], done.stderr
+
+
+LOADED = "{l.split()[-1] for l in open('/proc/self/maps') if '.so' in l}"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/maps"), reason="there is no /proc")
+def test_libraries_are_loaded_when_they_are_first_needed():
+    done = python(
+        f"import codepipeline; imported = {LOADED}; client = codepipeline.Client(region_name='us-east-1')\n"
+        f"made = {LOADED}; emulator = codepipeline.Emulator(); started = {LOADED}\n"
+        "for names in (imported, made - imported, started - made): print(*names)"
+    )
+    assert done.returncode == 0, done.stderr
+    imported, made, started = done.stdout.splitlines()
+    for name in ("libcurl", "libgnutls", "libmicrohttpd", "libarchive", "libsqlite"):
+        assert name not in imported
+    assert "libcrypto" in imported
+    assert "libcurl" in made and "libmicrohttpd" not in made
+    assert "libmicrohttpd" in started and "libsqlite" not in started and "libarchive" not in started
+
+
+@pytest.mark.parametrize(
+    "called, files, code",
+    [
+        ("libcurl", ["libcurl.so.4", "libcurl-gnutls.so.4"], "codepipeline.Client(region_name='us-east-1')"),
+        ("libmicrohttpd", ["libmicrohttpd.so.12"], "codepipeline.Emulator()"),
+        ("SQLite", ["libsqlite3.so.0"], "codepipeline.Emulator(path='kept.db')"),
+        ("libarchive", ["libarchive.so.13"], "codepipeline.pack('.', 'x.zip')"),
+    ],
+)
+def test_a_library_that_cannot_be_loaded_is_named_where_it_is_needed(tmp_path, called, files, code):
+    for name in files:
+        (tmp_path / name).touch()
+    done = python(
+        f"import codepipeline, os; os.chdir({str(tmp_path)!r})\n"
+        "for _ in range(2):\n"
+        f"    try: {code}\n"
+        "    except codepipeline.CodePipelineError as err: print(err.status, err)\n",
+        LD_LIBRARY_PATH=str(tmp_path),
+    )
+    assert done.returncode == 0, done.stderr
+    for line in done.stdout.splitlines():
+        assert re.match(rf"IO .*{called} cannot be loaded: .*{files[0]}", line)
+    assert len(done.stdout.splitlines()) == 2
 
 
 def test_the_package_works_under_a_checking_allocator(emulator):
