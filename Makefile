@@ -21,6 +21,10 @@ OPT ?= -O2 -g
 
 PACKAGES = libcurl libcrypto libcjson libarchive sqlite3 expat libmicrohttpd
 CORE = $(filter-out $(LEFT_OUT),$(wildcard core/*.c core/creds/*.c core/emulator/*.c))
+# The modules' order: what a call and a worker without a job run, what is seldom run, the emulator. What a process runs
+# comes into its memory with its neighbours, 64 KB at a time.
+SELDOM = $(patsubst %,core/%.c,$(file <core/seldom.txt))
+IN_ORDER = $(filter-out $(SELDOM) core/emulator/%,$(CORE)) $(filter $(SELDOM),$(CORE)) $(filter core/emulator/%,$(CORE))
 
 # What is left out for a small target; core/left_out.c answers in its place.
 ifeq ($(CPL_EMULATOR),0)
@@ -104,8 +108,8 @@ $(LIB): $(call objects,$(CORE))
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(PY_MODULE): $(call objects,$(PY_SRC)) $(LIB)
-$(LUA_MODULE): $(call objects,$(LUA_SRC)) $(LIB)
+$(PY_MODULE): $(call objects,$(PY_SRC) $(IN_ORDER))
+$(LUA_MODULE): $(call objects,$(LUA_SRC) $(IN_ORDER))
 $(PY_MODULE) $(LUA_MODULE):
 	@mkdir -p $(@D)
 	$(CC) $(LIBFLAG) -Wl,-z,nodelete $(PRUNE) $(SANITIZE) $(LDFLAGS) -o $@ $^ $(LIBS)

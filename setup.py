@@ -69,6 +69,13 @@ def require_what_is_needed():
         sys.exit("on Debian and Ubuntu: apt-get install " + " ".join(package for _, package in missing))
 
 
+def in_order(sources):
+    """As the Makefile has them: what a call and a worker without a job run, what is seldom run, the emulator."""
+    with open("core/seldom.txt", encoding="utf-8") as names:
+        seldom = {f"core/{name}.c" for name in names.read().split()}
+    return sorted(sources, key=lambda path: (path.startswith("core/emulator/"), path in seldom))
+
+
 class BuildExt(build_ext):
     """Finds the libraries when something is built (not for an sdist), and compiles the files side by side."""
 
@@ -86,7 +93,7 @@ class BuildExt(build_ext):
 
         def compile_in_parallel(sources, **options):
             with ThreadPoolExecutor(os.cpu_count()) as pool:
-                objects = pool.map(lambda source: compile_all([source], **options), sources)
+                objects = pool.map(lambda source: compile_all([source], **options), in_order(sources))
                 return [path for paths in objects for path in paths]
 
         self.compiler.compile = compile_in_parallel

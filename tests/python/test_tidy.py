@@ -356,6 +356,11 @@ def test_all_builds_ask_for_the_same_libraries():
     assert [name.lower() for name in rock] == [re.sub("^lib", "", name) for name in always]
 
 
+def test_what_is_seldom_run_is_there():
+    seldom = [f"core/{name}.c" for name in (ROOT / "core/seldom.txt").read_text().split()]
+    none([f"core/seldom.txt: there is no {name}" for name in seldom if not (ROOT / name).is_file()])
+
+
 # ---- what is exported ----
 
 
