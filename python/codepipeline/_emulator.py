@@ -185,8 +185,12 @@ class Emulator:
         self._core.set_repeats(policy)
 
     def client(self, **options: Unpack[AllOptions]) -> Client:
-        """A new Client that talks to it with the owner's keys; options as for Client."""
+        """A new Client that talks to it with the owner's keys; options as for Client. StateError when it is closed."""
         from ._client import Client, own_names
+        from .exceptions import StateError
+
+        if self.closed:
+            raise StateError("the emulator is closed")
 
         environ = self.environ
         ours: dict[str, Any] = {

@@ -33,6 +33,8 @@ def test_it_runs_while_the_block_lasts():
         assert client.list_pipelines()["pipelines"] == []
         assert not emulator.closed
     assert emulator.closed and "closed" in repr(emulator)
+    with pytest.raises(codepipeline.StateError, match="the emulator is closed"):
+        emulator.client()
     emulator.close()
     with pytest.raises(codepipeline.NetworkError):
         codepipeline.Client(
