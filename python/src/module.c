@@ -150,7 +150,8 @@ static PyObject *describe(PyObject *module, PyObject *args) {
     cpl_str operation, text = {NULL, 0};
     cpl_error err = {0};
     PyObject *found = NULL;
-    if (!PyArg_ParseTuple(args, "s#:describe", &operation.p, &operation.n)) return NULL;
+    if (!PyArg_ParseTuple(args, "s:describe", &operation.p)) return NULL; /* not s#, which speaks of bytes */
+    operation.n = strlen(operation.p);
     cpl_writer *writer = cpl_writer_new();
     if (!writer) return PyErr_NoMemory();
     cpl_status status = cpl_describe(operation, writer, &err);

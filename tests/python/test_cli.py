@@ -260,6 +260,8 @@ def test_what_goes_wrong_says_what_to_do(cli, site):
     site(GATE)
     status, _, err = cli("show", "sites")
     assert status == 4 and "did you mean site?" in err
+    assert "did you mean codepipeline call list-pipelines?" in cli("list-pipelines")[2]
+    assert "did you mean --json?" in cli("ls", "--output", "json")[2]
     assert cli("shwo", "site") == (parser.USAGE, "", 'codepipeline: "shwo" is no command; did you mean show?\n')
     assert "COMMAND" in cli()[2]
     status, _, err = cli("ls", "--colour")
@@ -333,6 +335,15 @@ def test_a_terminal_that_knows_no_unicode_is_told_in_its_own_letters(emulator, s
     assert told.returncode == 0 and b"n\\xe4ye \\u65e5" in told.stdout
     told = run_command(emulator, "explain", "site", "--json", env=ascii_only)
     assert json.loads(told.stdout)["findings"][0]["message"] == "n\xe4ye \u65e5"
+
+
+def test_python_m_codepipeline_is_the_command(emulator):
+    path = os.path.dirname(os.path.dirname(codepipeline.__file__))
+    env = {**os.environ, **emulator.environ, "PYTHONPATH": path}
+    for module in ("codepipeline", "codepipeline.cli"):
+        command = [sys.executable, "-m", module, "ls", "--json"]
+        told = subprocess.run(command, env=env, capture_output=True, timeout=30, check=False)
+        assert (told.returncode, json.loads(told.stdout)) == (0, []), told.stderr
 
 
 def test_streams_that_are_closed_or_full_make_no_traceback(emulator):

@@ -324,5 +324,5 @@ def test_describe_tells_what_the_core_knows():
     assert (name["type"], name["required"], name["min"], name["max"]) == ("string", True, 1, 100)
     with pytest.raises(codepipeline.ParamValidationError, match='did you mean "list_pipelines"'):
         codepipeline.describe("list_pipeline")
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="must be str, not None"):
         codepipeline.describe(None)

@@ -44,6 +44,8 @@ class Parser(argparse.ArgumentParser):
             meant = f"did you mean {' or '.join(close)}?" if close else "codepipeline --help lists them"
             if re.match(r"(localhost|[\d.]+|\[[\da-f:]+\]):\d+", unknown[1]):
                 meant = f"did you mean --emulator http://{unknown[1]}?"
+            elif unknown[1] in complete_operations():
+                meant = f"did you mean codepipeline call {unknown[1]}?"
             self.exit(USAGE, f'codepipeline: "{unknown[1]}" is no command; {meant}\n')
         message = message.replace("invalid _seconds value", "not a number of seconds above 0")
         message = message.replace("invalid int value", "not a whole number")
@@ -320,6 +322,8 @@ def _version() -> str:
 
 def _meant(parser: Parser, command: str, wrong: str) -> str:
     """What an unknown option of a command may have been meant for."""
+    if re.match("--output(=|$)", wrong):
+        return "; did you mean --json? --output is for codepipeline call"
     commands = parser._subparsers._group_actions[0].choices  # type: ignore[union-attr]
     known = list(commands[command]._option_string_actions)  # type: ignore[index]
     close = difflib.get_close_matches(wrong.partition("=")[0], known, 1)
