@@ -556,12 +556,13 @@ cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **o
 cpl_status cpl_worker_rest(cpl_worker *worker, const cpl_wait *wait, cpl_error *err);
 /*
  * For a pool of threads. One is in cpl_worker_feed(), which is cpl_worker_next() over and over: it hands jobs over, and
- * returns when that would return without one, or when err tells of something. The others take jobs with
- * cpl_worker_take(), which waits, however long, and wakes one thread for each job. cpl_worker_dismiss() has as many of
+ * returns when that would return without one, or when err tells of something. The others, one for each slot, take jobs
+ * with cpl_worker_take(), which waits, however long, acknowledges on that thread (for that it has wait), and answers
+ * what the thread is to do. cpl_worker_dismiss() has as many of
  * them as count answer NULL, once every job was taken.
  */
 cpl_status cpl_worker_feed(cpl_worker *worker, const cpl_wait *wait, cpl_error *err);
-cpl_job *cpl_worker_take(cpl_worker *worker);
+cpl_job *cpl_worker_take(cpl_worker *worker, const cpl_wait *wait);
 void cpl_worker_dismiss(cpl_worker *worker, int count);
 /*
  * After cpl_worker_next() without a job: the id of the customer (the clientId of third-party jobs) whose client token

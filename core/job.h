@@ -32,6 +32,14 @@ typedef enum cpl_job_answer {
     CPL_JOB_LOST /* somebody else has it, or it is over */
 } cpl_job_answer;
 
+/* What is known of a job that was entered. */
+typedef enum cpl_claim {
+    CPL_CLAIM_OPEN, /* nobody has asked, or was answered */
+    CPL_CLAIM_NONE, /* somebody else has it, or it is over */
+    CPL_CLAIM_KEPT, /* ours, and not to be begun now */
+    CPL_CLAIM_BEGUN /* ours, and the journal has its start */
+} cpl_claim;
+
 typedef struct cpl_apart cpl_apart;
 
 /* A job of a unit test, see cpl_job_rehearse(). */
@@ -56,11 +64,12 @@ struct cpl_job {
     int64_t not_before_s; /* of a continuation of ours, wall clock; 0 when there is none */
     int64_t taken_ms;     /* when the poll brought it, monotonic */
     bool entered;         /* the journal has it as taken */
-    bool doubtful;        /* an acknowledgement was sent and not answered: it may be ours */
-    int asked;            /* how often that was, by this worker */
-    int64_t ask_ms;       /* not before this is it asked again, monotonic */
-    bool running;         /* handed out and not yet answered */
-    bool rehearsal;       /* nothing of it goes to the network */
+    cpl_claim claim;
+    bool doubtful;  /* an acknowledgement was sent and not answered: it may be ours */
+    int asked;      /* how often that was, by this worker */
+    int64_t ask_ms; /* not before this is it asked again, monotonic */
+    bool running;   /* handed out and not yet answered */
+    bool rehearsal; /* nothing of it goes to the network */
     cpl_rehearsed rehearsed;
     cpl_job_answer answer;
     const char *outcome; /* static; NULL: none was accepted */

@@ -3,8 +3,9 @@
  * One thread asks for the next job; everything happens in there. In line before a job is handed out: results that are
  * owed, continuations kept back until they are due, jobs polled and not yet acknowledged, and then a poll for as many
  * as there are free slots. A job is acknowledged at the last moment: what was only polled, the service gives to
- * somebody else in time. The journal knows of a job before the service hears that we take it, and of its start before
- * it starts; recovery.c takes up what an earlier worker left there.
+ * somebody else in time. With a pool of threads (handover.c) the one that takes it does so. The journal knows of a job
+ * before the service hears that we take it, and of its start before it starts; recovery.c takes up what an earlier
+ * worker left there.
  */
 #include "worker.h"
 
@@ -90,6 +91,7 @@ void cpl_worker_free(cpl_worker *worker) {
     free_jobs(worker->ready);
     free_jobs(worker->kept);
     free_jobs(worker->handover.first);
+    free_jobs(worker->handover.returned);
     cpl_handover_release(&worker->handover);
     cpl_taken_release(&worker->taken);
     cpl_offers_free(worker->offers);
@@ -391,33 +393,62 @@ static cpl_job *first_ready(cpl_worker *worker, int64_t now_ms, int64_t *next_ms
     return NULL;
 }
 
-/* Acknowledges a polled job. *out is set when it is to be handed out now. */
-static void take_ready(turn *t, cpl_job *job, cpl_job **out) {
-    cpl_worker *worker = t->worker;
-    bool due = job->not_before_s * 1000 <= cpl_desk_now_ms(worker->desk), ours = false;
-    bool stale = cpl_clock_monotonic_ms() - job->taken_ms > READY_MAX_AGE_MS, fresh = true;
-    if (!job->entered && (stale || (!due && worker->kept_count >= KEPT_MAX))) {
-        cpl_job_free(job);
-        return;
+/* A job leaves for its handler only when the journal says so: it must not be started a second time. */
+static bool begin(turn *t, cpl_job *job) {
+    cpl_error failure;
+    if (cpl_job_mark(job, CPL_ENTRY_RUNNING, &failure) == CPL_OK) {
+        job->claim = CPL_CLAIM_BEGUN;
+        return true;
     }
-    if (enter(t, job, &fresh) != CPL_OK) {
+    if (t->err) *t->err = failure;
+    return false;
+}
+
+cpl_claim cpl_worker_claim(turn *t, cpl_job *job) {
+    bool ours = false;
+    if (acknowledge(t, job, ACK_TIMEOUT_MS, &ours) != CPL_OK) return job->claim = CPL_CLAIM_OPEN;
+    job->claim = ours ? CPL_CLAIM_KEPT : CPL_CLAIM_NONE;
+    if (!ours) {
+        (void)cpl_job_mark(job, CPL_ENTRY_DROPPED, NULL); /* else the next start asks, and hears the same */
+    } else if (job->not_before_s * 1000 > cpl_desk_now_ms(job->desk) || job->action_type < 0) {
+        (void)cpl_job_mark(job, CPL_ENTRY_ACKNOWLEDGED, NULL); /* likewise */
+    } else {
+        (void)begin(t, job);
+    }
+    return job->claim;
+}
+
+/* It was asked for, and is not begun. */
+static void put_away(cpl_worker *worker, cpl_job *job) {
+    switch (job->claim) {
+    case CPL_CLAIM_OPEN: set_aside(worker, job); break;
+    case CPL_CLAIM_KEPT: keep(worker, job); break;
+    default: cpl_job_free(job); break;
+    }
+}
+
+/* False, and it is freed or back in line: it is not to be had, or the journal could not be written. */
+static bool is_entered(turn *t, cpl_job *job) {
+    cpl_worker *worker = t->worker;
+    bool due = job->not_before_s * 1000 <= cpl_desk_now_ms(worker->desk), fresh = true;
+    bool stale = cpl_clock_monotonic_ms() - job->taken_ms > READY_MAX_AGE_MS;
+    if (!job->entered && (stale || (!due && worker->kept_count >= KEPT_MAX))) {
+        fresh = false;
+    } else if (enter(t, job, &fresh) != CPL_OK) {
         job->next = worker->ready;
         worker->ready = job;
-        return;
+        return false;
     }
-    if (!fresh) {
-        cpl_job_free(job);
-    } else if (acknowledge(t, job, ACK_TIMEOUT_MS, &ours) != CPL_OK) {
-        set_aside(worker, job);
-    } else if (!ours) {
-        (void)cpl_job_mark(job, CPL_ENTRY_DROPPED, NULL); /* else the next start asks, and hears the same */
-        cpl_job_free(job);
-    } else if (due && job->action_type >= 0) {
-        *out = job;
-    } else {
-        (void)cpl_job_mark(job, CPL_ENTRY_ACKNOWLEDGED, NULL); /* likewise */
-        keep(worker, job);
-    }
+    if (!fresh) cpl_job_free(job);
+    return fresh;
+}
+
+/* What other threads have asked for meanwhile, and what came in between. */
+static void collect(turn *t) {
+    cpl_error trouble = {0};
+    cpl_job *list = cpl_handover_returned(&t->worker->handover, &trouble), *job;
+    while ((job = pop(&list)) != NULL) put_away(t->worker, job);
+    if (trouble.status && t->err) *t->err = trouble;
 }
 
 /* ---- no more jobs ---- */
@@ -427,7 +458,9 @@ static void say_farewell(turn *t) {
     cpl_worker *worker = t->worker;
     cpl_wait brief = as_asked(t, FAREWELL_TIMEOUT_MS);
     int64_t next_ms = INT64_MAX;
-    cpl_job *job, *polled = worker->ready;
+    cpl_job *job, *polled;
+    collect(t);
+    polled = worker->ready;
     worker->ready = NULL;
     while ((job = pop(&worker->kept)) != NULL) hand_back(worker, job);
     worker->kept_count = 0;
@@ -447,29 +480,36 @@ static void say_farewell(turn *t) {
 
 /* ---- the next job ---- */
 
-/* A job leaves for its handler only when the journal says so: it must not be started a second time. */
-static void begin(turn *t, cpl_job **out) {
-    cpl_error failure;
-    if (cpl_job_mark(*out, CPL_ENTRY_RUNNING, &failure) == CPL_OK) return;
-    keep(t->worker, *out);
-    *out = NULL;
-    pause_for_journal(t, &failure);
+/* It was kept, and is due. */
+static cpl_job *begin_kept(turn *t, cpl_job *job) {
+    if (begin(t, job)) return job;
+    keep(t->worker, job);
+    t->worker->pause_ms = cpl_clock_monotonic_ms() + JOURNAL_PAUSE_MS;
+    return NULL;
+}
+
+static cpl_job *claim_ready(turn *t, cpl_job *job) {
+    if (!is_entered(t, job)) return NULL;
+    job->claim = CPL_CLAIM_OPEN;
+    if (t->unclaimed || cpl_worker_claim(t, job) == CPL_CLAIM_BEGUN) return job;
+    put_away(t->worker, job);
+    return NULL;
 }
 
 /* Takes a job that can be handed out; *next_ms is lowered to when there may be one. */
 static void take_one(turn *t, cpl_job **out, int64_t now_ms, int64_t *next_ms) {
     cpl_worker *worker = t->worker;
+    cpl_job *job;
     if (now_ms < worker->pause_ms) {
         if (worker->pause_ms < *next_ms) *next_ms = worker->pause_ms;
         return;
     }
-    *out = take_due(worker, now_ms, next_ms);
-    if (*out == NULL) {
-        cpl_job *job = first_ready(worker, now_ms, next_ms);
-        if (job) take_ready(t, job, out);
-        if (job) *next_ms = now_ms; /* there may be another */
+    if ((job = take_due(worker, now_ms, next_ms)) != NULL) {
+        *out = begin_kept(t, job);
+    } else if ((job = first_ready(worker, now_ms, next_ms)) != NULL) {
+        *out = claim_ready(t, job);
+        *next_ms = now_ms; /* there may be another */
     }
-    if (*out) begin(t, out);
 }
 
 /* Jobs in doubt, as long as they are few, do not keep others from being asked for. */
@@ -489,6 +529,7 @@ static cpl_status step(turn *t, cpl_job **out, int64_t *next_ms) {
     int64_t now_ms;
     int slots;
     bool asked;
+    collect(t);
     send_owed(t, &owed_wait, next_ms);
     asked = cpl_offers_step(t, next_ms);
     slots = free_slots(worker);
@@ -539,8 +580,22 @@ cpl_status cpl_worker_farewell(cpl_worker *worker, const cpl_wait *wait, cpl_err
 }
 
 cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **out, cpl_error *err) {
+    return cpl_worker_turn(worker, false, wait, out, err);
+}
+
+/* It has a slot from now on. */
+static void hand_out(cpl_job *job) {
+    if (job->claim == CPL_CLAIM_BEGUN) {
+        cpl_job_hand_out(job);
+    } else {
+        atomic_fetch_add(&job->desk->running, 1);
+    }
+}
+
+cpl_status cpl_worker_turn(cpl_worker *worker, bool unclaimed, const cpl_wait *wait, cpl_job **out, cpl_error *err) {
     turn t;
     cpl_status status = begin_turn(&t, worker, wait, err);
+    t.unclaimed = unclaimed;
     *out = NULL;
     while (status == CPL_OK && *out == NULL && !cpl_worker_stopping(worker)) {
         int64_t next_ms = INT64_MAX;
@@ -550,7 +605,7 @@ cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **o
         if (status == CPL_OK && *out == NULL) status = rest(&t, next_ms);
     }
     if (*out) {
-        cpl_job_hand_out(*out);
+        hand_out(*out);
         return CPL_OK;
     }
     if (cpl_worker_stopping(worker)) {

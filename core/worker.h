@@ -34,8 +34,10 @@ typedef struct cpl_handover {
     bool made;
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t changed;
-    cpl_job *first; /* oldest first */
-    int leaving;    /* threads that are to be told that there is nothing more */
+    cpl_job *first;    /* oldest first; each has a slot, and some are still to be acknowledged */
+    cpl_job *returned; /* acknowledged or not, and not begun */
+    cpl_error trouble; /* what came in between last */
+    int leaving;       /* threads that are to be told that there is nothing more */
 } cpl_handover;
 
 struct cpl_worker {
@@ -66,7 +68,13 @@ typedef struct cpl_turn {
     cpl_wait own; /* its tick also hears of stop */
     cpl_pace pace;
     cpl_error *err; /* what happened last */
+    bool unclaimed; /* whoever gets the job acknowledges it */
 } cpl_turn;
+
+/* cpl_worker_next(). unclaimed: also for jobs whose claim is CPL_CLAIM_OPEN, which have a slot all the same. */
+cpl_status cpl_worker_turn(cpl_worker *worker, bool unclaimed, const cpl_wait *wait, cpl_job **out, cpl_error *err);
+/* Acknowledges a job that was entered, and begins it if it is ours and due. On any thread; of t: worker, wait, err. */
+cpl_claim cpl_worker_claim(cpl_turn *t, cpl_job *job);
 
 /* Reads the journal: what is owed goes in line, what ran is reported failed or, when idempotent, offered again. */
 cpl_status cpl_recovery_load(cpl_worker *worker, cpl_error *err);
@@ -89,6 +97,8 @@ cpl_status cpl_polling_add(cpl_worker *worker, const cpl_action_type *type, int 
 /* Polls the queue that has waited longest, if one is due, for at most slots jobs; *next_ms as above. */
 cpl_status cpl_polling_step(cpl_turn *t, int slots, int64_t *next_ms);
 void cpl_polling_free(cpl_worker *worker);
+/* Takes out those that were not begun; *trouble is filled if there was some. */
+cpl_job *cpl_handover_returned(cpl_handover *handover, cpl_error *trouble);
 cpl_status cpl_handover_init(cpl_handover *handover, cpl_error *err);
 void cpl_handover_release(cpl_handover *handover);
 

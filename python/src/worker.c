@@ -133,9 +133,14 @@ static PyObject *worker_farewell(PyObject *self, PyObject *timeout) {
 
 static PyObject *worker_take(PyObject *self, PyObject *unused) {
     (void)unused;
-    PyThreadState *thread = PyEval_SaveThread();
-    cpl_job *job = cpl_worker_take(handle_of(self));
+    PyThreadState *thread;
+    cpl_wait wait = module_wait(&thread, 0);
+    observe_context watch;
+    if (!observe_begin(&watch, ((holder *)self)->held, OBSERVE_FIRMLY, &thread, &wait)) return NULL;
+    thread = PyEval_SaveThread();
+    cpl_job *job = cpl_worker_take(handle_of(self), &wait);
     PyEval_RestoreThread(thread);
+    observe_end(&watch);
     return job ? job_new(state_of(self), job, ((holder *)self)->held) : module_text(NULL);
 }
 

@@ -365,7 +365,7 @@ TEST(t_worker__a_service_that_is_away_is_not_an_error_and_is_told) {
     cpl_worker_stop(worker);
     CHECK(cpl_worker_feed(worker, NULL, NULL) == CPL_OK);
     cpl_worker_dismiss(worker, 2);
-    for (int i = 0; i < 2; i++) CHECK(cpl_worker_take(worker) == NULL);
+    for (int i = 0; i < 2; i++) CHECK(cpl_worker_take(worker, NULL) == NULL);
     cpl_worker_free(worker);
     cpl_client_free(client);
 }

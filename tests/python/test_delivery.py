@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 import codepipeline
+from road import Road, to
 from test_worker import World, action
 
 # what the service answers to a repeated result is its own secret: a worker must do with both
@@ -501,3 +502,20 @@ def test_a_run_that_ends_with_an_error_gives_back_what_it_kept(emulator, client,
     ]
     while len(emulator.ledger(operation="AcknowledgeJob", status=200)) < 3:  # it is not stopped for good
         assert worker.run_once(timeout=0.05) is None
+
+
+def test_the_acknowledgements_of_a_batch_are_under_way_together(emulator, client, tmp_path):
+    world = World(emulator, client, tmp_path)
+    world.start(*[action(f"Make{number}") for number in range(4)])
+    together = threading.Barrier(4)
+
+    def watch(name, when, sender):
+        if (name, when) == ("AcknowledgeJob", "before"):
+            together.wait(20)  # one after another they would break it
+
+    with Road(to(emulator.url)) as road, emulator.client(endpoint_url=road.url) as far:
+        road.watch = watch
+        worker = codepipeline.Worker(far, concurrency=4, poll_interval=0.02)
+        worker.job(category="Build", provider="Builder")(lambda job: worker.stop())
+        summary = worker.run()
+    assert (summary.succeeded, int(summary)) == (4, 0)
