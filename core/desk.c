@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "err.h"
+#include "fork.h"
 #include "tree.h"
 
 #define ARTIFACT_LIMIT ((size_t)8 << 30)
@@ -188,6 +189,7 @@ cpl_status cpl_desk_new(cpl_desk **out, cpl_client *client, const cpl_worker_opt
     atomic_init(&desk->running, 0);
     atomic_init(&desk->stop_ms, 0);
     atomic_init(&desk->cancelled, false);
+    desk->mark = cpl_fork_mark();
     desk->grace_ms = options->grace_ms;
     desk->artifact_limit = (int64_t)(options->artifact_limit ? options->artifact_limit : ARTIFACT_LIMIT);
     desk->work_dir = cpl_strdup(folder);

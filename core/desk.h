@@ -82,6 +82,7 @@ typedef struct cpl_desk {
     int64_t grace_ms;      /* 0: no limit */
     atomic_llong stop_ms;  /* monotonic: when the worker was stopped; 0: it was not */
     atomic_bool cancelled; /* its jobs should end */
+    uint32_t mark;         /* the process's: a child of a fork has no jobs */
     atomic_int references;
     atomic_int running;                      /* jobs handed out and not yet answered */
     atomic_int succeeded, failed, continued; /* results that were accepted */

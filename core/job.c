@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "continuation.h"
 #include "err.h"
+#include "fork.h"
 #include "pace.h"
 #include "tree.h"
 
@@ -132,14 +133,27 @@ static void give_up(cpl_job *job) {
     cpl_job_close(job, CPL_JOB_LOST);
 }
 
-void cpl_job_free(cpl_job *job) {
+/* A handler that forked is in two processes: the job, its answer and its folder are those of the first. */
+static bool is_copy(const cpl_job *job) {
+    return job->taken_ms && job->desk->mark != cpl_fork_mark();
+}
+
+static void let_go(cpl_job *job) {
     const char *outcome;
-    if (job == NULL) return;
     (void)cpl_job_run_end(job, true, &outcome, NULL);
     if (!job->rehearsal)
         (void)cpl_job_claim(job, NULL); /* a guard that has fired is heard out, one that has not never will */
     if (job->answer == CPL_JOB_OPEN) give_up(job);
     if (job->work_dir) cpl_desk_discard(job->desk, job->work_dir);
+}
+
+void cpl_job_free(cpl_job *job) {
+    if (job == NULL) return;
+    if (is_copy(job)) {
+        cpl_free(job->work_dir);
+    } else {
+        let_go(job);
+    }
     for (size_t i = 0; i < job->kept_count; i++) cpl_free(job->kept[i]);
     cpl_free(job->kept);
     free_artifacts(&job->inputs);
@@ -240,6 +254,7 @@ static cpl_status expire(cpl_job *job, cpl_error *err) {
 }
 
 cpl_status cpl_job_claim(cpl_job *job, cpl_error *err) {
+    if (is_copy(job)) return cpl_fail(err, CPL_STATE, "the job belongs to the process that took it");
     if (cpl_job_rehearsed_expired(job)) return expire(job, err);
     if (job->guard == NULL || cpl_guard_claim(job->guard)) return CPL_OK;
     if (cpl_guard_reported(job->guard)) {
@@ -252,6 +267,7 @@ cpl_status cpl_job_claim(cpl_job *job, cpl_error *err) {
 }
 
 cpl_status cpl_job_check_open(cpl_job *job, cpl_error *err) {
+    if (is_copy(job)) return cpl_job_claim(job, err);
     if (job->answer == CPL_JOB_OPEN && cpl_job_expired(job)) return cpl_job_claim(job, err);
     if (job->answer == CPL_JOB_ANSWERED) return cpl_fail(err, CPL_STATE, "the job has its result already");
     if (job->answer == CPL_JOB_LOST) return cpl_fail(err, CPL_STATE, "somebody else has the job");

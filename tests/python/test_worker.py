@@ -539,6 +539,27 @@ def test_a_coroutine_that_would_end_the_program_ends_its_job_alone(world, kind):
     assert (summary.succeeded, summary.failed, int(summary)) == (1, 2, 0)
 
 
+def test_a_handler_that_forks_is_answered_for_by_the_first_process_alone(world):
+    world.start(action("Make"))
+    here, worker = os.getpid(), world.worker()
+
+    @worker.job(category="Build", provider="Builder")
+    def handler(job):
+        path = pathlib.Path(job.work_dir, "mine")
+        path.write_text("x")
+        child = os.fork()
+        if child:
+            assert os.waitpid(child, 0)[1] == 0
+            assert path.exists()  # with the child's copy of the job it did not go
+        return {"by": "the first" if child else "the second"}
+
+    outcome = worker.run_once(timeout=10)
+    if os.getpid() != here:
+        os._exit(outcome != "unreported")
+    assert outcome == "succeeded"
+    assert world.output()["outputVariables"] == {"by": "the first"}
+
+
 # ---- many jobs ----
 
 
