@@ -52,6 +52,7 @@ build = {
       ["codepipeline.objects"] = "lua/codepipeline/objects.d.lua",
       ["codepipeline.types"] = "lua/codepipeline/types.d.lua",
       ["codepipeline.paging"] = "lua/codepipeline/paging.lua",
+      ["codepipeline.job"] = "lua/codepipeline/job.lua",
       ["codepipeline.worker"] = "lua/codepipeline/worker.lua",
     },
     lib = {

@@ -544,14 +544,14 @@ void cpl_worker_free(cpl_worker *worker);
 cpl_status cpl_worker_add(cpl_worker *worker, const cpl_action_type *type, int *index, cpl_error *err);
 /*
  * The next job, acknowledged, or NULL in *out when wait->timeout_ms passed, when all slots are taken until then, when
- * a client token is wanted, or when the worker is stopping. A poll that fails for a reason that passes (network,
- * throttling, the service's own trouble) is not an error: the worker waits longer and polls again, and err tells what
- * happened while the status is CPL_OK.
+ * a client token is wanted, when what cpl_job_begin() began is over, or when the worker is stopping. A poll that fails
+ * for a reason that passes (network, throttling, the service's own trouble) is not an error: the worker waits longer
+ * and polls again, and err tells what happened while the status is CPL_OK.
  */
 cpl_status cpl_worker_next(cpl_worker *worker, const cpl_wait *wait, cpl_job **out, cpl_error *err);
 /*
  * Waits without taking a job, for who has jobs under way and no room, or is stopping: for as long as wait says, 50 ms
- * at most, less when a job was answered or a process of cpl_job_run_begin() has ended. CPL_CANCELLED: its tick said so.
+ * at most, less when a job was answered or what cpl_job_begin() began is over. CPL_CANCELLED: its tick said so.
  */
 cpl_status cpl_worker_rest(cpl_worker *worker, const cpl_wait *wait, cpl_error *err);
 /*
@@ -725,14 +725,18 @@ typedef struct cpl_isolation {
 cpl_status cpl_job_run(cpl_job *job, const cpl_isolation *how, const cpl_wait *wait, const char **outcome,
                        cpl_error *err);
 /*
- * The same on a thread of the core's own, for a language that has one. how and what it names must live until the end.
- * Until then nothing else may be done with the job but to ask cpl_job_cancelled() and to free it, which calls it off.
+ * For a language with one thread: work(job, request, wait) on a thread of the core's own. It calls functions of the job
+ * that take their time, with that wait, and nothing of the language. request must live until the end. Until then
+ * nothing else may be done with the job but to ask whether it is cancelled, expired or answered, and to free it, which
+ * calls the work off.
  */
-cpl_status cpl_job_run_begin(cpl_job *job, const cpl_isolation *how, cpl_error *err);
-/* Whether the process has ended. progress: of the artifact that moved last; NULL: nobody wants it. */
-bool cpl_job_run_over(cpl_job *job, cpl_progress *progress);
-/* Waits for that, or kills the process first (call_off), and returns what cpl_job_run() does. */
-cpl_status cpl_job_run_end(cpl_job *job, bool call_off, const char **outcome, cpl_error *err);
+typedef cpl_status (*cpl_work)(cpl_job *job, void *request, const cpl_wait *wait, cpl_error *err);
+cpl_status cpl_job_begin(cpl_job *job, cpl_work work, void *request, cpl_error *err);
+bool cpl_job_over(const cpl_job *job); /* it waits for cpl_job_end() */
+/* How far an artifact is that moved since this was asked; to be asked again until it answers false: no other. */
+bool cpl_job_moved(cpl_job *job, cpl_progress *out);
+/* Waits for the end (call_off: the wait's tick says stop), and answers what work did. */
+cpl_status cpl_job_end(cpl_job *job, bool call_off, cpl_error *err);
 /* Stages an output: the bytes of a file as they are. */
 cpl_status cpl_job_output_file(cpl_job *job, cpl_str name, cpl_str path, const cpl_wait *wait, cpl_error *err);
 /*

@@ -491,12 +491,22 @@ cpl_tally cpl_desk_tally(cpl_desk *desk) {
 
 void cpl_desk_sleep(cpl_desk *desk, int64_t duration_ms) {
     pthread_mutex_lock(&desk->lock);
-    cpl_clock_await(&desk->changed, &desk->lock, cpl_clock_monotonic_ms() + duration_ms);
+    if (!cpl_desk_has_work_over(desk))
+        cpl_clock_await(&desk->changed, &desk->lock, cpl_clock_monotonic_ms() + duration_ms);
     pthread_mutex_unlock(&desk->lock);
 }
 
-void cpl_desk_wake(cpl_desk *desk) {
+void cpl_desk_work_over(cpl_desk *desk) {
     pthread_mutex_lock(&desk->lock);
+    atomic_fetch_add(&desk->work_over, 1);
     pthread_cond_signal(&desk->changed);
     pthread_mutex_unlock(&desk->lock);
+}
+
+void cpl_desk_work_ended(cpl_desk *desk) {
+    atomic_fetch_sub(&desk->work_over, 1);
+}
+
+bool cpl_desk_has_work_over(const cpl_desk *desk) {
+    return atomic_load(&desk->work_over) > 0;
 }

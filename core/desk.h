@@ -86,6 +86,7 @@ typedef struct cpl_desk {
     atomic_int references;
     atomic_int running;                      /* jobs handed out and not yet answered */
     atomic_int succeeded, failed, continued; /* results that were accepted */
+    atomic_int work_over;                    /* see cpl_desk_work_over() */
     atomic_int abandoned;                    /* jobs that may be ours, and nobody here will answer any more */
     cpl_backlog *backlog;                    /* what the jobs' guards asked, for who waits */
     pthread_mutex_t lock;                    /* of owed, folders and changed */
@@ -139,8 +140,11 @@ cpl_tally cpl_desk_tally(cpl_desk *desk);
  * with the next one, and at the end.
  */
 void cpl_desk_discard(cpl_desk *desk, char *path);
-/* Sleeps for at most duration_ms, less when a slot becomes free, something is owed, or cpl_desk_wake() comes. */
+/* Sleeps for at most duration_ms, less when a slot becomes free, something is owed, or work is over. */
 void cpl_desk_sleep(cpl_desk *desk, int64_t duration_ms);
-void cpl_desk_wake(cpl_desk *desk);
+/* Work on a job that was begun apart is over, and has ended for who began it. */
+void cpl_desk_work_over(cpl_desk *desk);
+void cpl_desk_work_ended(cpl_desk *desk);
+bool cpl_desk_has_work_over(const cpl_desk *desk); /* which has not ended yet */
 
 #endif

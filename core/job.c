@@ -139,8 +139,7 @@ static bool is_copy(const cpl_job *job) {
 }
 
 static void let_go(cpl_job *job) {
-    const char *outcome;
-    (void)cpl_job_run_end(job, true, &outcome, NULL);
+    (void)cpl_job_end(job, true, NULL);
     if (!job->rehearsal)
         (void)cpl_job_claim(job, NULL); /* a guard that has fired is heard out, one that has not never will */
     if (job->answer == CPL_JOB_OPEN) give_up(job);

@@ -75,7 +75,7 @@ struct cpl_job {
     const char *outcome; /* static; NULL: none was accepted */
     cpl_owed *owed;      /* a result that was made and not accepted yet */
     cpl_guard *guard;
-    cpl_apart *apart;  /* its handler's process, while a thread of ours talks with that (apart.c) */
+    cpl_apart *apart;  /* what a thread of ours does with it (apart.c) */
     char warning[400]; /* see cpl_job_warning() */
     char *work_dir;
     char **kept; /* paths that were given out */

@@ -601,7 +601,7 @@ cpl_status cpl_worker_turn(cpl_worker *worker, bool unclaimed, const cpl_wait *w
         int64_t next_ms = INT64_MAX;
         cpl_backlog_tell(worker->desk->backlog, wait);
         status = step(&t, out, &next_ms);
-        if (cpl_customers_wanted(worker->desk->customers, false)) break;
+        if (cpl_customers_wanted(worker->desk->customers, false) || cpl_desk_has_work_over(worker->desk)) break;
         if (status == CPL_OK && *out == NULL) status = rest(&t, next_ms);
     }
     if (*out) {

@@ -2,6 +2,7 @@
 --- A job's artifacts, as its handler has them: job:input(name) and job:output(name).
 
 local check = require "codepipeline.check"
+local tasks = require "codepipeline.tasks"
 
 --- An input artifact of a job.
 local Input = { kind = "input" }
@@ -9,12 +10,13 @@ Input.__index = Input
 
 --- The downloaded archive's path; it goes with the job.
 function Input:path()
-  return self.job.core:input_path(self.name)
+  return tasks.work(self.job.core, "input_path", self.name)
 end
 
 --- Unpacks into directory (default: a folder that goes with the job) and returns its path.
 function Input:extract(directory)
-  return self.job.core:input_extract(self.name, directory)
+  check.optional(directory, "a directory", "string")
+  return tasks.work(self.job.core, "input_extract", self.name, directory)
 end
 
 --- The archive's bytes.
@@ -33,17 +35,20 @@ Output.__index = Output
 
 --- Zips a folder's contents, or one file.
 function Output:pack(path)
-  return self.job.core:output_pack(self.name, path)
+  check.type(path, "a path", "string")
+  return tasks.work(self.job.core, "output_pack", self.name, path)
 end
 
 --- Takes the bytes as they are.
 function Output:write(bytes)
-  return self.job.core:output_write(self.name, bytes)
+  check.type(bytes, "the bytes", "string")
+  return tasks.work(self.job.core, "output_write", self.name, bytes)
 end
 
 --- Takes a file's bytes as they are, an archive of the handler's own making for instance.
 function Output:file(path)
-  return self.job.core:output_file(self.name, path)
+  check.type(path, "a path", "string")
+  return tasks.work(self.job.core, "output_file", self.name, path)
 end
 
 --- SHA-256 of what was packed or written, in hexadecimal.

@@ -256,7 +256,7 @@ setmetatable(core.client_methods, {
 -- @param options work_dir, artifact_limit
 -- @return job, or nil and err
 function core.client_methods:job(value, options)
-  return parts.worker.job_from_event(self, value, options)
+  return parts.job.from_event(self, value, options)
 end
 
 --- A client of this emulator, with its owner's credentials.

@@ -86,7 +86,7 @@ function codepipeline.doctor(options) end
 function codepipeline.emulator(options) end
 
 ---@class codepipeline.WorkerOptions
----@field concurrency? integer How many jobs may be under way; default 1.
+---@field concurrency? integer How many jobs may be under way; default 1. Others go on while one waits for an artifact.
 ---@field poll_interval? number Seconds between polls that found nothing; default 1.
 ---@field work_dir? string Where jobs get their folders.
 ---@field artifact_limit? integer Bytes an artifact may unpack to; default 8 GiB.

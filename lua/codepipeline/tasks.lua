@@ -20,8 +20,10 @@ Tasks.__index = Tasks
 -- @param take function(seconds): the handle of a job, false when none came; or nil and err, when none will
 -- @param body function(handle): all that is to be done about a job, in its coroutine
 -- @param complain is told what is raised by those who look on at calls under way, or are called back
-function tasks.new(worker, take, body, complain)
-  return setmetatable({ worker = worker, take = take, body = body, complain = complain, list = {} }, Tasks)
+-- @param several whether more than one may be under way
+function tasks.new(worker, take, body, complain, several)
+  local self = { worker = worker, take = take, body = body, complain = complain, several = several, list = {} }
+  return setmetatable(self, Tasks)
 end
 
 --- A coroutine that the one which runs now goes on with, as a part of the same handler.
@@ -56,11 +58,38 @@ local function pause(due)
   return true
 end
 
---- Waits until the process of a job's handler has ended.
-function tasks.await_process(handle)
-  while not handle:run_over() do
-    assert(pause(math.huge), "a process can be waited for in a worker alone")
+local function await(handle)
+  while not handle:over() do
+    assert(pause(math.huge), "only a worker waits for what is done apart")
   end
+end
+
+--- handle[what](handle, ...), done on a thread of the core while other handlers go on. What is raised meanwhile, by a
+-- time limit or who hears of progress, calls it off.
+function tasks.apart(handle, what, ...)
+  local begun, err = handle:begin(what, ...)
+  if not begun then
+    return nil, err
+  end
+  local fine, raised = pcall(await, handle)
+  if fine then
+    return handle:finish()
+  end
+  handle:finish(true)
+  error(raised, 0)
+end
+
+--- handle[what](handle, ...), apart where others could go on meanwhile.
+function tasks.work(handle, what, ...)
+  local task = submit.driven[coroutine.running()]
+  if not (task and task.several and task.handle == handle and coroutine.isyieldable()) then
+    return handle[what](handle, ...)
+  end
+  local result, err = tasks.apart(handle, what, ...)
+  if result == nil and err.status == "CREDENTIALS" then
+    return handle[what](handle, ...) -- a function that gives them is asked on this thread alone
+  end
+  return result, err
 end
 
 --- Waits until the job is cancelled, for at most so many seconds (nil: without limit).
@@ -115,7 +144,7 @@ function Tasks:begin(handle)
   local thread = coroutine.create(function()
     self.body(handle)
   end)
-  local task = { thread = thread, innermost = thread, handle = handle }
+  local task = { thread = thread, innermost = thread, handle = handle, several = self.several }
   submit.driven[thread] = task
   table.insert(self.list, task)
 end

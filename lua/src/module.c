@@ -218,6 +218,7 @@ EXPORT int luaopen_codepipeline_core(lua_State *L) {
     open_feed(L);
     open_stub(L);
     open_worker(L);
+    open_job(L);
     open_run(L);
     open_event(L);
     open_runtime(L);

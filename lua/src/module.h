@@ -92,10 +92,11 @@ void scratch_clear(lua_scratch *scratch);
 int push_read(lua_State *L, lua_scratch *scratch);
 cpl_writer *scratch_writer(lua_State *L, lua_scratch *scratch); /* empty; raises when out of memory */
 
-/* client.c, worker.c, run.c, event.c, emulator.c: each adds its functions to the module table on top of the stack. */
+/* client.c, worker.c, run.c and so on: each adds its functions to the module table on top of the stack. */
 void open_scratch(lua_State *L);
 void open_client(lua_State *L);
 void open_worker(lua_State *L);
+void open_job(lua_State *L);
 void open_run(lua_State *L);
 void open_emulator(lua_State *L);
 void open_event(lua_State *L);
@@ -117,6 +118,24 @@ int push_answer(lua_State *L, lua_scratch *scratch);
 cpl_job **new_job(lua_State *L); /* pushes a job that is still empty, of the clients on top of the stack */
 /* Runs a command of the core with the arguments in the table at 1; pushes its exit status, returns 1. */
 int run_command(lua_State *L, const char *name, int (*command)(int, char **));
+
+/*
+ * job.c, work.c: a job. Its values: the list of clients; the function that hears of progress; the worker, which it
+ * keeps; what the work needs that is under way.
+ */
+typedef struct lua_job {
+    cpl_job *job;
+    bool busy;
+    struct lua_request *under_way; /* NULL: nothing is, on a thread of the core; the job is that thread's */
+} lua_job;
+
+cpl_job *check_open_job(lua_State *L); /* for what may be asked at any time */
+lua_job *check_idle_job(lua_State *L); /* nobody may use it who looks on while it asks */
+cpl_job *check_job(lua_State *L);
+/* A call of the job at index 1, which check_job() has seen; pushes the function that hears of its progress first. */
+void begin_job_turn(lua_State *L, lua_turn *turn);
+/* work.c: to the methods on top of the stack, what takes its time, begin(), over() and finish(). */
+void add_works(lua_State *L);
 
 /* A metatable with methods behind __index, and finalizer as __gc and __close. Leaves the methods table on the stack. */
 void new_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction finalizer);

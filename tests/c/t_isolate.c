@@ -264,42 +264,54 @@ TEST(t_isolate__a_program_that_is_not_there_is_an_error) {
 
 /* ---- on a thread of the core's own ---- */
 
+/* What is done apart. */
+typedef struct task {
+    cpl_isolation how;
+    const char *outcome;
+} task;
+
+static cpl_status run_apart(cpl_job *job, void *request, const cpl_wait *wait, cpl_error *err) {
+    task *t = request;
+    return cpl_job_run(job, &t->how, wait, &t->outcome, err);
+}
+
 static bool is_over(scene *x) {
     int64_t end_ms = cpl_clock_monotonic_ms() + 20000;
-    while (!cpl_job_run_over(x->job, NULL) && cpl_clock_monotonic_ms() < end_ms) {
+    while (!cpl_job_over(x->job) && cpl_clock_monotonic_ms() < end_ms) {
         CHECK(cpl_worker_rest(x->worker, NULL, &x->err) == CPL_OK);
     }
-    return cpl_job_run_over(x->job, NULL);
+    return cpl_job_over(x->job);
 }
 
 TEST(t_isolate__it_runs_apart_while_others_do_something_else) {
     static const char script[] = TALK "say '{\"do\":\"input_path\",\"name\":\"Code\"}'\n" SUCCEED;
     static const char *const command[] = {"sh", "-c", script, NULL};
-    const cpl_isolation how = {.command = command};
+    task t = {.how = {.command = command}};
     cpl_progress progress = {.total = -1};
     scene x;
     NEED(open_scene(&x, READS));
-    NEED(cpl_job_run_begin(x.job, &how, &x.err) == CPL_OK);
-    CHECK(cpl_job_run_begin(x.job, &how, &x.err) == CPL_STATE);
+    NEED(cpl_job_begin(x.job, run_apart, &t, &x.err) == CPL_OK);
+    CHECK(cpl_job_begin(x.job, run_apart, &t, &x.err) == CPL_STATE);
     CHECK(is_over(&x));
-    CHECK(cpl_job_run_over(x.job, &progress));
+    CHECK(cpl_job_moved(x.job, &progress));
     CHECK_STR(progress.name ? progress.name : "", "Code");
     CHECK(progress.done > 0 && progress.done == progress.total);
-    CHECK(cpl_job_run_end(x.job, false, &x.outcome, &x.err) == CPL_OK);
-    CHECK_STR(x.outcome, "succeeded");
-    CHECK(cpl_job_run_end(x.job, false, &x.outcome, &x.err) == CPL_STATE);
+    CHECK(!cpl_job_moved(x.job, &progress));
+    CHECK(cpl_job_end(x.job, false, &x.err) == CPL_OK);
+    CHECK_STR(t.outcome, "succeeded");
+    CHECK(cpl_job_end(x.job, false, &x.err) == CPL_STATE);
     close_scene(&x, "Succeeded");
 }
 
 TEST(t_isolate__one_apart_is_called_off_and_its_job_still_to_be_answered) {
     static const char *const command[] = {"sleep", "100", NULL};
-    const cpl_isolation how = {.command = command};
+    task t = {.how = {.command = command}};
     scene x;
     NEED(open_scene(&x, READS));
-    NEED(cpl_job_run_begin(x.job, &how, &x.err) == CPL_OK);
-    CHECK(!cpl_job_run_over(x.job, NULL));
-    CHECK(cpl_job_run_end(x.job, true, &x.outcome, &x.err) == CPL_CANCELLED);
-    CHECK(x.outcome == NULL && !cpl_job_answered(x.job));
+    NEED(cpl_job_begin(x.job, run_apart, &t, &x.err) == CPL_OK);
+    CHECK(!cpl_job_over(x.job));
+    CHECK(cpl_job_end(x.job, true, &x.err) == CPL_CANCELLED);
+    CHECK(t.outcome == NULL && !cpl_job_answered(x.job));
     CHECK(cpl_job_fail(x.job, CPL_LIT(""), CPL_LIT("called off"), CPL_LIT(""), NULL, &x.err) == CPL_OK);
     CHECK(strstr(message_of(&x), "called off"));
     close_scene(&x, "Failed");
@@ -307,12 +319,12 @@ TEST(t_isolate__one_apart_is_called_off_and_its_job_still_to_be_answered) {
 
 TEST(t_isolate__a_job_freed_meanwhile_takes_the_process_with_it) {
     static const char *const command[] = {"sleep", "100", NULL};
-    const cpl_isolation how = {.command = command};
+    task t = {.how = {.command = command}};
     cpl_wait brief = {.timeout_ms = 1};
     cpl_job *none;
     scene x;
     NEED(open_scene(&x, READS));
-    NEED(cpl_job_run_begin(x.job, &how, &x.err) == CPL_OK);
+    NEED(cpl_job_begin(x.job, run_apart, &t, &x.err) == CPL_OK);
     cpl_job_free(x.job);
     CHECK(cpl_worker_next(x.worker, &brief, &none, &x.err) == CPL_OK);
     CHECK(strstr(message_of(&x), "gave the job up"));

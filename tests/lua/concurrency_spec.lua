@@ -179,7 +179,7 @@ describe("handlers of one state", function()
         return { sum = sum }
       end)
       assert.is_true(assert(worker:step(10)))
-      assert.is_true(assert(worker:step(10))) -- they let nobody go on
+      worker:step(0) -- for the second one, if it did not come while the first one's result was sent
       assert.equal("Succeeded", scene.state("a").status)
       assert.equal("Succeeded", scene.state("b").status)
     end)
@@ -267,6 +267,146 @@ describe("handlers of one state", function()
       end
       assert.equal(2, most)
       assert.same({}, scene.log)
+    end)
+  end)
+end)
+
+describe("what takes its time with a job", function()
+  --- Serves jobs until so many have a result.
+  local function serve(scene, worker, count)
+    await(function()
+      return scene.count "PutJobSuccessResult" + scene.count "PutJobFailureResult" >= count
+    end, function()
+      worker:step(0.05)
+    end)
+  end
+
+  it("lets the others go on, and looks the same to all", function()
+    with_jobs(4, function(scene)
+      assert(scene.emulator:fault { kind = "trickle", operation = "GetObject", bytes = 40, times = 4 })
+      local now, most, told = 0, 0, {}
+      local worker <close> = scene.worker {
+        progress = function(job, artifact, done, total)
+          assert(job:cancelled() == false and not pcall(job.work_dir, job))
+          told[job.pipeline] = artifact == "Source" and done == total
+        end,
+      }
+      worker:job(BUILDER, function(job)
+        now = now + 1
+        most = math.max(most, now)
+        local folder = assert(job:input():extract())
+        now = now - 1
+        return { text = helper.read(folder .. "/main.txt"), again = assert(job:input():path()) ~= folder and 1 or 0 }
+      end)
+      serve(scene, worker, 4)
+      assert.equal(4, most)
+      assert.same({ a = true, b = true, c = true, d = true }, told)
+      assert.equal(4, scene.count "PutJobSuccessResult")
+      assert.same({}, scene.log)
+    end)
+  end)
+
+  it("fails for one alone", function()
+    with_jobs(3, function(scene)
+      assert(scene.emulator:fault { kind = "access-denied", operation = "GetObject", times = 1 })
+      local worker <close> = scene.worker()
+      local failed, fine
+      worker:job(BUILDER, function(job)
+        local path, err = job:input():path()
+        if not path then
+          failed = job.pipeline
+          return nil, err
+        end
+        fine = #assert(job:input():read())
+        local ok, words = pcall(job.input(job).extract, job:input(), 42)
+        assert(not ok and words:find "a directory must be a string", words)
+      end)
+      serve(scene, worker, 3)
+      assert.is_true(fine > 0)
+      assert.equal(2, scene.count "PutJobSuccessResult")
+      assert.matches('the input artifact "Source": ', scene.state(failed).errorDetails.message, 1, true)
+    end)
+  end)
+
+  it("ends with the handler's time, and others do not wait for that", function()
+    with_jobs(2, function(scene)
+      assert(scene.emulator:fault { kind = "stall", operation = "GetObject", times = 1 })
+      local worker <close> = scene.worker()
+      local fine, raised
+      worker:job(builder { timeout = 1 }, function(job)
+        local done, err = pcall(job.input(job).path, job:input())
+        if done then
+          fine = job.pipeline
+        else
+          raised = err
+          assert(fine, "the other one waits")
+          error(err, 0)
+        end
+      end)
+      serve(scene, worker, 2)
+      await(function()
+        return raised
+      end, function()
+        worker:step(0.05)
+      end)
+      assert.equal("the handler took longer than its time limit of 1 seconds", raised)
+      assert.equal("Succeeded", scene.state(fine).status)
+      assert.matches("time limit", scene.state(fine == "a" and "b" or "a").errorDetails.message)
+    end)
+  end)
+
+  it("comes to its end when the worker is stopped", function()
+    with_jobs(3, function(scene)
+      assert(scene.emulator:fault { kind = "trickle", operation = "GetObject", bytes = 100, times = 3 })
+      local begun = 0
+      local worker <close> = scene.worker {
+        progress = function(job)
+          if begun == 3 then
+            begun = 4
+            job.worker:stop()
+          end
+        end,
+      }
+      worker:job(BUILDER, function(job)
+        begun, job.worker = begun + 1, worker
+        assert(job:input():path())
+      end)
+      assert.is_true(assert(worker:run()))
+      assert.equal(4, begun)
+      assert.equal(3, scene.count "PutJobSuccessResult")
+      assert.same({ succeeded = 3, failed = 0, continued = 0, unreported = 0 }, worker:summary())
+    end)
+  end)
+
+  it("is called off by a function that hears of progress, and when the worker is closed", function()
+    with_jobs(2, function(scene)
+      assert(scene.emulator:fault { kind = "stall", operation = "GetObject", bytes = 40, times = 2 })
+      local journal = helper.path()
+      local worker <close> = scene.worker {
+        journal = journal,
+        log = function()
+          error("the log is full", 0)
+        end,
+      }
+      worker:job(BUILDER, function(job)
+        if job.pipeline == "b" then
+          job:on_progress(function()
+            error "enough"
+          end)
+        end
+        assert(job:input():path())
+      end)
+      assert.error_matches(function()
+        worker:step(20)
+      end, "the log is full")
+      worker:close()
+      local heir <close> = scene.worker { journal = journal }
+      heir:job(BUILDER, error)
+      assert.is_false(heir:step(0.1))
+      for _, name in ipairs { "a", "b" } do
+        assert.matches("gave the job up", scene.state(name).errorDetails.message)
+      end
+      os.remove(journal)
     end)
   end)
 end)
