@@ -114,14 +114,15 @@ end
 
 --- The handler with the hooks around it, as a function that answers an outcome.
 -- @param groups hooks, the outermost first
--- @param outcome_of, failure_of, warn what the worker makes of a value and of an error; function(job, message)
-function handlers.bind(handler, groups, outcome_of, failure_of, warn)
+-- @param jobs has outcome_of() and failure_of(), what the worker makes of a value and of an error
+-- @param warn function(job, message)
+function handlers.bind(handler, groups, jobs, warn)
   local function attempt(job)
     local value, err = first(groups, "before", 1, #groups, 1, job), nil
     if value == nil then
       value, err = handler(job)
     end
-    return outcome_of(job, value, err)
+    return jobs.outcome_of(job, value, err)
   end
   return function(job)
     local fine, outcome = xpcall(attempt, handlers.traced, job)
@@ -129,7 +130,7 @@ function handlers.bind(handler, groups, outcome_of, failure_of, warn)
       local raised = outcome
       local value = first(groups, "on_error", #groups, 1, -1, job, raised.err)
       warn(job, raised.trace)
-      outcome = value == nil and failure_of(raised.err) or outcome_of(job, value)
+      outcome = value == nil and jobs.failure_of(raised.err) or jobs.outcome_of(job, value)
     end
     for i = #groups, 1, -1 do
       for _, hook in ipairs(groups[i].after) do

@@ -15,11 +15,16 @@
 local core = require "codepipeline.core"
 local check = require "codepipeline.check"
 local handlers = require "codepipeline.handlers"
-local jobs = require "codepipeline.job"
 local tasks = require "codepipeline.tasks"
 
 -- Other parts are loaded where they are first needed: most workers never need them, and an idle one is that much
--- smaller. This one is needed from the start in a process that was started for one job, and nil in any other.
+-- smaller.
+local jobs = setmetatable({}, {
+  __index = function(_, name)
+    return require("codepipeline.job")[name]
+  end,
+})
+-- This one is needed from the start in a process that was started for one job, and nil in any other.
 local child = os.getenv "CODEPIPELINE_CHILD" == "1" and require "codepipeline.child" or nil
 
 local results = { PutJobSuccessResult = true, PutThirdPartyJobSuccessResult = true }
@@ -55,7 +60,7 @@ local function bind(worker, handler, router_hooks)
   worker.bound[key] = known
   if not known[handler] then
     local groups = { worker.hooks, router_hooks }
-    known[handler] = handlers.bind(handler, groups, jobs.outcome_of, jobs.failure_of, function(job, trace)
+    known[handler] = handlers.bind(handler, groups, jobs, function(job, trace)
       worker.log("error", ("job %s: the handler failed: %s"):format(job.id, trace))
     end)
   end
