@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- ours.lua once | calls OPERATION:COUNT... | work COUNT | idle: our Lua module.
+-- ours.lua once | peak | calls OPERATION:COUNT... | work COUNT | idle: our Lua module.
 
 local codepipeline = require "codepipeline"
 
@@ -15,6 +15,21 @@ function modes.once()
   local client = assert(codepipeline.client())
   assert(#assert(client:list_pipelines()).pipelines == 10)
   client:close()
+end
+
+local function print_memory(of)
+  for line in io.lines "/proc/self/status" do
+    local kb = line:match("^" .. of .. ":%s+(%d+)")
+    if kb then
+      print(('{"kb": %s}'):format(kb))
+    end
+  end
+end
+
+-- Before the exit: what libraries tidy up there is not what a program has to live with.
+function modes.peak()
+  modes.once()
+  print_memory "VmHWM"
 end
 
 function modes.calls(...)
@@ -57,6 +72,7 @@ function modes.idle()
   for _ = 1, 5 do
     worker:step(0.1)
   end
+  print_memory "VmRSS"
   worker:close()
 end
 
