@@ -239,7 +239,11 @@ static cpl_status tell(const cpl_operation *operation, const difference *found, 
     cpl_buf words;
     cpl_buf_init(&words, DOCUMENT_MAX);
     cpl_buf_adds(&words, "expected ");
-    write_value(found->expected, &words);
+    if (found->expected && cpl_json_kind_of(found->expected) == CPL_JSON_NULL) {
+        cpl_buf_adds(&words, "any value");
+    } else {
+        write_value(found->expected, &words);
+    }
     cpl_buf_adds(&words, ", got ");
     write_value(found->got, &words);
     cpl_fail_at(err, CPL_UNEXPECTED, path, "%s%s%s: %s", operation->info.name, path[0] ? ": " : "", path,

@@ -557,11 +557,12 @@ class Worker(_handlers.Hooked):
 
         A second signal cancels the jobs, as the end of the grace does; handlers that do not end within five seconds
         more are answered for, see on_shutdown. A third does what it did before run(). What an earlier worker left open
-        in the journal comes first. Polls that fail for a reason that passes are logged and repeated;
-        another error ends the run and is raised, after what runs has finished and what was not begun was given back.
+        in the journal comes first. Polls that fail for a reason that passes are logged and repeated; another error is
+        raised, after what runs has finished and what was not begun was given back.
         """
         if IN_CHILD:
             return Summary(dict.fromkeys(("succeeded", "failed", "continued", "unreported"), 0))
+        self._check()
         threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(self._concurrency)]
         notices = _systemd.Notices()
         if self._core.warning:
@@ -589,6 +590,7 @@ class Worker(_handlers.Hooked):
         Answers the job's outcome ("succeeded", "failed", "continued" or "unreported"), or None when no job came within
         timeout seconds (None: no limit).
         """
+        self._check()
         core = None if IN_CHILD else self._ask(self._core.next, timeout)
         return None if core is None else self._handle(core)
 
@@ -632,13 +634,15 @@ class Worker(_handlers.Hooked):
         _log.info("%r %s", job, name)
         return name
 
-    def _ask(
-        self, ask: Callable[[float | None], tuple[_core.Job | None, CodePipelineError | None]], timeout: float | None
-    ) -> _core.Job | None:
+    def _check(self) -> None:
         if not self._handlers:
             raise StateError("the worker has no handler; give it one with job()")
         for index in self._plans:
             _isolation.hook_places(self._handlers[index].hooks)  # one that cannot be had there is an error here
+
+    def _ask(
+        self, ask: Callable[[float | None], tuple[_core.Job | None, CodePipelineError | None]], timeout: float | None
+    ) -> _core.Job | None:
         end = None if timeout is None else time.monotonic() + timeout
         while True:
             core, error = ask(timeout)

@@ -71,7 +71,7 @@ TEST(t_stub__another_call_is_unexpected_and_takes_nothing) {
         {"GetPipeline", "{\"name\":\"b\",\"version\":1}", "StubAssertionError", "name",
          "GetPipeline: name: expected \"a\", got \"b\""},
         {"GetPipeline", "{\"name\":\"a\"}", "StubAssertionError", "version",
-         "GetPipeline: version: expected null, got nothing"},
+         "GetPipeline: version: expected any value, got nothing"},
         {"GetPipeline", "{\"name\":\"a\",\"version\":1,\"more\":2}", "StubAssertionError", "more",
          "GetPipeline: more: expected nothing, got 2"},
     };

@@ -673,8 +673,9 @@ def test_malformed_options_are_refused(client, options, kind):
 
 
 def test_a_worker_without_a_handler_does_not_wait_for_ever(client):
-    with pytest.raises(codepipeline.StateError, match="no handler"):
+    with pytest.raises(codepipeline.StateError, match="no handler") as caught:
         codepipeline.Worker(client).run()
+    assert caught.value.__context__ is None  # its farewell does not say so once more
 
 
 def test_a_malformed_action_type_is_refused(client):
