@@ -79,13 +79,24 @@ class Tables:
         self.throws += [f"{self.index[name]}, /* {op.name}: {name} */" for name in op.errors]
 
 
+def c_head(model: Model) -> list[str]:
+    head = [f"/* {stamp(model)} */", "/* SPDX-License-Identifier: MIT */"]
+    return [*head, '#include "model.h"', "", "/* clang-format off */"]
+
+
+def emit_c_docs(model: Model) -> str:
+    tables = Tables(model)
+    out = c_head(model)
+    out += c_lines("cpl_model_member_docs", tables.member_docs)
+    out += c_lines("cpl_model_error_docs", tables.error_docs)
+    return "\n".join(out[:-1]) + "\n"
+
+
 def emit_c(model: Model) -> str:
     tables = Tables(model)
-    out = [f"/* {stamp(model)} */", "/* SPDX-License-Identifier: MIT */"]
-    out += ['#include "model.h"', "", "/* clang-format off */"]
+    out = c_head(model)
     out += c_table("cpl_shape cpl_model_shapes", tables.shapes)
     out += c_table("cpl_member cpl_model_members", tables.members)
-    out += c_lines("cpl_model_member_docs", tables.member_docs)
     out += c_table("char *const cpl_model_names", [f"{c_text(name)}," for name in tables.names])
     out += c_table("char *const cpl_model_enums", tables.enums)
     posix = [f"{c_text(posix_pattern(source))}," for source in tables.patterns]
@@ -95,7 +106,6 @@ def emit_c(model: Model) -> str:
     out += c_table("cpl_operation cpl_model_operations", tables.operations)
     out += c_table("uint16_t cpl_model_operation_errors", tables.throws)
     out += c_table("uint16_t cpl_model_errors", [f"{tables.index[name]}, /* {name} */" for name in tables.errors])
-    out += c_lines("cpl_model_error_docs", tables.error_docs)
     out += ["const size_t cpl_model_shape_count = CPL_COUNT(cpl_model_shapes);"]
     for table in ("names", "patterns", "operations", "errors"):
         out += [f"const size_t cpl_model_{table}_count = CPL_COUNT(cpl_model_{table});"]
@@ -483,6 +493,7 @@ def emit_page(model: Model) -> str:
 
 OUTPUTS: dict[str, Callable[[Model], str]] = {
     "core/model_data.c": emit_c,
+    "core/model_docs.c": emit_c_docs,
     "python/codepipeline/_operations.pyi": emit_pyi,
     "python/codepipeline/_service_errors.pyi": emit_pyi_errors,
     "lua/codepipeline/types.d.lua": emit_lua,

@@ -16,6 +16,7 @@ API = MODEL / "codepipeline.api"
 FACTS = Path(os.environ.get("SUITES", ROOT.parent / "shared" / "suites")).parent / "facts" / "codepipeline-api.json"
 OUTPUTS = (
     "core/model_data.c",
+    "core/model_docs.c",
     "python/codepipeline/_operations.pyi",
     "python/codepipeline/_service_errors.pyi",
     "lua/codepipeline/types.d.lua",

@@ -22,7 +22,8 @@ FLOORS = """
     buf clock sigpipe rate late
     digest json xml pace tree profiles skew continuation trace sqlite libcurl
     checksum
-    model+model_data+describe sigv4+sigv4_canonical+sigv4_verify zipdir config watch journal customers child taken
+    model+model_data+model_docs+describe sigv4+sigv4_canonical+sigv4_verify zipdir config watch journal customers
+    child taken
     cursor http+http_batch+http_head+http_lane+http_route+url archives settings redact
     endpoint reply runtime relay left_out backlog
     s3+s3_exchange+s3_lanes+s3_get+s3_put observe creds
